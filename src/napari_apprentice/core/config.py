@@ -1,0 +1,103 @@
+"""Settings: one place from which the window, the command line and run.json take them."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from napari_apprentice.errors import InputError
+
+
+def setting(
+    default: Any,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field with a tooltip and limits."""
+    return field(default=default, metadata={"text": text, "low": low, "high": high, "choices": choices})
+
+
+class Settings:
+    """Base of the settings dataclasses: limits checked at birth, JSON out and in."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(f, getattr(self, f.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; an unknown name is refused."""
+        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(data) - names)
+        if unknown:
+            raise InputError(f"Unknown setting: {', '.join(unknown)}.")
+        return cls(**data)
+
+
+def _check(f: "dataclasses.Field[Any]", value: Any) -> None:
+    low, high, choices = (f.metadata.get(k) for k in ("low", "high", "choices"))
+    if choices and value not in choices:
+        raise InputError(f"{f.name} is {value!r}; it can be {', '.join(choices)}.")
+    if low is not None and value < low or high is not None and value > high:
+        raise InputError(f"{f.name} is {value}; it must lie between {low} and {high}.")
+
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRESETS: Mapping[str, int] = {"quick": 250, "standard": 2000, "thorough": 12500}
+
+
+def steps_from(text: str) -> int:
+    """Steps for a preset's name or a number written out."""
+    if text in PRESETS:
+        return PRESETS[text]
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise InputError(f"Steps are {', '.join(PRESETS)} or a whole number from 1, not {text!r}.")
+
+
+@dataclass(frozen=True)
+class PredictSettings(Settings):
+    """How a prediction is made."""
+
+    device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
+    step: float = setting(
+        0.5,
+        "Shift between sliding windows as a share of the patch; smaller is slower and smoother.",
+        0.25,
+        1.0,
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings(Settings):
+    """The recipe of a training run; every default has its reason in docs/design."""
+
+    steps: int = setting(2000, "Optimiser steps.", 1, 1_000_000)
+    seed: int = setting(0, "Seed of everything random.", 0, 2**31 - 1)
+    device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
+    rate: float = setting(1e-3, "Peak learning rate of SGD with Nesterov momentum 0.99.", 1e-6, 1.0)
+    warm_up: float = setting(0.1, "Share of the steps in which the rate rises to its peak.", 0.0, 0.5)
+    weight_decay: float = setting(3e-5, "L2 penalty on the weights.", 0.0, 0.1)
+    clip: float = setting(12.0, "Largest norm of the gradient.", 0.1, 1e6)
+    edited_weight: float = setting(
+        2.0, "Cross-entropy weight of voxels within 2 voxels of an edit.", 1.0, 10.0
+    )
+    replay_share: float = setting(
+        0.5, "Share of each batch from scans the base model learned from, where there are any.", 0.0, 0.9
+    )
+    ema: float = setting(0.995, "Highest decay of the averaged weights; these are what is kept.", 0.0, 0.9999)
+    augment: bool = setting(True, "Rotate, scale, blur, brighten and mirror patches at random.")
+    validate_every: int = setting(100, "Steps between two measurements on held-out scans.", 1, 100_000)
+
+
+def first_model_settings(steps: int, seed: int = 0, device: str = "auto") -> TrainSettings:
+    """From scratch: nnU-Net's rate 1e-2, no replay (there is nothing to replay)."""
+    return TrainSettings(
+        steps=steps, seed=seed, device=device, rate=1e-2, warm_up=0.02, edited_weight=1.0, replay_share=0.0
+    )

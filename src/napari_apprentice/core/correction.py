@@ -1,0 +1,193 @@
+"""What a person changed or accepted: status per voxel, strokes, and the rules that protect them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import GeometryError, InputError
+
+UNSEEN, ACCEPTED, EDITED = 0, 1, 2
+StatusArray = NDArray[np.uint8]
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke:
+    """One undoable editing step, as the change inside its bounding box.
+
+    Parameters
+    ----------
+    start
+        First voxel (z, y, x) of the bounding box.
+    labels_before, labels_after
+        Label ids in the box, same shape.
+    status_before, status_after
+        Status in the box, same shape.
+    tool
+        paint, erase, fill, polygon, accept, revert, undo, redo ...
+    seconds
+        How long the person worked on it.
+    """
+
+    start: tuple[int, int, int]
+    labels_before: LabelArray
+    labels_after: LabelArray
+    status_before: StatusArray
+    status_after: StatusArray
+    tool: str = "paint"
+    seconds: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        """The bounding box as slices of a (z, y, x) array."""
+        z, y, x = (slice(s, s + n) for s, n in zip(self.start, self.labels_after.shape, strict=True))
+        return z, y, x
+
+    @property
+    def voxels_changed(self) -> int:
+        """Voxels whose label changed."""
+        return int(np.count_nonzero(self.labels_before != self.labels_after))
+
+    def inverse(self) -> "Stroke":
+        """The step that undoes this one."""
+        return Stroke(
+            self.start,
+            self.labels_after,
+            self.labels_before,
+            self.status_after,
+            self.status_before,
+            "undo",
+            0.0,
+        )
+
+
+class Canvas:
+    """The label map under correction and its status; the only place where voxels of a correction change.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x) uint8 or uint16; taken over, not copied, so that a view of it can be painted on.
+    status
+        (z, y, x) uint8, 0 unseen, 1 accepted as it was, 2 edited; taken over, not copied.
+    """
+
+    def __init__(self, labels: LabelArray, status: StatusArray) -> None:
+        if labels.shape != status.shape:
+            raise GeometryError(f"Labels {labels.shape} and status {status.shape} have different shapes.")
+        self.labels = labels
+        self.status = status
+
+    def paint(self, box: Box, after: LabelArray, tool: str = "paint", seconds: float = 0.0) -> Stroke | None:
+        """Write labels into a box; what changed becomes edited. None when nothing changed."""
+        return self.record(box, self.labels[box].copy(), after, tool, seconds)
+
+    def record(
+        self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint", seconds: float = 0.0
+    ) -> Stroke | None:
+        """Take note of a change that a paint tool may have written into `labels` already.
+
+        Parameters
+        ----------
+        box
+            Where; slices with start and stop.
+        before, after
+            Labels of the box before and after the change.
+
+        Returns
+        -------
+        The stroke, or None when `before` equals `after`.
+        """
+        changed = before != after
+        if not changed.any():
+            return None
+        status_before = self.status[box].copy()
+        status_after = status_before.copy()
+        status_after[changed] = EDITED
+        stroke = Stroke(_start(box), before.copy(), after.copy(), status_before, status_after, tool, seconds)
+        self.apply(stroke)
+        return stroke
+
+    def accept(self, box: Box | None = None) -> Stroke | None:
+        """Mark what is unseen in a box (or everywhere) as accepted as it was. None when nothing was unseen."""
+        box = box or whole(self.labels.shape)
+        status = self.status[box]
+        if not (status == UNSEEN).any():
+            return None
+        labels = self.labels[box].copy()
+        accepted = np.where(status == UNSEEN, np.uint8(ACCEPTED), status)
+        stroke = Stroke(_start(box), labels, labels, status.copy(), accepted, "accept")
+        self.apply(stroke)
+        return stroke
+
+    def replace(self, labels: LabelArray, status: StatusArray, tool: str = "revert") -> Stroke | None:
+        """Put another label map and status in place, as one undoable step. None when nothing differs."""
+        if labels.shape != self.labels.shape or status.shape != self.status.shape:
+            raise GeometryError(
+                f"A label map of shape {labels.shape} does not fit the case's grid {self.labels.shape}."
+            )
+        changed = (labels != self.labels) | (status != self.status)
+        box = bounding_box(changed)
+        if box is None:
+            return None
+        stroke = Stroke(
+            _start(box), self.labels[box].copy(), labels[box].astype(self.labels.dtype),
+            self.status[box].copy(), status[box].copy(), tool,
+        )  # fmt: skip
+        self.apply(stroke)
+        return stroke
+
+    def apply(self, stroke: Stroke) -> None:
+        """Write a stroke's outcome; also how a journal is replayed."""
+        if any(s.stop > n for s, n in zip(stroke.box, self.labels.shape, strict=True)):
+            raise GeometryError("A stroke reaches outside the case's grid.")
+        self.labels[stroke.box] = stroke.labels_after
+        self.status[stroke.box] = stroke.status_after
+
+
+def _start(box: Box) -> tuple[int, int, int]:
+    z, y, x = (int(s.start) for s in box)
+    return z, y, x
+
+
+def whole(shape: tuple[int, ...]) -> Box:
+    """The box that is the whole grid."""
+    z, y, x = (slice(0, n) for n in shape)
+    return z, y, x
+
+
+def bounding_box(mask: NDArray[Any]) -> Box | None:
+    """Smallest box around the true voxels of a (z, y, x) mask; None when there are none."""
+    slices = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if hit.size == 0:
+            return None
+        slices.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return slices[0], slices[1], slices[2]
+
+
+def fill_unseen(prediction: LabelArray, labels: LabelArray, status: StatusArray) -> LabelArray:
+    """A prediction where nothing is known yet, the person's labels everywhere else."""
+    return np.where(status == UNSEEN, prediction, labels).astype(labels.dtype)
+
+
+def compare(prediction: LabelArray, corrected: LabelArray, accept: str) -> StatusArray:
+    """Status of a label map made elsewhere, against the prediction it may have started from.
+
+    Parameters
+    ----------
+    accept
+        "all": what equals the prediction was accepted. "edited": only differences are known.
+
+    Returns
+    -------
+    (z, y, x) uint8 status.
+    """
+    if accept not in ("all", "edited"):
+        raise InputError(f"--accept takes all or edited, not {accept!r}.")
+    rest = ACCEPTED if accept == "all" else UNSEEN
+    return np.where(prediction != corrected, np.uint8(EDITED), np.uint8(rest)).astype(np.uint8)

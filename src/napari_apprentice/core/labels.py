@@ -1,0 +1,76 @@
+"""The study's list of labels: integer ids with names and colours."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from napari_apprentice.errors import InputError
+
+# Okabe-Ito's colour-blind safe order, then a few more that stay apart on grey.
+PALETTE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2",
+    "#b15928", "#6a3d9a", "#b2df8a", "#fb9a99", "#a6cee3",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label: an id from 1 to 65535, a name, a colour as #rrggbb."""
+
+    id: int
+    name: str
+    colour: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.id <= 65535:
+            raise InputError(f"Label id {self.id} is out of range: ids run from 1 to 65535, 0 is background.")
+        if not self.name.strip():
+            raise InputError(f"Label {self.id} has no name.")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
+            raise InputError(f"Label {self.name}: colour {self.colour!r} is not of the form #rrggbb.")
+
+
+@dataclass(frozen=True)
+class LabelSchema:
+    """The labels of a study, ordered by id; background (0) is implied."""
+
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise InputError("A study needs at least one label, for example --labels liver,kidney.")
+        for what, values in (("id", [x.id for x in self.labels]), ("name", [x.name for x in self.labels])):
+            doubles = {str(v) for v in values if values.count(v) > 1}
+            if doubles:
+                raise InputError(f"Label {what} used twice: {', '.join(sorted(doubles))}.")
+        object.__setattr__(self, "labels", tuple(sorted(self.labels, key=lambda x: x.id)))
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> "LabelSchema":
+        """Ids 1, 2, 3 ... and the palette's colours for the given names."""
+        cleaned = [n.strip() for n in names]
+        return cls(tuple(Label(i, n, PALETTE[(i - 1) % len(PALETTE)]) for i, n in enumerate(cleaned, 1)))
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids in ascending order, without background."""
+        return tuple(x.id for x in self.labels)
+
+    def name(self, label_id: int) -> str:
+        """Name of an id; "background" for 0."""
+        if label_id == 0:
+            return "background"
+        for label in self.labels:
+            if label.id == label_id:
+                return label.name
+        raise InputError(f"Label {label_id} is not in this study's schema ({', '.join(map(str, self.ids))}).")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As JSON values."""
+        return [{"id": x.id, "name": x.name, "colour": x.colour} for x in self.labels]
+
+    @classmethod
+    def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "LabelSchema":
+        """Read what `to_json` wrote."""
+        return cls(tuple(Label(int(x["id"]), str(x["name"]), str(x["colour"])) for x in data))

@@ -1,0 +1,235 @@
+"""What a study keeps about its cases, revisions, predictions and model versions."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.correction import StatusArray
+from napari_apprentice.core.gate import GateReport
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.volume import LabelArray
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second; how every record is dated."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class CaseInfo:
+    """What is known of a case without reading a voxel.
+
+    Parameters
+    ----------
+    case_id, subject
+        Names inside the study.
+    geometry
+        Grid and way back to the source file.
+    channels
+        Channel names in array order; "CT" in a name asks for CT normalisation.
+    dtype
+        NumPy name of the voxels' type.
+    source_name, source_digest
+        File name without folder; SHA-256 of the file's bytes.
+    added
+        When, UTC.
+    """
+
+    case_id: str
+    subject: str
+    geometry: Geometry
+    channels: tuple[str, ...]
+    dtype: str
+    source_name: str
+    source_digest: str
+    added: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x)."""
+        return self.geometry.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres along (z, y, x)."""
+        return self.geometry.spacing
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who made a corrected label map, from what, at what cost.
+
+    Parameters
+    ----------
+    author
+        Who saved it.
+    parent
+        Revision it started from, or None.
+    model
+        Model version whose prediction it started from, or None.
+    seconds
+        Time a person spent on it.
+    strokes
+        Editing steps in it.
+    voxels_changed
+        Label id (as text, for JSON) to voxels that this label gained or lost since the start.
+    origin
+        "correction" when made here, "import" when a label map came from elsewhere.
+    """
+
+    author: str
+    parent: str | None = None
+    model: str | None = None
+    seconds: float = 0.0
+    strokes: int = 0
+    voxels_changed: Mapping[str, int] = field(default_factory=dict)
+    origin: str = "correction"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One stored, immutable corrected label map; `digest` is SHA-256 over its labels and status."""
+
+    case_id: str
+    name: str
+    created: str
+    provenance: Provenance
+    voxels_accepted: int
+    voxels_edited: int
+    digest: str
+
+    @property
+    def key(self) -> str:
+        """case_id/rNNNN, as model versions cite it."""
+        return f"{self.case_id}/{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model version proposed for a case.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x) label ids.
+    uncertainty
+        (z, y, x) uint8; 255 is the highest entropy possible with this many labels.
+    quality
+        Label id to predicted Dice (soft-Dice confidence), only labels present in the prediction.
+    seconds, device
+        What it took, and on what.
+    """
+
+    labels: LabelArray
+    uncertainty: NDArray[np.uint8]
+    quality: Mapping[int, float]
+    seconds: float = 0.0
+    device: str = ""
+
+    @property
+    def mean_quality(self) -> float | None:
+        """Mean predicted Dice over the labels present; None when nothing was found."""
+        return float(np.mean(list(self.quality.values()))) if self.quality else None
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One revision as training or evaluation material.
+
+    Parameters
+    ----------
+    revision
+        case_id/rNNNN.
+    voxels
+        (c, z, y, x), as in the case.
+    labels, status
+        (z, y, x); voxels with status 0 are unknown and never taught.
+    spacing
+        Millimetres along (z, y, x).
+    replay
+        True when the base model version already learned from (or was held out on) this revision.
+    """
+
+    revision: str
+    subject: str
+    voxels: NDArray[Any]
+    labels: LabelArray
+    status: StatusArray
+    spacing: tuple[float, float, float]
+    channels: tuple[str, ...] = ()
+    replay: bool = False
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """Registered weights and everything needed to say where they come from.
+
+    Parameters
+    ----------
+    name
+        v0001 ...; "starter" for the one that comes with the program.
+    parent
+        The base model version it was tuned from; None for one trained from scratch.
+    plan, schema
+        Network and preprocessing; the labels its output rows stand for.
+    revisions, held_out
+        case_id/rNNNN it learned from, and those it was only measured on.
+    gate
+        The comparison it went through; None for a first model.
+    settings, seed, libraries
+        To repeat the run.
+    weights_digest
+        SHA-256 of weights.safetensors.
+    """
+
+    name: str
+    parent: str | None
+    created: str
+    plan: Plan
+    schema: LabelSchema
+    revisions: tuple[str, ...]
+    held_out: tuple[str, ...]
+    gate: GateReport | None
+    settings: Mapping[str, Any]
+    seed: int
+    libraries: Mapping[str, str]
+    weights_digest: str
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["plan"] = self.plan.to_json()
+        data["schema"] = self.schema.to_json()
+        data["gate"] = self.gate.to_json() if self.gate else None
+        for key in ("revisions", "held_out"):
+            data[key] = list(data[key])
+        for key in ("settings", "libraries"):
+            data[key] = dict(data[key])
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ModelVersion":
+        """Read what `to_json` wrote."""
+        return cls(
+            name=str(data["name"]),
+            parent=data["parent"],
+            created=str(data["created"]),
+            plan=Plan.from_json(data["plan"]),
+            schema=LabelSchema.from_json(data["schema"]),
+            revisions=tuple(data["revisions"]),
+            held_out=tuple(data["held_out"]),
+            gate=GateReport.from_json(data["gate"]) if data["gate"] else None,
+            settings=dict(data["settings"]),
+            seed=int(data["seed"]),
+            libraries=dict(data["libraries"]),
+            weights_digest=str(data["weights_digest"]),
+            note=str(data.get("note", "")),
+        )

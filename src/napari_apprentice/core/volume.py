@@ -1,0 +1,90 @@
+"""A scan in memory, and a label map in memory: voxels that never travel without geometry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.errors import GeometryError, InputError, ScanError
+
+LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scan in memory.
+
+    Parameters
+    ----------
+    voxels
+        (c, z, y, x), canonical orientation, the file's own number type.
+    geometry
+        The grid, and the way back to the file.
+    channels
+        One name per channel: CT, T1, FLAIR ...
+    source_name
+        File name without its folder.
+    source_digest
+        SHA-256 of the file's bytes, hexadecimal.
+    warnings
+        Plain sentences about what was odd but readable.
+    """
+
+    voxels: NDArray[Any]
+    geometry: Geometry
+    channels: tuple[str, ...]
+    source_name: str
+    source_digest: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.voxels.ndim != 4 or self.voxels.shape[1:] != self.geometry.shape:
+            raise GeometryError(
+                f"{self.source_name}: voxels of shape {self.voxels.shape} do not fit the grid {self.geometry.shape}."
+            )
+        if len(self.channels) != self.voxels.shape[0]:
+            raise InputError(
+                f"{self.source_name}: {self.voxels.shape[0]} channels but {len(self.channels)} names."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Integer voxels (z, y, x), canonical orientation, and geometry; `names` where the file has them."""
+
+    voxels: LabelArray
+    geometry: Geometry
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.voxels.shape != self.geometry.shape:
+            raise GeometryError(
+                f"A label map of shape {self.voxels.shape} does not fit the grid {self.geometry.shape}."
+            )
+
+
+def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
+    """Narrow any array of whole numbers to uint8 or uint16, whichever is smallest.
+
+    Raises
+    ------
+    ScanError
+        Values are fractional, not finite, negative or above 65535: not a label map.
+    """
+    if voxels.dtype.kind == "b":
+        return voxels.astype(np.uint8)
+    if voxels.size == 0:
+        raise ScanError(f"{name} holds no voxels.")
+    if voxels.dtype.kind == "f" and not (np.isfinite(voxels).all() and (voxels == np.round(voxels)).all()):
+        raise ScanError(f"{name} is no label map: it holds values that are not whole numbers.")
+    if voxels.dtype.kind not in "iuf":
+        raise ScanError(f"{name} is no label map: its voxels are of type {voxels.dtype}.")
+    low, high = int(voxels.min()), int(voxels.max())
+    if low < 0 or high > 65535:
+        raise ScanError(
+            f"{name} is no label map: its values run from {low} to {high}, labels from 0 to 65535."
+        )
+    return voxels.astype(np.uint8) if high < 256 else voxels.astype(np.uint16)

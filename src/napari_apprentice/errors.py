@@ -1,0 +1,45 @@
+"""The whole exception tree, sorted by what the handler does.
+
+Every text says what happened, to which file or case, and what to do next. The window shows the
+text once and without a traceback; the log keeps the traceback.
+"""
+
+
+class ApprenticeError(Exception):
+    """Anything this program refuses or cannot do; the text is written for a person."""
+
+
+class InputError(ApprenticeError):
+    """A name, number or choice that does not exist here: ask again."""
+
+
+class ScanError(ApprenticeError):
+    """A file that is no scan, or a damaged one: skip it and go on with the rest."""
+
+
+class GeometryError(ApprenticeError):
+    """Two grids that should be equal are not: stop before voxels are mixed up."""
+
+
+class StudyError(ApprenticeError):
+    """A folder that is no study, a damaged one, or one of a newer layout: open another."""
+
+
+class StorageError(ApprenticeError):
+    """The disk is full, gone or read-only: keep the work in memory and try again."""
+
+
+class ConflictError(ApprenticeError):
+    """Someone else wrote in the meantime: look at both."""
+
+
+class ModelError(ApprenticeError):
+    """No model version, or one that does not fit the case: choose or train another."""
+
+
+class RunError(ApprenticeError):
+    """A prediction or training process ended badly: its run folder says why."""
+
+
+class Cancelled(ApprenticeError):  # noqa: N818 - it is no fault
+    """The person asked the work to stop; what was finished is kept."""

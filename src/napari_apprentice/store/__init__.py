@@ -1,0 +1,1 @@
+"""The only room that imports zarr: everything that survives a restart."""
