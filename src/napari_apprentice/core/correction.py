@@ -112,13 +112,13 @@ class Canvas:
         return stroke
 
     def accept(self, box: Box | None = None) -> Stroke | None:
-        """Mark what is unseen in a box (or everywhere) as accepted as it was. None when nothing was unseen."""
+        """Mark what is unseen in a box (or everywhere) as accepted. None when nothing was unseen."""
         box = box or whole(self.labels.shape)
         status = self.status[box]
         if not (status == UNSEEN).any():
             return None
         labels = self.labels[box].copy()
-        accepted = np.where(status == UNSEEN, np.uint8(ACCEPTED), status)
+        accepted = np.where(status == UNSEEN, np.uint8(ACCEPTED), status).astype(np.uint8)
         stroke = Stroke(_start(box), labels, labels, status.copy(), accepted, "accept")
         self.apply(stroke)
         return stroke
@@ -172,7 +172,8 @@ def bounding_box(mask: NDArray[Any]) -> Box | None:
 
 def fill_unseen(prediction: LabelArray, labels: LabelArray, status: StatusArray) -> LabelArray:
     """A prediction where nothing is known yet, the person's labels everywhere else."""
-    return np.where(status == UNSEEN, prediction, labels).astype(labels.dtype)
+    filled: LabelArray = np.where(status == UNSEEN, prediction, labels).astype(labels.dtype)
+    return filled
 
 
 def compare(prediction: LabelArray, corrected: LabelArray, accept: str) -> StatusArray:

@@ -101,16 +101,20 @@ class Geometry:
         z, y, x = (float(n) for n in np.linalg.norm(self.affine[:3, :3], axis=0))
         return z, y, x
 
+    @cached_property
+    def _reversal(self) -> tuple[Any, ...]:
+        return (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
+
     def to_canonical(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """View the last three axes, in the file's (i, j, k), as (z, y, x). Copies nothing."""
         lead = voxels.ndim - 3
         moved = voxels.transpose(*range(lead), *(lead + p for p in self.permutation))
-        return moved[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+        return moved[self._reversal]
 
     def to_source(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """View the last three axes, in (z, y, x), as the file's (i, j, k). The inverse of `to_canonical`."""
         lead = voxels.ndim - 3
-        straight = voxels[(..., *(slice(None, None, -1 if f else 1) for f in self.flips))]
+        straight = voxels[self._reversal]
         back = np.argsort(self.permutation)
         return straight.transpose(*range(lead), *(lead + int(b) for b in back))
 

@@ -40,8 +40,11 @@ class LabelSchema:
     def __post_init__(self) -> None:
         if not self.labels:
             raise InputError("A study needs at least one label, for example --labels liver,kidney.")
-        for what, values in (("id", [x.id for x in self.labels]), ("name", [x.name for x in self.labels])):
-            doubles = {str(v) for v in values if values.count(v) > 1}
+        for what, values in (
+            ("id", [str(x.id) for x in self.labels]),
+            ("name", [x.name for x in self.labels]),
+        ):
+            doubles = {v for v in values if values.count(v) > 1}
             if doubles:
                 raise InputError(f"Label {what} used twice: {', '.join(sorted(doubles))}.")
         object.__setattr__(self, "labels", tuple(sorted(self.labels, key=lambda x: x.id)))

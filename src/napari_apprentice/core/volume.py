@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.errors import GeometryError, InputError, ScanError
 
-LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+LabelArray = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,8 @@ class Volume:
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4 or self.voxels.shape[1:] != self.geometry.shape:
             raise GeometryError(
-                f"{self.source_name}: voxels of shape {self.voxels.shape} do not fit the grid {self.geometry.shape}."
+                f"{self.source_name}: voxels of shape {self.voxels.shape} do not fit "
+                f"the grid {self.geometry.shape}."
             )
         if len(self.channels) != self.voxels.shape[0]:
             raise InputError(
