@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+"""Everything a developer runs: python3 dev.py VERB. Standard library only.
+
+setup            make .venv and install the pinned set
+demo [args]      once around the loop on the sample study, in napari or headless
+test [args]      lint, types, import contracts and all tests; args go to pytest
+docs             build the documentation into site/; --pictures makes its pictures anew
+bench NAME       run benchmarks/NAME.py; without NAME list them
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import platform
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "apprentice-setup.txt"
+PINS = ROOT / "constraints.txt"
+ON_LINUX = sys.platform.startswith("linux")
+
+# What Qt's own wheel expects of the system, and the Debian package that holds it.
+QT_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libGLX_mesa.so.0": "libglx-mesa0",
+    "libX11-xcb.so.1": "libx11-xcb1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xfixes.so.0": "libxcb-xfixes0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+}
+
+
+class Stop(Exception):  # noqa: N818 - it ends the program with one sentence
+    """What went wrong and what to do, for the person at the keyboard."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def call(*command: str | Path, env: Mapping[str, str] | None = None) -> int:
+    """Run a command in the repository root; its output goes to ours."""
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=env, check=False).returncode
+
+
+def quiet(*command: str | Path) -> bool:
+    """Run a command without a word and say whether it went well."""
+    words = [str(part) for part in command]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+# ---------------------------------------------------------------- environment
+
+
+def venv_python() -> Path:
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def fingerprint(root: Path = ROOT, python: str = platform.python_version()) -> str:
+    """Say in one word what an environment was made from."""
+    found = hashlib.sha256(f"{python}\n{root}\n".encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        found.update((root / name).read_bytes())
+    return found.hexdigest()
+
+
+def is_current(stamp: Path, wanted: str) -> bool:
+    return stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == wanted
+
+
+def pip_works() -> bool:
+    python = venv_python()
+    return python.exists() and quiet(python, "-m", "pip", "--version")
+
+
+def make_environment() -> None:
+    if pip_works():
+        return
+    say(f"Making {VENV.name} with Python {platform.python_version()}")
+    if call(sys.executable, "-m", "venv", VENV) != 0:
+        raise Stop("The environment could not be made; the lines above say why.")
+
+
+def install(*arguments: str) -> None:
+    command = (venv_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    if call(*command, "--constraint", PINS, *arguments) != 0:
+        raise Stop(f"pip could not install {arguments[-1]}; its lines above say why.")
+
+
+def setup() -> None:
+    wanted = fingerprint()
+    if is_current(STAMP, wanted) and venv_python().exists():
+        return
+    started = time.monotonic()
+    make_environment()
+    STAMP.unlink(missing_ok=True)
+    say("Installing PyTorch (large; minutes on a slow line)")
+    install("torch")
+    say("Installing everything else")
+    install("--editable", ".[all,test,docs]")
+    STAMP.write_text(wanted + "\n", encoding="utf-8")
+    say(f"Environment ready in {time.monotonic() - started:.0f} s")
+
+
+# ----------------------------------------------------- libraries of the system
+
+
+def can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def missing_packages(
+    *,
+    virtual: bool,
+    has_library: Callable[[str], bool] = can_load,
+    has_program: Callable[[str], bool] = lambda name: shutil.which(name) is not None,
+) -> dict[str, str]:
+    """Map what is missing to its Debian package; `virtual` asks for a virtual display too."""
+    missing = {name: package for name, package in QT_LIBRARIES.items() if not has_library(name)}
+    if "libGLX_mesa.so.0" in missing:
+        missing["Mesa's OpenGL drivers"] = "libgl1-mesa-dri"
+    if virtual and not has_program("Xvfb"):
+        missing["Xvfb"] = "xvfb"
+    return missing
+
+
+def apt_prefix() -> list[str] | None:
+    """Return the words that let apt-get install without a question, or None where it may not."""
+    if shutil.which("apt-get") is None:
+        return None
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return ["env", "DEBIAN_FRONTEND=noninteractive"]
+    if shutil.which("sudo") and quiet("sudo", "-n", "true"):
+        return ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive"]
+    return None
+
+
+def advice(missing: Mapping[str, str], *, debian: bool) -> str:
+    """Say what to type where we may not install, or what is missing where we do not know how."""
+    if debian:
+        return "Please run: sudo apt-get install " + " ".join(sorted(set(missing.values())))
+    return "Please install with your system's package manager: " + ", ".join(sorted(missing))
+
+
+def install_packages(missing: Mapping[str, str], prefix: Sequence[str]) -> bool:
+    packages = sorted(set(missing.values()))
+    say("Installing system packages: " + " ".join(packages))
+    call(*prefix, "apt-get", "update", "-qq")
+    return call(*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages) == 0
+
+
+def system_libraries(*, virtual: bool = False) -> None:
+    """Bring the system libraries Qt needs, or say how; never a reason to stop."""
+    missing = missing_packages(virtual=virtual) if ON_LINUX else {}
+    if not missing:
+        return
+    prefix = apt_prefix()
+    if prefix is None or not install_packages(missing, prefix):
+        say("Windows may not open: system libraries are missing.")
+        say(advice(missing, debian=shutil.which("apt-get") is not None))
+
+
+def venv_module() -> None:
+    """Debian keeps the standard library's venv in a package of its own: bring it."""
+    if not ON_LINUX or importlib.util.find_spec("ensurepip") is not None:
+        return
+    package = {"the venv module": f"python3.{sys.version_info.minor}-venv"}
+    prefix = apt_prefix()
+    if prefix is None or not install_packages(package, prefix):
+        raise Stop(advice(package, debian=shutil.which("apt-get") is not None))
+
+
+# ------------------------------------------------------------- virtual display
+
+
+def read_number(pipe: int, seconds: float) -> str:
+    """Read the display number that the server writes once it is ready."""
+    text = ""
+    until = time.monotonic() + seconds
+    while not text.endswith("\n"):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        piece = os.read(pipe, 16).decode() if ready else ""
+        if not piece:
+            raise Stop("The virtual display did not start.")
+        text += piece
+    return text.strip()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+        return
+    process.kill()
+    process.wait()
+
+
+@contextmanager
+def virtual_display() -> Iterator[str]:
+    """Start Xvfb on a free number, yield its name, and always end it."""
+    if shutil.which("Xvfb") is None:
+        raise Stop("There is no virtual display: the program Xvfb is missing.")
+    reading, writing = os.pipe()
+    screen = ("-screen", "0", "1600x1000x24", "+extension", "GLX", "-nolisten", "tcp")
+    command = ["Xvfb", "-displayfd", str(writing), *screen]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        yield ":" + read_number(reading, 30)
+    finally:
+        os.close(reading)
+        end(server)
+
+
+def window_environment(display: str) -> dict[str, str]:
+    """Return an environment in which Qt opens real windows on `display`, drawn by the processor."""
+    env = {key: value for key, value in os.environ.items() if key != "WAYLAND_DISPLAY"}
+    return env | {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "LIBGL_ALWAYS_SOFTWARE": "1"}
+
+
+def call_with_windows(*command: str | Path) -> int:
+    """Run a command that opens windows: on Linux always on a display of our own."""
+    if not ON_LINUX:
+        return call(*command)
+    with virtual_display() as display:
+        return call(*command, env=window_environment(display))
+
+
+# ----------------------------------------------------------------------- verbs
+
+
+def has_display(env: Mapping[str, str] = os.environ) -> bool:
+    return not ON_LINUX or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
+
+
+def ready(*, virtual: bool = False) -> None:
+    if not venv_python().exists():
+        venv_module()
+    setup()
+    system_libraries(virtual=virtual)
+
+
+def run_setup(_: Sequence[str]) -> int:
+    ready()
+    say("Ready.")
+    return 0
+
+
+def run_demo(arguments: Sequence[str]) -> int:
+    ready()
+    headless = [] if has_display() or "--headless" in arguments else ["--headless"]
+    return call(venv_python(), "-m", "napari_apprentice.cli", "demo", *headless, *arguments)
+
+
+def checks() -> dict[str, list[str | Path]]:
+    python = venv_python()
+    return {
+        "ruff check": [python, "-m", "ruff", "check", "."],
+        "ruff format": [python, "-m", "ruff", "format", "--check", "."],
+        "mypy": [python, "-m", "mypy"],
+        "import contracts": [python.with_name("lint-imports")],
+    }
+
+
+def timed(name: str, command: Sequence[str | Path]) -> bool:
+    started = time.monotonic()
+    good = call(*command) == 0
+    say(f"[{'ok' if good else 'FAILED'}] {name}, {time.monotonic() - started:.1f} s\n")
+    return good
+
+
+def run_tests(arguments: Sequence[str]) -> int:
+    """Run pytest on a virtual display, or without one where there is none to be had."""
+    command: list[str | Path] = [venv_python(), "-m", "pytest", *arguments]
+    try:
+        return call_with_windows(*command)
+    except Stop as reason:
+        say(f"{reason} Tests that open windows skip themselves.")
+        call(*command, env=dict(os.environ) | {"QT_QPA_PLATFORM": "offscreen"})
+        return 1
+
+
+def run_test(arguments: Sequence[str]) -> int:
+    ready(virtual=True)
+    failed = [name for name, command in checks().items() if not timed(name, command)]
+    if run_tests(arguments) != 0:
+        failed.append("pytest")
+    if failed:
+        say("FAILED: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+def run_docs(arguments: Sequence[str]) -> int:
+    pictures = "--pictures" in arguments
+    ready(virtual=pictures)
+    if pictures and call_with_windows(venv_python(), ROOT / "docs" / "make_pictures.py") != 0:
+        raise Stop("The pictures could not be made; the lines above say why.")
+    rest = [word for word in arguments if word != "--pictures"]
+    return call(venv_python(), "-m", "mkdocs", "build", "--strict", *rest)
+
+
+def benchmarks(folder: Path = ROOT / "benchmarks") -> list[str]:
+    return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+
+
+def run_bench(arguments: Sequence[str]) -> int:
+    names = benchmarks()
+    if not arguments:
+        say("\n".join(names) if names else "There are no benchmarks yet.")
+        return 0
+    name, *rest = arguments
+    if name not in names:
+        raise Stop(f"There is no benchmark {name}. There are: {', '.join(names) or 'none yet'}.")
+    ready()
+    return call(venv_python(), ROOT / "benchmarks" / f"{name}.py", *rest)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "setup": run_setup,
+    "demo": run_demo,
+    "test": run_test,
+    "docs": run_docs,
+    "bench": run_bench,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    if sys.version_info < (3, 11):  # noqa: UP036 - the person may have called us with an older one
+        raise Stop("Apprentice needs Python 3.11 or newer; this is " + platform.python_version())
+    verb, *rest = arguments or ["--help"]
+    if verb in ("-h", "--help"):
+        say((__doc__ or "").strip())
+        return 0
+    if verb not in VERBS:
+        raise Stop(f"There is no verb {verb}. There are: {', '.join(VERBS)}.")
+    return VERBS[verb](rest)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a display of ours ends with us
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as reason:
+        sys.exit(str(reason))
+    except KeyboardInterrupt:
+        sys.exit(130)
