@@ -1,0 +1,122 @@
+"""Scans into a study, one bad file never stopping the rest."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.core.volume import LabelMap, Volume
+from napari_apprentice.errors import ApprenticeError, GeometryError, InputError, StorageError
+from napari_apprentice.loop.correcting import check_fits
+from napari_apprentice.scans.reader import case_id_from, expand, read_label_map, read_volume
+from napari_apprentice.store.study import Study
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What came of adding files: cases added, files refused with the reason, and oddities of what was added."""
+
+    added: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
+
+
+def add_scans(
+    study: Study,
+    paths: Sequence[Path],
+    *,
+    subject: str | None = None,
+    corrected: Path | None = None,
+    author: str = "",
+    channels: tuple[str, ...] = (),
+) -> Generator[Progress, None, AddReport]:
+    """Read scans and keep each as a case; folders stand for the scans in them.
+
+    Parameters
+    ----------
+    subject
+        The person all of these scans are of; by default every scan is a subject of its own.
+    corrected
+        A label map that comes in as an accepted revision; only with a single scan.
+    channels
+        Channel names; by default "CT" where Hounsfield units are recognised, else the reader's.
+
+    Raises
+    ------
+    InputError
+        No file is given, or `corrected` with several scans.
+    StorageError
+        The disk is full or gone: going on would refuse every further file for the same reason.
+    """
+    files = expand(paths)
+    if not files:
+        raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
+    if corrected is not None and len(files) != 1:
+        raise InputError(f"--corrected goes with one scan, not with {len(files)}.")
+    added, refused, warnings = [], [], []
+    for done, path in enumerate(files):
+        yield Progress(done, len(files), f"Adding {path.name}")
+        try:
+            volume = read_volume(path)
+            labels = _fitting(study, volume, corrected) if corrected else None
+            case_id = add_volume(study, volume, case_id_from(path), subject=subject, channels=channels)
+        except StorageError:
+            raise
+        except ApprenticeError as error:
+            refused.append((path.name, str(error)))
+            continue
+        added.append(case_id)
+        warnings += volume.warnings
+        if labels is not None:
+            keep_accepted(study, case_id, labels, author)
+    yield Progress(len(files), len(files), f"Added {len(added)} of {len(files)}")
+    return AddReport(tuple(added), tuple(refused), tuple(warnings))
+
+
+def add_volume(
+    study: Study, volume: Volume, case_id: str, *, subject: str | None = None, channels: tuple[str, ...] = ()
+) -> str:
+    """Keep a volume as a new case and return its id; the subject defaults to the id."""
+    names = channels or _channel_names(volume)
+    named = Volume(
+        volume.voxels, volume.geometry, names, volume.source_name, volume.source_digest, volume.warnings
+    )
+    return study.cases.add(case_id, subject or case_id, named).case_id
+
+
+def keep_accepted(study: Study, case_id: str, labels: LabelMap, author: str) -> str:
+    """Store a label map that came with its scan as a revision in which every voxel is accepted."""
+    status = np.ones(labels.voxels.shape, np.uint8)
+    revision = study.revisions.save(case_id, labels.voxels, status, Provenance(author, origin="import"))
+    study.split.assign(study.cases.info(case_id).subject)
+    return revision.name
+
+
+def _fitting(study: Study, volume: Volume, path: Path) -> LabelMap:
+    labels = read_label_map(path)
+    difference = volume.geometry.difference(labels.geometry)
+    if difference:
+        raise GeometryError(f"{path.name} does not fit {volume.source_name}: {difference}.")
+    check_fits(study.schema, labels, path.name)
+    return labels
+
+
+def _channel_names(volume: Volume) -> tuple[str, ...]:
+    if len(volume.channels) == 1 and looks_like_ct(volume.voxels[0]):
+        return ("CT",)
+    return volume.channels
+
+
+def looks_like_ct(voxels: np.ndarray) -> bool:
+    """Whether voxels are Hounsfield units: whole numbers of a signed type with air far below water.
+
+    Only CT has a fixed negative value for air (-1000 HU); MR and PET start at zero.
+    """
+    if voxels.dtype.kind not in "if":
+        return False
+    sample = voxels[:: max(1, voxels.shape[0] // 16), ::4, ::4]
+    low, high = float(np.nanmin(sample)), float(np.nanmax(sample))
+    return -3100 <= low <= -700 and high > 50

@@ -1,0 +1,80 @@
+"""Label maps of a study against references from elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_apprentice.core.metrics import dice
+from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
+from napari_apprentice.store.study import Study
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Dice per case and label; a label absent from both maps has no entry."""
+
+    model: str
+    dice: Mapping[str, Mapping[int, float]]
+
+    def by_label(self) -> dict[int, float]:
+        """Mean Dice of each label over the cases that have it."""
+        labels = sorted({i for row in self.dice.values() for i in row})
+        return {i: float(np.mean([row[i] for row in self.dice.values() if i in row])) for i in labels}
+
+    @property
+    def mean(self) -> float:
+        """Mean of `by_label`."""
+        return float(np.mean(list(self.by_label().values())))
+
+
+def evaluate(
+    study: Study, references: Path, *, what: str = "prediction", model: str | None = None
+) -> Evaluation:
+    """Compare with a folder of reference label maps; files are matched to cases by name.
+
+    Parameters
+    ----------
+    what
+        "prediction" of `model` (by default the active one), or "corrected" for newest revisions.
+
+    Raises
+    ------
+    InputError
+        The folder has no file that belongs to a case with a prediction or revision.
+    """
+    files = {case_id_from(p): p for p in expand([references])}
+    version = "" if what == "corrected" else model or active_model(study)
+    rows: dict[str, dict[int, float]] = {}
+    for case_id in study.cases.ids():
+        path = files.get(case_id)
+        labels = _labels(study, case_id, what, version) if path else None
+        if path is not None and labels is not None:
+            rows[case_id] = _scores(study, case_id, path, labels)
+    if not rows:
+        raise InputError(
+            f"No file in {references} belongs to a case with a {what if what == 'prediction' else 'correction'}: "
+            "references are matched by file name, for example case-01.nii.gz for case-01."
+        )
+    return Evaluation(version, rows)
+
+
+def _labels(study: Study, case_id: str, what: str, model: str) -> np.ndarray | None:
+    if what == "prediction":
+        return (
+            study.predictions.read(case_id, model).labels if study.predictions.has(case_id, model) else None
+        )
+    newest = study.revisions.newest(case_id)
+    return study.revisions.read(case_id, newest.name)[0] if newest else None
+
+
+def _scores(study: Study, case_id: str, path: Path, labels: LabelArray) -> dict[int, float]:
+    reference = read_label_map(path)
+    difference = study.cases.info(case_id).geometry.difference(reference.geometry)
+    if difference:
+        raise GeometryError(f"{path.name} does not fit case {case_id}: {difference}.")
+    scores = {i: dice(labels, reference.voxels, i) for i in study.schema.ids}
+    return {i: s for i, s in scores.items() if s is not None}

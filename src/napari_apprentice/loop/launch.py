@@ -1,0 +1,207 @@
+"""Start child processes, hand them run folders, and follow what they report.
+
+The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes out, a file named
+`cancel` asks the child to stop. Nothing here imports torch; only the child does.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.errors import (
+    ApprenticeError,
+    Cancelled,
+    InputError,
+    ModelError,
+    RunError,
+    StorageError,
+)
+from napari_apprentice.store.runs import RunFolder
+
+POLL_SECONDS = 0.05
+DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
+_ERRORS: dict[str, type[ApprenticeError]] = {
+    e.__name__: e for e in (InputError, ModelError, RunError, StorageError)
+}
+
+
+class Engine:
+    """One warm child process that predicts: run folders go in by standard input, one line each.
+
+    It starts on first use, keeps the network in memory between requests, and ends when its standard
+    input closes, so it never outlives the process that started it.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def submit(self, run: RunFolder) -> psutil.Popen | psutil.Process:
+        """Queue a run; starts the process when there is none.
+
+        Raises
+        ------
+        RunError
+            The process died while the request was handed over twice in a row.
+        """
+        for _ in range(2):
+            process = self._alive()
+            try:
+                assert process.stdin is not None
+                process.stdin.write(f"{run.path}\n")
+                process.stdin.flush()
+                return psutil.Process(process.pid)
+            except (OSError, psutil.NoSuchProcess):
+                self.stop()
+        raise RunError(
+            "The prediction process ends as soon as it is started; `apprentice check` may say why."
+        )
+
+    def _alive(self) -> "subprocess.Popen[str]":
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "napari_apprentice.loop.worker", "--serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        return self._process
+
+    def exit_code(self) -> int | None:
+        """Exit status of the process, None while it runs or before it was started."""
+        return self._process.poll() if self._process else None
+
+    def stop(self) -> None:
+        """End the process; a request under way is lost, its run folder stays."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
+    """Start a training run in a process of its own, which outlives the one that started it."""
+    with (run.path / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "napari_apprentice.loop.worker", str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def is_running(run: RunFolder) -> bool:
+    """Whether a process works on this run now, started by this or by an earlier session."""
+    events, _ = run.events(0)
+    starts = [e for e in events if e["event"] == "started"]
+    if not starts or outcome(events) is not None:
+        return False
+    try:
+        process = psutil.Process(starts[-1]["pid"])
+        # A pid is used again after a while; the time of birth tells the two apart.
+        return (
+            abs(process.create_time() - starts[-1]["born"]) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.NoSuchProcess:
+        return False
+
+
+def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The event that ends a run's newest attempt, or None while it has not ended."""
+    last = events[-1] if events else {}
+    return last if last.get("event") in ("done", "failed", "cancelled") else None
+
+
+def follow(
+    run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None" = None, offset: int = 0
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Yield what a run reports until it ends; its result is returned.
+
+    Parameters
+    ----------
+    process
+        The child; None when another session started it, then the run's own record of it is used.
+    offset
+        Byte of events.jsonl to start from.
+
+    Raises
+    ------
+    Cancelled
+        It stopped because it was asked to.
+    InputError, ModelError, StorageError, RunError
+        What the child reported, in its words; RunError also when it was killed.
+    """
+    while True:
+        ended = _has_ended(run, process)  # asked before reading: the last words are read after the end
+        events, offset = run.events(offset)
+        for event in events:
+            if event["event"] == "progress":
+                yield _progress(event)
+        result = outcome(events)
+        if result is not None:
+            return _result(result, run)
+        if ended:
+            raise _death(run, process)
+        time.sleep(POLL_SECONDS)
+
+
+def _has_ended(run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None") -> bool:
+    if process is None:
+        return not is_running(run)
+    if isinstance(process, subprocess.Popen):
+        return process.poll() is not None
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _progress(event: dict[str, Any]) -> Progress:
+    return Progress(
+        int(event["done"]), int(event["total"]), str(event["text"]),
+        event.get("loss"), event.get("dice"), event.get("seconds_left"), event.get("case_id"),
+    )  # fmt: skip
+
+
+def _result(event: dict[str, Any], run: RunFolder) -> dict[str, Any]:
+    if event["event"] == "cancelled":
+        raise Cancelled(f"Run {run.run_id} was cancelled; what was finished is kept.")
+    if event["event"] == "failed":
+        raise _ERRORS.get(event["error"], RunError)(event["text"])
+    result: dict[str, Any] = event["result"]
+    return result
+
+
+def _death(run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None") -> ApprenticeError:
+    code = process.poll() if isinstance(process, subprocess.Popen) else None
+    if code == DISK_FAILED:
+        return StorageError(
+            f"The disk that holds {run.path.parent.parent} is full or cannot be written; free some space."
+        )
+    how = "was killed" if code is None or code < 0 else f"ended with status {code}"
+    return RunError(
+        f"The process of run {run.run_id} {how}, perhaps for want of memory. The study is unharmed; "
+        f"start it again, and it goes on from its last checkpoint. Details: {_last_line(run.path / 'output.txt')}"
+    )
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "none"
+    return lines[-1] if lines else "none"

@@ -1,0 +1,146 @@
+"""Training in the child process: revisions in, a gated model version into the study."""
+
+from collections.abc import Generator, Sequence
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.gate import CaseScore, GateReport, judge
+from napari_apprentice.core.plan import Plan, derive_plan, fingerprint
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import Example, ModelVersion, now
+from napari_apprentice.errors import ModelError
+from napari_apprentice.learn.device import choose_device
+from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.trainer import FitResult, fit
+from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.study import Study
+
+LIBRARIES = ("napari-apprentice", "torch", "monai", "numpy")
+
+
+def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
+    """Train a first model version, or fine-tune the base of the active one, then put it through the gate.
+
+    The result names the new model version and says whether it became active and why.
+    """
+    study = Study.open(Path(run.request["study"]))
+    settings = TrainSettings.from_json(run.request["settings"])
+    yield Progress(0, settings.steps, "Reading corrections")
+    base = study.models.info(run.request["base"]) if run.request["base"] else None
+    learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
+    examples, held_out = collect(study, learned)
+    _refuse_empty(examples, base)
+    plan = base.plan if base else plan_for(examples, study, run)
+    candidate = run.path / "weights.safetensors"
+    start = study.models.weights(base.name) if base else None
+    result = yield from fit(
+        plan, examples, held_out, settings, start, candidate, run.path / "checkpoint", run.cancelled
+    )
+    report = yield from _gate(run, study, plan, candidate, held_out, settings)
+    version = _register(study, base, plan, (examples, held_out), settings, report, candidate)
+    active = _activate(study, version, report)
+    return {
+        "model": version.name, "active": active, "gate": report.to_json() if report else None,
+        "steps": result.steps, "seconds": result.seconds, "history": _history(result),
+    }  # fmt: skip
+
+
+def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[Example]]:
+    """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
+
+    `learned` are the revisions the base model version knows: these are replay.
+    """
+    sides: dict[str, list[Example]] = {"train": [], "validation": []}
+    for case_id in study.cases.ids():
+        newest = study.revisions.newest(case_id)
+        if newest is None:
+            continue
+        info = study.cases.info(case_id)
+        labels, status = study.revisions.read(case_id, newest.name)
+        side = study.split.assign(info.subject)
+        sides[side].append(
+            Example(
+                newest.key, info.subject, study.cases.voxels(case_id), labels, status, info.spacing,
+                info.channels, newest.key in learned,
+            )
+        )  # fmt: skip
+    return sides["train"], sides["validation"]
+
+
+def _refuse_empty(examples: Sequence[Example], base: ModelVersion | None) -> None:
+    fresh = [e for e in examples if not e.replay and e.status.any()]
+    if not fresh:
+        what = "since the active model version was made" if base else "yet"
+        raise ModelError(
+            f"There is no correction to learn from {what}: correct a scan, accept what is right and save it first."
+        )
+
+
+def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
+    """A plan from the data, in nnU-Net's manner."""
+    prints = [fingerprint(e) for e in examples]
+    return derive_plan(
+        prints, study.schema, memory_mb=float(run.request["memory_mb"]), features=int(run.request["features"])
+    )
+
+
+def _gate(
+    run: RunFolder,
+    study: Study,
+    plan: Plan,
+    candidate: Path,
+    held_out: Sequence[Example],
+    settings: TrainSettings,
+) -> Generator[Progress, None, GateReport | None]:
+    active = study.models.active()
+    if active is None:
+        return None
+    yield Progress(
+        settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans"
+    )
+    device = choose_device(settings.device)
+    version = study.models.info(active)
+    before = _scores(Predictor(version.plan, study.models.weights(active), device), held_out, run)
+    after = _scores(Predictor(plan, candidate, device), held_out, run)
+    return judge(before, after)
+
+
+def _scores(predictor: Predictor, held_out: Sequence[Example], run: RunFolder) -> list[CaseScore]:
+    return scores(predictor, held_out, PredictSettings(), run.cancelled)
+
+
+def _register(
+    study: Study, base: ModelVersion | None, plan: Plan, used: tuple[Sequence[Example], Sequence[Example]],
+    settings: TrainSettings, report: GateReport | None, weights: Path,
+) -> ModelVersion:  # fmt: skip
+    version = ModelVersion(
+        name=study.models.next_name(),
+        parent=base.name if base else None,
+        created=now(),
+        plan=plan,
+        schema=study.schema,
+        revisions=tuple(e.revision for e in used[0]),
+        held_out=tuple(e.revision for e in used[1]),
+        gate=report,
+        settings=settings.to_json(),
+        seed=settings.seed,
+        libraries={name: library_version(name) for name in LIBRARIES},
+        weights_digest="",
+    )
+    return study.models.register(version, weights)
+
+
+def _activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:
+    if report is None:
+        study.models.activate(version.name, "first model version")
+        return True
+    if report.passed:
+        study.models.activate(version.name, f"passed the gate: {report.reason}")
+    return report.passed
+
+
+def _history(result: FitResult) -> list[list[float | None]]:
+    return [list(row) for row in result.history]

@@ -1,0 +1,330 @@
+"""The loop's evented state and its verbs. No Qt, no napari, no torch.
+
+The window, the command line and a script all drive this one class. Verbs that take long are
+generators that yield `Progress` and return a value; the others return at once.
+"""
+
+import getpass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.correction import Box, Stroke
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.ranking import Candidate, QueueItem, review_queue
+from napari_apprentice.core.records import ModelVersion, Prediction, Revision
+from napari_apprentice.core.volume import LabelArray, Volume
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.loop import adding, correcting, evaluating, exporting, predicting, tuning
+from napari_apprentice.loop.launch import Engine
+from napari_apprentice.loop.opening import OpenCase, load_case
+from napari_apprentice.store.recent import RecentStudies
+from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.study import Study
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One line of the case table; state is unseen, predicted, in correction, corrected or validation."""
+
+    case_id: str
+    subject: str
+    state: str
+    quality: float | None
+    revisions: int
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One line of the model list."""
+
+    name: str
+    active: bool
+    created: str
+    parent: str | None
+    verdict: str
+
+
+class SessionEvents:
+    """What a session announces. Facts only: nothing is asked through them."""
+
+    study_changed = Signal()
+    """Another study is open, or none."""
+    cases_changed = Signal()
+    """Cases were added, or the state of one changed."""
+    case_opened = Signal()
+    """Another case is open for correction, or none."""
+    canvas_changed = Signal(object)
+    """Labels or status changed inside this `Box`."""
+    saved = Signal(str)
+    """A revision with this name was stored."""
+    models_changed = Signal()
+    """A model version was registered or activated."""
+    noticed = Signal(str)
+    """A sentence the person should see now."""
+
+
+class Session:
+    """One study, one case under correction, and everything one can do with them.
+
+    Parameters
+    ----------
+    author
+        Who corrects; by default the login name.
+    recent
+        Where the list of recent studies is kept.
+    """
+
+    def __init__(self, author: str = "", recent: RecentStudies | None = None) -> None:
+        self.events = SessionEvents()
+        self.author = author or getpass.getuser()
+        self.recent = recent or RecentStudies()
+        self._study: Study | None = None
+        self._case: OpenCase | None = None
+        self._engine = Engine()
+
+    # ---------------------------------------------------------------- study
+
+    @property
+    def study(self) -> Study:
+        """The open study; StudyError when there is none."""
+        if self._study is None:
+            raise StudyError("No study is open: create or open one first.")
+        return self._study
+
+    @property
+    def has_study(self) -> bool:
+        """Whether a study is open."""
+        return self._study is not None
+
+    def create_study(self, path: Path, schema: LabelSchema, title: str = "") -> None:
+        """Make a study folder and open it."""
+        self._show_study(Study.create(path, schema, title))
+
+    def open_study(self, path: Path) -> None:
+        """Open a study folder; StudyError when it is none."""
+        self._show_study(Study.open(path))
+
+    def close(self) -> None:
+        """Leave the study and end the prediction process; unsaved strokes stay in the journal."""
+        self._engine.stop()
+        self._case = None
+        self._study = None
+
+    def _show_study(self, study: Study) -> None:
+        self._case = None
+        self._study = study
+        self.recent.remember(study.path)
+        self.events.study_changed.emit()
+        self.events.case_opened.emit()
+
+    def case_rows(self) -> tuple[CaseRow, ...]:
+        """The case table, by case id; reads no voxels."""
+        active = self.study.models.active()
+        return tuple(self._row(case_id, active) for case_id in self.study.cases.ids())
+
+    def _row(self, case_id: str, active: str | None) -> CaseRow:
+        study = self.study
+        subject = study.cases.info(case_id).subject
+        revisions = len(study.revisions.names(case_id))
+        predicted = active is not None and study.predictions.has(case_id, active)
+        quality = study.predictions.quality(case_id, active) if active and predicted else None
+        if study.journal.started(case_id):
+            state = "in correction"
+        elif revisions:
+            state = "validation" if study.split.side(subject) == "validation" else "corrected"
+        else:
+            state = "predicted" if predicted else "unseen"
+        return CaseRow(case_id, subject, state, quality, revisions)
+
+    def add_scans(
+        self, paths: Sequence[Path], subject: str | None = None, corrected: Path | None = None
+    ) -> Generator[Progress, None, adding.AddReport]:
+        """Add scan files or folders; see `loop.adding.add_scans`."""
+        try:
+            return (
+                yield from adding.add_scans(
+                    self.study, paths, subject=subject, corrected=corrected, author=self.author
+                )
+            )
+        finally:
+            self.events.cases_changed.emit()
+
+    def add_volume(self, volume: Volume, case_id: str, subject: str | None = None) -> str:
+        """Add a volume that is in memory already, such as an image layer."""
+        added = adding.add_volume(self.study, volume, case_id, subject=subject)
+        self.events.cases_changed.emit()
+        return added
+
+    # -------------------------------------------------------------- predict
+
+    def predict(
+        self, case_ids: Sequence[str], settings: PredictSettings | None = None, model: str | None = None
+    ) -> Generator[Progress, None, tuple[str, ...]]:
+        """Let the active model version, or `model`, propose label maps; the cases predicted are returned."""
+        try:
+            return (
+                yield from predicting.predict(
+                    self.study, self._engine, case_ids, settings or PredictSettings(), model
+                )
+            )
+        finally:
+            self.events.cases_changed.emit()
+
+    def prediction(self, case_id: str) -> Prediction:
+        """The active model version's prediction of a case."""
+        return self.study.predictions.read(case_id, exporting.active_model(self.study))
+
+    # -------------------------------------------------------------- correct
+
+    @property
+    def case(self) -> OpenCase | None:
+        """The case under correction."""
+        return self._case
+
+    def load_case(self, case_id: str) -> OpenCase:
+        """Read a case from disk without showing it; may run in another thread."""
+        return load_case(self.study, case_id)
+
+    def show_case(self, case: OpenCase | None) -> None:
+        """Make a loaded case the one under correction; what was unsaved of the last one is in its journal."""
+        self._case = case
+        self.events.case_opened.emit()
+
+    def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> None:
+        """Keep what a paint tool changed inside `box`; `before` and `after` are labels (z, y, x) of the box."""
+        self._announce(self._open().record(box, before, after, tool))
+
+    def accept_slice(self, axis: int, index: int) -> None:
+        """Accept what is unseen in one slice across axis 0 (z), 1 (y) or 2 (x)."""
+        self._announce(self._open().accept_slice(axis, index))
+
+    def accept_scan(self) -> None:
+        """Accept everything that is unseen."""
+        self._announce(self._open().accept())
+
+    def undo(self) -> None:
+        """Take the newest stroke back."""
+        self._announce(self._open().undo())
+
+    def redo(self) -> None:
+        """Bring the newest undone stroke back."""
+        self._announce(self._open().redo())
+
+    def revert_to_revision(self, name: str) -> None:
+        """Put a stored revision in place, as one stroke that can be undone."""
+        self._announce(self._open().revert_to_revision(name))
+
+    def revert_to_prediction(self) -> None:
+        """Put the active model version's prediction in place, as one stroke that can be undone."""
+        self._announce(self._open().revert_to_prediction(exporting.active_model(self.study)))
+
+    def save(self) -> Revision:
+        """Store the corrections of the open case as a revision."""
+        revision, conflict = correcting.save_correction(self.study, self._open(), self.author)
+        if conflict is not None:
+            self.events.noticed.emit(
+                f"{conflict.provenance.author} saved {conflict.name} of this case in the meantime. "
+                f"Both are kept; yours is {revision.name}."
+            )
+        self.events.saved.emit(revision.name)
+        self.events.cases_changed.emit()
+        return revision
+
+    def import_correction(self, case_id: str, path: Path, accept: str = "all") -> Revision:
+        """Store a label map made elsewhere as a revision; accept is "all" or "edited"."""
+        revision = correcting.import_correction(self.study, case_id, path, accept=accept, author=self.author)
+        self.events.cases_changed.emit()
+        return revision
+
+    def _open(self) -> OpenCase:
+        if self._case is None:
+            raise InputError("No case is open: choose one in the table first.")
+        return self._case
+
+    def _announce(self, stroke: Stroke | None) -> None:
+        if stroke is not None:
+            self.events.canvas_changed.emit(stroke.box)
+
+    # ---------------------------------------------------------------- train
+
+    def begin_training(
+        self, kind: str, settings: TrainSettings, memory_mb: float = 1500.0, features: int = 16
+    ) -> RunFolder:
+        """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
+        return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
+
+    def follow_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
+        """Start, find again or resume a training run, to its end. Closing the generator does not stop it."""
+        try:
+            return (yield from tuning.follow_training(run))
+        finally:
+            self.events.models_changed.emit()
+            self.events.cases_changed.emit()
+
+    def running_training(self) -> RunFolder | None:
+        """The training run under way in this study, also one an earlier session started."""
+        return tuning.running_training(self.study)
+
+    def resumable_training(self) -> RunFolder | None:
+        """The newest training run if it was cancelled or killed and can go on from its checkpoint."""
+        return tuning.resumable_training(self.study)
+
+    def models(self) -> tuple[ModelRow, ...]:
+        """The model versions, oldest first."""
+        active = self.study.models.active()
+        return tuple(_model_row(self.study.models.info(n), active) for n in self.study.models.names())
+
+    def model(self, name: str) -> ModelVersion:
+        """All that is known of one model version."""
+        return self.study.models.info(name)
+
+    def activate(self, name: str, reason: str = "chosen by hand") -> None:
+        """Make a model version the active one; the ledger keeps who was active before."""
+        self.study.models.activate(name, f"{reason} ({self.author})")
+        self.events.models_changed.emit()
+        self.events.cases_changed.emit()
+
+    def previous_model(self) -> str | None:
+        """The model version that was active before the present one; where one click back leads."""
+        active = self.study.models.active()
+        past = [a.name for a in self.study.models.activations() if a.name != active]
+        return past[-1] if past else None
+
+    # ----------------------------------------------------- queue and results
+
+    def queue(self) -> tuple[QueueItem, ...]:
+        """The review queue; its head is the next case."""
+        active = self.study.models.active()
+        return review_queue(self._candidate(row, active) for row in self.case_rows())
+
+    def _candidate(self, row: CaseRow, active: str | None) -> Candidate:
+        predicted = active is not None and self.study.predictions.has(row.case_id, active)
+        started = row.state == "in correction"
+        return Candidate(row.case_id, row.quality, predicted, row.revisions > 0, started)
+
+    def next_case(self) -> str | None:
+        """Case id at the head of the queue, the open case left out; None when all are corrected."""
+        here = self._case.info.case_id if self._case else None
+        return next((item.case_id for item in self.queue() if item.case_id != here), None)
+
+    def export(self, case_id: str, out: Path, what: str = "corrected", overwrite: bool = False) -> Path:
+        """Write corrected labels, a prediction or its uncertainty on the source's exact grid."""
+        return exporting.export(self.study, case_id, out, what, overwrite=overwrite)
+
+    def evaluate(
+        self, references: Path, what: str = "prediction", model: str | None = None
+    ) -> evaluating.Evaluation:
+        """Compare with a folder of reference label maps."""
+        return evaluating.evaluate(self.study, references, what=what, model=model)
+
+
+def _model_row(version: ModelVersion, active: str | None) -> ModelRow:
+    verdict = "" if version.gate is None else version.gate.reason
+    return ModelRow(
+        version.name, version.name == active, version.created, version.parent, verdict or version.note
+    )
