@@ -1,0 +1,61 @@
+"""What every test shares: a user folder of its own, and marks that skip themselves."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+# napari reads this once, when it is imported: its settings are never the developer's own.
+_SETTINGS = tempfile.mkdtemp(prefix="apprentice-napari-")
+atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
+os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: PTH118
+
+_ON_LINUX = sys.platform.startswith("linux")
+if _ON_LINUX and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+def _has_window() -> bool:
+    return os.environ.get("QT_QPA_PLATFORM") not in ("offscreen", "minimal")
+
+
+def _has_cuda() -> bool:
+    """Ask in a process of its own: this one never needs torch for it."""
+    question = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", question], capture_output=True, check=False).returncode == 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def _skip(items: list[pytest.Item], mark: str, reason: str) -> None:
+    for item in items:
+        if item.get_closest_marker(mark):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        _skip(items, "slow", "slow: give --slow to run it")
+    if not _has_window():
+        _skip(items, "window", "needs a display")
+    if any(item.get_closest_marker("gpu") for item in items) and not _has_cuda():
+        _skip(items, "gpu", "needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give every test, and each process it starts, user folders of its own.
+
+    The cache folder stays the machine's: the compiled shaders and fonts in it are worth keeping.
+    """
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("APPRENTICE_HOME", str(home))
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(home / variable.lower()))
+    return str(home)

@@ -1,0 +1,177 @@
+"""The developer's tool: dev.py."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+
+
+@pytest.fixture(scope="module")
+def dev() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "constraints.txt").write_text("numpy==2.0\n")
+    return tmp_path
+
+
+def test_fingerprint_stays_when_nothing_changes(dev: ModuleType, project: Path) -> None:
+    assert dev.fingerprint(project, "3.11.7") == dev.fingerprint(project, "3.11.7")
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_fingerprint_follows_each_file(dev: ModuleType, project: Path, name: str) -> None:
+    before = dev.fingerprint(project, "3.11.7")
+    (project / name).write_text("another\n")
+    assert dev.fingerprint(project, "3.11.7") != before
+
+
+def test_fingerprint_follows_python(dev: ModuleType, project: Path) -> None:
+    assert dev.fingerprint(project, "3.11.7") != dev.fingerprint(project, "3.12.1")
+
+
+def test_stamp_is_current_only_with_the_same_word(dev: ModuleType, tmp_path: Path) -> None:
+    stamp = tmp_path / "stamp"
+    assert not dev.is_current(stamp, "abc")
+    stamp.write_text("abc\n")
+    assert dev.is_current(stamp, "abc")
+    assert not dev.is_current(stamp, "abd")
+
+
+@pytest.fixture
+def installed(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in for pip, and list what it was asked to install."""
+    asked: list[str] = []
+    monkeypatch.setattr(dev, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(dev, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(dev, "make_environment", lambda: None)
+    monkeypatch.setattr(dev, "install", lambda *words: asked.append(words[-1]))
+    return asked
+
+
+def test_setup_installs_torch_first_and_nothing_the_second_time(dev: ModuleType, installed: list[str]) -> None:
+    dev.setup()
+    dev.setup()
+    assert installed == ["torch", ".[all,test,docs]"]
+
+
+def test_a_failed_setup_leaves_no_stamp(dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    dev.setup()
+    (dev.STAMP).write_text("older")
+
+    def fail(*_: str) -> None:
+        raise dev.Stop("no line")
+
+    monkeypatch.setattr(dev, "install", fail)
+    with pytest.raises(dev.Stop):
+        dev.setup()
+    assert not dev.STAMP.exists()
+    assert len(installed) == 2
+
+
+def test_pins_are_plain_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert any(pin.startswith("torch==") for pin in pins)
+    assert [pin for pin in pins if "==" not in pin or any(mark in pin for mark in "+/@ ")] == []
+
+
+def test_missing_libraries_map_to_packages(dev: ModuleType) -> None:
+    def has_library(name: str) -> bool:
+        return name != "libxcb-cursor.so.0"
+
+    missing = dev.missing_packages(virtual=True, has_library=has_library, has_program=lambda _: False)
+    assert missing == {"libxcb-cursor.so.0": "libxcb-cursor0", "Xvfb": "xvfb"}
+
+
+def test_nothing_missing_needs_nothing(dev: ModuleType) -> None:
+    assert dev.missing_packages(virtual=True, has_library=lambda _: True, has_program=lambda _: True) == {}
+
+
+def test_virtual_display_is_asked_for_only_where_needed(dev: ModuleType) -> None:
+    assert "Xvfb" not in dev.missing_packages(virtual=False, has_library=lambda _: True, has_program=lambda _: False)
+
+
+def test_advice_is_the_exact_command_on_debian(dev: ModuleType) -> None:
+    missing = {"libEGL.so.1": "libegl1", "Xvfb": "xvfb"}
+    assert dev.advice(missing, debian=True) == "Please run: sudo apt-get install libegl1 xvfb"
+    assert "Xvfb, libEGL.so.1" in dev.advice(missing, debian=False)
+
+
+def test_where_it_may_not_install_it_says_so_and_goes_on(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "ON_LINUX", True)
+    monkeypatch.setattr(dev, "apt_prefix", lambda: None)
+    monkeypatch.setattr(dev, "missing_packages", lambda **_: {"libEGL.so.1": "libegl1"})
+    dev.system_libraries()
+    assert "lib" in capsys.readouterr().out
+
+
+@needs_xvfb
+def test_two_virtual_displays_get_two_numbers_and_end(dev: ModuleType) -> None:
+    with dev.virtual_display() as one, dev.virtual_display() as two:
+        assert one != two
+        sockets = [Path("/tmp/.X11-unix", f"X{name[1:]}") for name in (one, two)]
+        assert all(socket.exists() for socket in sockets)
+    assert not any(socket.exists() for socket in sockets)
+
+
+def test_window_environment_draws_on_that_display_only(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    env = dev.window_environment(":7")
+    assert env["DISPLAY"] == ":7"
+    assert env["QT_QPA_PLATFORM"] == "xcb"
+    assert "WAYLAND_DISPLAY" not in env
+
+
+@pytest.mark.parametrize(("env", "expected"), [({}, False), ({"DISPLAY": ":0"}, True)])
+def test_display_is_found(dev: ModuleType, env: dict[str, str], expected: bool) -> None:
+    assert dev.has_display(env) is (expected or not dev.ON_LINUX)
+
+
+def test_benchmarks_are_listed_without_helpers(dev: ModuleType, tmp_path: Path) -> None:
+    for name in ("loop.py", "_shared.py", "notes.md"):
+        (tmp_path / name).touch()
+    assert dev.benchmarks(tmp_path) == ["loop"]
+
+
+def run_dev(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "dev.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_words_it_names_its_verbs(dev: ModuleType) -> None:
+    done = run_dev()
+    assert done.returncode == 0
+    assert [verb for verb in dev.VERBS if f"\n{verb} " not in done.stdout] == []
+
+
+def test_an_unknown_verb_or_benchmark_is_one_sentence() -> None:
+    for words in (("tset",), ("bench", "no_such")):
+        done = run_dev(*words)
+        assert done.returncode == 1
+        assert done.stderr.startswith("There is no ")
+        assert "Traceback" not in done.stderr
+
+
+def test_ci_runs_exactly_the_tests() -> None:
+    script = ROOT / ".ci" / "run"
+    assert "python3 dev.py test" in script.read_text()
+    assert os.name == "nt" or os.access(script, os.X_OK)
