@@ -62,9 +62,7 @@ class Geometry:
         columns = affine[:3, :3]
         lengths = np.linalg.norm(columns, axis=0)
         if (lengths == 0).any() or abs(np.linalg.det(columns / lengths)) < 1e-6:
-            raise GeometryError(
-                "The scan's affine is singular: at least one voxel axis has no direction of its own."
-            )
+            raise GeometryError("The scan's affine is singular: at least one voxel axis has no direction of its own.")
         alignment = CANONICAL @ (columns / lengths)  # [canonical axis, file axis]
         permutation = max(
             itertools.permutations(range(3)),
@@ -109,14 +107,16 @@ class Geometry:
         """View the last three axes, in the file's (i, j, k), as (z, y, x). Copies nothing."""
         lead = voxels.ndim - 3
         moved = voxels.transpose(*range(lead), *(lead + p for p in self.permutation))
-        return moved[self._reversal]
+        view: NDArray[Any] = moved[self._reversal]
+        return view
 
     def to_source(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """View the last three axes, in (z, y, x), as the file's (i, j, k). The inverse of `to_canonical`."""
         lead = voxels.ndim - 3
         straight = voxels[self._reversal]
         back = np.argsort(self.permutation)
-        return straight.transpose(*range(lead), *(lead + int(b) for b in back))
+        view: NDArray[Any] = straight.transpose(*range(lead), *(lead + int(b) for b in back))
+        return view
 
     def difference(self, other: "Geometry", tolerance_mm: float = 1e-3) -> str | None:
         """Say in words how another grid differs from this one; None when both are the same grid.
@@ -126,9 +126,7 @@ class Geometry:
         """
         if self.shape != other.shape:
             return f"its shape is {other.shape}, not {self.shape} (z, y, x)"
-        corners = np.array(
-            [[*c, 1] for c in itertools.product(*((0, n - 1) for n in self.shape))], dtype=float
-        )
+        corners = np.array([[*c, 1] for c in itertools.product(*((0, n - 1) for n in self.shape))], dtype=float)
         apart = np.linalg.norm((corners @ self.affine.T - corners @ other.affine.T)[:, :3], axis=1).max()
         if apart > tolerance_mm:
             return f"its corners lie up to {apart:.2f} mm away from the scan's"

@@ -1,0 +1,154 @@
+"""The one place that calls zarr to write and read voxels."""
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+from zarr.errors import BaseZarrError
+from zarr.storage import LocalStore
+
+from napari_apprentice.errors import StudyError
+from napari_apprentice.store.documents import MALFORMED, read_document
+from napari_apprentice.store.files import storage_errors
+
+CHUNK = 64
+SHARD = 256
+# What zarr and its codecs raise over bytes that are not what they should be.
+_DAMAGE = (*MALFORMED, RuntimeError, OverflowError, MemoryError, BaseZarrError)
+
+
+def create_group(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Lay down a Zarr v3 group with attributes."""
+    zarr.create_group(store=LocalStore(path), attributes=dict(attributes))
+
+
+def set_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Add attributes to a group that is still aside."""
+    zarr.open_group(store=LocalStore(path), mode="r+").update_attributes(dict(attributes))
+
+
+def write_array(group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str], *, sharded: bool) -> str:
+    """Write voxels as a Zarr v3 array in 64^3 chunks, zstd-3 with checksums.
+
+    Parameters
+    ----------
+    voxels
+        Last three axes (z, y, x); any number type, stored little-endian.
+    axes
+        One name per axis.
+    sharded
+        Whether 64^3 chunks are gathered in 256^3 files.
+
+    Returns
+    -------
+    SHA-256 of the little-endian C-order bytes, hexadecimal.
+    """
+    voxels = little_endian(voxels)
+    chunks, shards = _layout(voxels.shape)
+    array = zarr.open_group(store=LocalStore(group), mode="r+").create_array(
+        name,
+        shape=voxels.shape,
+        dtype=voxels.dtype,
+        chunks=chunks,
+        shards=shards if sharded else None,
+        compressors=ZstdCodec(level=3, checksum=True),
+        fill_value=0,
+        dimension_names=list(axes),
+        # Every chunk has a file, so that a lost file is damage and not silently zero.
+        config={"write_empty_chunks": True},
+    )
+    array[...] = voxels
+    return digest(voxels)
+
+
+def open_array(path: Path) -> "zarr.Array[Any]":
+    """Open an array without reading a voxel.
+
+    Raises
+    ------
+    StudyError
+        It is absent or damaged.
+    """
+    with storage_errors(f"the array {_where(path)}"):
+        try:
+            return zarr.open_array(store=LocalStore(path, read_only=True), mode="r")
+        except (*_DAMAGE, FileNotFoundError) as error:
+            raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read all voxels of an array.
+
+    Raises
+    ------
+    StudyError
+        It is absent, a chunk is missing, or a checksum does not hold.
+    """
+    array = open_array(path)
+    with storage_errors(f"the array {_where(path)}"):
+        grid = np.ceil(np.divide(array.shape, array.shards or array.chunks))
+        if _files(path / "c") < math.prod(grid.tolist()):
+            raise StudyError(f"The stored array {_where(path)} is damaged: some of its files are missing.")
+        try:
+            return np.asarray(array[...])
+        except _DAMAGE as error:
+            raise StudyError(f"The stored array {_where(path)} is damaged: {error}.") from error
+
+
+def read_attributes(group: Path) -> dict[str, Any]:
+    """Attributes of a group, cheaply.
+
+    Raises
+    ------
+    StudyError
+        The group's document is damaged.
+    """
+    attributes = read_document(group / "zarr.json").get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise StudyError(f"The stored group {_where(group)} is damaged: it has no attributes.")
+    return attributes
+
+
+def little_endian(voxels: NDArray[Any]) -> NDArray[Any]:
+    """Keep the values, little-endian; copied only when they were big-endian."""
+    return voxels.astype(voxels.dtype.newbyteorder("<"), copy=False)
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """SHA-256 over the little-endian C-order bytes of arrays, one after the other; hexadecimal."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        _feed(sha, little_endian(array))
+    return sha.hexdigest()
+
+
+def _feed(sha: "hashlib._Hash", array: NDArray[Any]) -> None:
+    # Slab by slab, so that a scan in another memory order is never copied whole.
+    if array.ndim > 2:
+        for part in array:
+            _feed(sha, part)
+    else:
+        sha.update(np.ascontiguousarray(array).data)
+
+
+def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    lead = (1,) * (len(shape) - 3)
+    chunks = tuple(min(CHUNK, n) for n in shape[-3:])
+    shards = tuple(c * min(SHARD // CHUNK, -(-n // c)) for c, n in zip(chunks, shape[-3:], strict=True))
+    return lead + chunks, lead + shards
+
+
+def _files(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+def _where(path: Path) -> str:
+    parts = path.parts
+    return "/".join(parts[parts.index("cases.zarr") + 1 :] if "cases.zarr" in parts else parts[-2:])

@@ -1,0 +1,153 @@
+"""The cases of a study: scans as OME-Zarr images, each with its geometry and where it came from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.records import CaseInfo, now
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.store.arrays import (
+    create_group,
+    open_array,
+    read_array,
+    read_attributes,
+    set_attributes,
+    write_array,
+)
+from napari_apprentice.store.documents import MALFORMED
+from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
+from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.ome import image_attributes, label_list_attributes, pyramid
+
+AXES = ("c", "z", "y", "x")
+
+
+class Cases:
+    """Reads and adds cases; what is added never changes.
+
+    Parameters
+    ----------
+    root
+        The study's cases.zarr.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> tuple[str, ...]:
+        """Case ids, sorted."""
+        with storage_errors("the list of cases"):
+            return folders_in(self.root)
+
+    def folder(self, case_id: str) -> Path:
+        """Folder of a case that exists.
+
+        Raises
+        ------
+        InputError
+            No such case.
+        """
+        folder = self.root / case_id
+        if not is_name(case_id) or not folder.is_dir():
+            raise InputError(f"There is no case {case_id[:120]!r} in this study; the case list names them.")
+        return folder
+
+    def info(self, case_id: str) -> CaseInfo:
+        """What is known of a case without reading a voxel.
+
+        Raises
+        ------
+        InputError
+            No such case.
+        StudyError
+            Its attributes are damaged.
+        """
+        record = self.record(case_id)
+        try:
+            return CaseInfo(
+                case_id=case_id,
+                subject=str(record["subject"]),
+                geometry=Geometry.from_json(record["geometry"]),
+                channels=tuple(str(c) for c in record["channels"]),
+                dtype=str(record["dtype"]),
+                source_name=str(record["source_name"]),
+                source_digest=str(record["source_digest"]),
+                added=str(record["added"]),
+            )
+        except MALFORMED as error:
+            raise StudyError(f"Case {case_id} is damaged: its attributes cannot be understood.") from error
+
+    def record(self, case_id: str) -> Mapping[str, Any]:
+        """The case's own attributes, as stored; "digests" maps array names to SHA-256."""
+        record = read_attributes(self.folder(case_id) / "image").get("apprentice")
+        if not isinstance(record, dict):
+            raise StudyError(f"Case {case_id} is damaged: it has no attributes of this program.")
+        return record
+
+    def add(self, case_id: str, subject: str, volume: Volume) -> CaseInfo:
+        """Store a scan as a case, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            The id is taken (upper and lower case count as the same) or cannot be a folder's name.
+        StorageError
+            The disk is full, gone or read-only; nothing was added.
+        """
+        check_name("case id", case_id)
+        self._refuse_double(case_id)
+        aside = aside_of(self.root / case_id)
+        with storage_errors(f"case {case_id}"):
+            try:
+                self._write(aside, case_id, subject, volume)
+                if not commit_folder(aside, self.root / case_id):
+                    self._refuse_double(case_id)
+            finally:
+                remove_quietly(aside)
+        return self.info(case_id)
+
+    def voxels(self, case_id: str) -> NDArray[Any]:
+        """All voxels of a case, (c, z, y, x), in the scan's own number type."""
+        return read_array(self.folder(case_id) / "image" / "0")
+
+    def levels(self, case_id: str) -> "tuple[zarr.Array[Any], ...]":
+        """Pyramid of a case, (c, z, y, x), full resolution first; nothing is read yet."""
+        image = self.folder(case_id) / "image"
+        names = sorted((n for n in folders_in(image) if n.isdecimal()), key=int)
+        if not names:
+            raise StudyError(f"Case {case_id} is damaged: its image holds no arrays.")
+        return tuple(open_array(image / n) for n in names)
+
+    def _refuse_double(self, case_id: str) -> None:
+        # A folder of macOS or Windows cannot hold two names that differ by case only.
+        doubles = [c for c in self.ids() if c.lower() == case_id.lower()]
+        if doubles:
+            raise InputError(f"Case {doubles[0]} is in this study already; give this scan another case id.")
+
+    def _write(self, aside: Path, case_id: str, subject: str, volume: Volume) -> None:
+        image = aside / "image"
+        create_group(aside, {})
+        create_group(aside / "predictions", {})
+        levels, scales = pyramid(volume.voxels, volume.geometry.spacing)
+        # Attributes come last: they name the digests of arrays that must be there by then.
+        create_group(image, {})
+        digests = {str(n): write_array(image, str(n), v, AXES, sharded=True) for n, v in enumerate(levels)}
+        record = {
+            "subject": subject,
+            "geometry": volume.geometry.to_json(),
+            "channels": list(volume.channels),
+            "dtype": np.dtype(volume.voxels.dtype).name,
+            "source_name": volume.source_name,
+            "source_digest": volume.source_digest,
+            "warnings": list(volume.warnings),
+            "added": now(),
+            "digests": digests,
+        }
+        set_attributes(image, {"ome": image_attributes(case_id, AXES, scales), "apprentice": record})
+        create_group(image / "labels", label_list_attributes(()))

@@ -1,0 +1,168 @@
+"""Writing so that a reader never sees half of anything, and a full disk is told in plain words."""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_apprentice.errors import StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_GONE = {errno.ENOENT, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.ETIMEDOUT}
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn what the operating system says into a sentence.
+
+    Parameters
+    ----------
+    what
+        What was to be stored or read, as it stands in the sentence: "the revision of case a1".
+
+    Raises
+    ------
+    StorageError
+        In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(_sentence(what, error)) from error
+
+
+def _sentence(what: str, error: OSError) -> str:
+    kept = "What was stored before is unchanged."
+    if error.errno in _FULL:
+        return f"The disk is full; {what} could not be stored. {kept} Make room and try again."
+    if error.errno in _CLOSED:
+        return (
+            f"The study's folder cannot be written to; {what} could not be stored. {kept} "
+            "Change its permissions, or copy the study to a folder of your own."
+        )
+    if error.errno in _GONE:
+        return (
+            f"The study's folder cannot be reached; {what} could not be stored or read. {kept} "
+            "Check that its disk or network share is connected and try again."
+        )
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{what[:1].upper()}{what[1:]} could not be stored or read ({reason}). {kept} Try again."
+
+
+def aside_of(final: Path) -> Path:
+    """Name a hidden neighbour to write to before the rename; readers pass over hidden names."""
+    return final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.aside")
+
+
+def is_aside(path: Path) -> bool:
+    """Whether a folder entry is not to be read: an aside, or what an operating system left there."""
+    return path.name.startswith(".")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a whole file: aside, fsync, rename over, fsync of the folder.
+
+    Raises
+    ------
+    StorageError
+        Nothing was changed.
+    """
+    aside = aside_of(path)
+    with storage_errors(f"the file {path.name}"):
+        try:
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            remove_quietly(aside)
+            raise
+        _sync_folder(path.parent)
+
+
+def append_durably(path: Path, data: bytes) -> None:
+    """Append to a file and fsync it; when that fails the file is cut back to what it was.
+
+    Raises
+    ------
+    StorageError
+        Nothing was changed.
+    """
+    with storage_errors(f"the file {path.name}"):
+        fresh = not path.exists()
+        with path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            try:
+                _write_all(file.fileno(), data)
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), before)
+                raise
+        if fresh:
+            _sync_folder(path.parent)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def commit_folder(aside: Path, final: Path) -> bool:
+    """Make a finished folder visible under its name: fsync of all in it, then one rename.
+
+    Returns
+    -------
+    False when `final` exists already; the aside is left as it is.
+    """
+    for folder, _, names in os.walk(aside):
+        for name in names:
+            _sync_file(Path(folder) / name)
+        _sync_folder(Path(folder))
+    if final.exists():
+        return False
+    try:
+        aside.rename(final)
+    except OSError:
+        if final.exists():
+            return False
+        raise
+    _sync_folder(final.parent)
+    return True
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove an aside where possible; one that stays is hidden and does no harm."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    # Windows flushes only descriptors that may write.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder; NTFS journals the rename itself.
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares
+            raise
+    finally:
+        os.close(descriptor)

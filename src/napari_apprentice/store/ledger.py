@@ -1,0 +1,51 @@
+"""An append-only file of JSON lines: the split, the activations."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.errors import StudyError
+from napari_apprentice.store.files import append_durably, storage_errors, write_durably
+
+
+class Ledger:
+    """JSON lines that are only ever added to; a torn last line (a crash) counts as never written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """Read all complete lines, oldest first; none when the file is absent.
+
+        Raises
+        ------
+        StudyError
+            A line before the last is damaged.
+        """
+        return [self._parse(n, line) for n, line in enumerate(_complete(self._bytes()).splitlines(), 1)]
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one line durably, after cutting off a torn one."""
+        data = self._bytes()
+        good = _complete(data)
+        if len(good) < len(data):
+            write_durably(self.path, good)
+        append_durably(self.path, (json.dumps(record) + "\n").encode())
+
+    def _bytes(self) -> bytes:
+        with storage_errors(f"the file {self.path.name}"):
+            return self.path.read_bytes() if self.path.exists() else b""
+
+    def _parse(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise StudyError(f"{self.path.name} is damaged in line {number}: it is not JSON.") from error
+        if not isinstance(record, dict):
+            raise StudyError(f"{self.path.name} is damaged in line {number}: it holds no JSON object.")
+        return record
+
+
+def _complete(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1]

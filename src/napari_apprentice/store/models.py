@@ -1,0 +1,167 @@
+"""Model versions: registered once, never changed; a ledger says which one is active."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_apprentice.core.records import ModelVersion, now
+from napari_apprentice.errors import ApprenticeError, InputError, ModelError, StudyError
+from napari_apprentice.store.documents import MALFORMED, read_document
+from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
+from napari_apprentice.store.ledger import Ledger
+from napari_apprentice.store.names import check_name, folders_in, is_name
+
+WEIGHTS = "weights.safetensors"
+DOCUMENT = "model.json"
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One turn of the switch: which model version became active, why and when."""
+
+    name: str
+    reason: str
+    time: str
+
+
+class Models:
+    """Registers and activates model versions.
+
+    Parameters
+    ----------
+    root
+        The study's models folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._ledger = Ledger(root / "activations.jsonl")
+
+    def names(self) -> tuple[str, ...]:
+        """Registered model versions, sorted."""
+        with storage_errors("the list of model versions"):
+            return folders_in(self.root)
+
+    def info(self, name: str) -> ModelVersion:
+        """What is known of a model version.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        StudyError
+            Its document is damaged.
+        """
+        document = read_document(self._folder(name) / DOCUMENT)
+        try:
+            return ModelVersion.from_json(document)
+        except (*MALFORMED, ApprenticeError) as error:
+            raise StudyError(f"Model version {name} is damaged: its {DOCUMENT} is incomplete.") from error
+
+    def weights(self, name: str) -> Path:
+        """File of a model version's weights (safetensors).
+
+        Raises
+        ------
+        ModelError
+            No such model version, or its weights are gone.
+        """
+        path = self._folder(name) / WEIGHTS
+        if not path.is_file():
+            raise ModelError(f"The weights of model version {name} are missing; choose another version.")
+        return path
+
+    def register(self, version: ModelVersion, weights: Path) -> ModelVersion:
+        """Copy weights into the study under a free name, whole or not at all.
+
+        Returns
+        -------
+        The version with the SHA-256 of its weights filled in.
+
+        Raises
+        ------
+        InputError
+            The name is taken or cannot be a folder's name.
+        StorageError
+            The disk is full, gone or read-only; nothing was added.
+        """
+        final = self.root / check_name("model version", version.name)
+        aside = aside_of(final)
+        with storage_errors(f"model version {version.name}"):
+            try:
+                aside.mkdir()
+                shutil.copyfile(weights, aside / WEIGHTS)
+                version = replace(version, weights_digest=file_digest(aside / WEIGHTS))
+                text = json.dumps(version.to_json(), indent=2)
+                (aside / DOCUMENT).write_text(text + "\n", encoding="utf-8")
+                committed = commit_folder(aside, final)
+            finally:
+                remove_quietly(aside)
+        if not committed:
+            raise InputError(f"Model version {version.name} exists already; take the next free name.")
+        return version
+
+    def next_name(self) -> str:
+        """v0001, or one more than the highest taken number."""
+        taken = (re.fullmatch(r"v(\d{1,9})", n) for n in self.names())
+        return f"v{max((int(m.group(1)) for m in taken if m), default=0) + 1:04d}"
+
+    def activations(self) -> tuple[Activation, ...]:
+        """Every turn of the switch, oldest first."""
+        try:
+            return tuple(_activation(r) for r in self._ledger.read())
+        except MALFORMED as error:
+            raise StudyError("activations.jsonl is damaged: a line has no model version.") from error
+
+    def active(self) -> str | None:
+        """The active model version; None before the first."""
+        lines = self.activations()
+        return lines[-1].name if lines else None
+
+    def activate(self, name: str, reason: str) -> None:
+        """Make a registered model version the active one; every switch is kept with its reason.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        """
+        self._folder(name)
+        self._ledger.append({"name": name, "reason": reason, "time": now()})
+
+    def base_of(self, name: str) -> str:
+        """The model version without a parent that a version descends from; itself when it has none.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        """
+        seen = {name}
+        parent = self.info(name).parent
+        while parent is not None and parent not in seen and parent in self.names():
+            name = parent
+            seen.add(name)
+            parent = self.info(name).parent
+        return name
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        if not is_name(name) or not folder.is_dir():
+            known = ", ".join(self.names()) or "there is none yet"
+            raise ModelError(f"There is no model version {name[:120]!r} in this study ({known}).")
+        return folder
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _activation(record: Mapping[str, object]) -> Activation:
+    return Activation(str(record["name"]), str(record.get("reason", "")), str(record.get("time", "")))

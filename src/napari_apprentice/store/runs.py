@@ -1,0 +1,173 @@
+"""Run folders: how the window and a process of its own talk, and what is left to look at afterwards."""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.core.records import now
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.store.documents import read_document, write_document
+from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
+from napari_apprentice.store.names import check_name, folders_in, is_name
+
+DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
+
+
+class RunFolder:
+    """One run: `run.json` goes in, `events.jsonl` comes out, a file named `cancel` asks it to stop.
+
+    Attributes
+    ----------
+    path, run_id
+        The folder and its name.
+    kind
+        predict, train ...
+    request
+        What was asked for; JSON values.
+    """
+
+    def __init__(self, path: Path, kind: str, request: Mapping[str, Any]) -> None:
+        self.path = path
+        self.run_id = path.name
+        self.kind = kind
+        self.request = dict(request)
+        self._mended = False
+
+    @classmethod
+    def at(cls, path: Path) -> "RunFolder":
+        """Open a run's folder, also from another process.
+
+        Raises
+        ------
+        InputError
+            No run folder.
+        StudyError
+            Its run.json is damaged.
+        """
+        if not (path / DOCUMENT).is_file():
+            raise InputError(f"{path.name} is no run folder: it has no {DOCUMENT}.")
+        document = read_document(path / DOCUMENT)
+        request = document.get("request")
+        if not isinstance(request, dict):
+            raise StudyError(f"{path.name}/{DOCUMENT} is damaged: it holds no request.")
+        return cls(path, str(document.get("kind", "")), request)
+
+    def emit(self, event: Mapping[str, Any]) -> None:
+        """Append one event; a reader sees it at once, whole.
+
+        Not synced: events tell how far the work is, they are not the work.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only.
+        """
+        line = (json.dumps(event) + "\n").encode()
+        with storage_errors(f"an event of run {self.run_id}"), self._events.open("ab", buffering=0) as file:
+            if not self._mended and self._torn():
+                line = b"\n" + line
+            self._mended = True
+            while line:
+                line = line[file.write(line) or 0 :]
+
+    def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Events after a byte offset, and the offset to go on from.
+
+        An unfinished last line waits for the next call; a line that a kill cut off is passed over.
+        """
+        with storage_errors(f"the events of run {self.run_id}"):
+            if not self._events.exists():
+                return [], offset
+            with self._events.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        parsed = (_parse(line) for line in whole.splitlines())
+        return [event for event in parsed if event is not None], offset + len(whole)
+
+    def cancel(self) -> None:
+        """Ask the run to stop after its current step and keep what it has."""
+        with storage_errors(f"the request to stop run {self.run_id}"):
+            (self.path / CANCEL).touch()
+
+    def cancelled(self) -> bool:
+        """Whether the run was asked to stop."""
+        return (self.path / CANCEL).exists()
+
+    @property
+    def _events(self) -> Path:
+        return self.path / EVENTS
+
+    def _torn(self) -> bool:
+        with self._events.open("rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+
+
+class Runs:
+    """Creates and lists run folders.
+
+    Parameters
+    ----------
+    root
+        The study's runs folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> tuple[str, ...]:
+        """Run ids, oldest first."""
+        with storage_errors("the list of runs"):
+            return tuple(n for n in folders_in(self.root) if (self.root / n / DOCUMENT).exists())
+
+    def create(self, kind: str, request: Mapping[str, Any]) -> RunFolder:
+        """Lay down a run's folder with its run.json.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only; nothing was added.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        with storage_errors("the run's folder"):
+            while True:
+                run_id = check_name("run", f"{stamp}-{kind}-{uuid.uuid4().hex[:4]}")
+                if self._lay_down(run_id, kind, request):
+                    return RunFolder.at(self.root / run_id)
+
+    def open(self, run_id: str) -> RunFolder:
+        """Open a run again.
+
+        Raises
+        ------
+        InputError
+            No such run.
+        """
+        if not is_name(run_id):
+            raise InputError(f"There is no run {run_id[:120]!r} in this study.")
+        return RunFolder.at(self.root / run_id)
+
+    def _lay_down(self, run_id: str, kind: str, request: Mapping[str, Any]) -> bool:
+        aside = aside_of(self.root / run_id)
+        try:
+            aside.mkdir()
+            document = {"run_id": run_id, "kind": kind, "created": now(), "request": dict(request)}
+            write_document(aside / DOCUMENT, document)
+            return commit_folder(aside, self.root / run_id)
+        finally:
+            remove_quietly(aside)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

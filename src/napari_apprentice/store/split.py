@@ -1,0 +1,93 @@
+"""Which subjects models learn from and which they are only measured on; decided once, kept for good."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from napari_apprentice.core.records import now
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.store.ledger import Ledger
+
+TRAIN, VALIDATION = "train", "validation"
+SIDES = (TRAIN, VALIDATION)
+
+
+class Split:
+    """The ledger of sides; a subject keeps its side in every run.
+
+    Parameters
+    ----------
+    path
+        The study's split.jsonl.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._ledger = Ledger(path)
+
+    def side(self, subject: str) -> str | None:
+        """Side of a subject, "train" or "validation"; None when it was never assigned."""
+        return self.sides().get(subject)
+
+    def sides(self) -> Mapping[str, str]:
+        """Every assigned subject and its side, in order of arrival."""
+        sides: dict[str, str] = {}
+        for number, record in enumerate(self._ledger.read(), 1):
+            subject, side = record.get("subject"), record.get("side")
+            if not isinstance(subject, str) or side not in SIDES:
+                raise StudyError(f"split.jsonl is damaged in line {number}: it assigns no subject.")
+            # Of two writers who met a new subject at once, the first one counts.
+            if record.get("moved") or subject not in sides:
+                sides[subject] = side
+        return sides
+
+    def validation(self) -> frozenset[str]:
+        """Subjects that models are only measured on."""
+        return frozenset(s for s, side in self.sides().items() if side == VALIDATION)
+
+    def assign(self, subject: str, *, side: str | None = None) -> str:
+        """Give a new subject its side; one that has a side keeps it.
+
+        Without `side`, of the subjects in order of arrival every fifth from the third on goes to
+        validation (3rd, 8th, 13th ...): two to learn from first, then one to prove it on, one in five after.
+
+        Parameters
+        ----------
+        side
+            "train" or "validation", for a new subject only.
+
+        Returns
+        -------
+        The subject's side.
+
+        Raises
+        ------
+        InputError
+            An unknown side, or another one than the subject has.
+        """
+        if side is not None:
+            _check(side)
+        sides = self.sides()
+        if subject in sides:
+            if side is not None and sides[subject] != side:
+                raise InputError(f"Subject {subject} is on the {sides[subject]} side already; move it with a reason.")
+            return sides[subject]
+        side = side or (VALIDATION if (len(sides) + 1) % 5 == 3 else TRAIN)
+        self._ledger.append({"subject": subject, "side": side, "time": now()})
+        return side
+
+    def move(self, subject: str, side: str, reason: str) -> None:
+        """Put a subject on the other side; the ledger keeps that and why.
+
+        Raises
+        ------
+        InputError
+            An unknown side, or a subject that was never assigned.
+        """
+        _check(side)
+        if self.side(subject) is None:
+            raise InputError(f"Subject {subject} has no side yet; it gets one with its first revision.")
+        self._ledger.append({"subject": subject, "side": side, "moved": True, "reason": reason, "time": now()})
+
+
+def _check(side: str) -> None:
+    if side not in SIDES:
+        raise InputError(f"A side is train or validation, not {side!r}.")
