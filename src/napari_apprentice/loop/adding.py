@@ -3,8 +3,10 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Provenance
@@ -81,9 +83,7 @@ def add_volume(
 ) -> str:
     """Keep a volume as a new case and return its id; the subject defaults to the id."""
     names = channels or _channel_names(volume)
-    named = Volume(
-        volume.voxels, volume.geometry, names, volume.source_name, volume.source_digest, volume.warnings
-    )
+    named = Volume(volume.voxels, volume.geometry, names, volume.source_name, volume.source_digest, volume.warnings)
     return study.cases.add(case_id, subject or case_id, named).case_id
 
 
@@ -110,7 +110,7 @@ def _channel_names(volume: Volume) -> tuple[str, ...]:
     return volume.channels
 
 
-def looks_like_ct(voxels: np.ndarray) -> bool:
+def looks_like_ct(voxels: NDArray[Any]) -> bool:
     """Whether voxels are Hounsfield units: whole numbers of a signed type with air far below water.
 
     Only CT has a fixed negative value for air (-1000 HU); MR and PET start at zero.

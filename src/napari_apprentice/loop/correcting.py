@@ -7,7 +7,7 @@ import numpy as np
 from napari_apprentice.core.correction import ACCEPTED, compare
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import Provenance, Revision
-from napari_apprentice.core.volume import LabelMap
+from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.scans.reader import read_label_map

@@ -1,12 +1,13 @@
 """Label maps of a study against references from elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from napari_apprentice.core.metrics import dice
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
@@ -32,7 +33,12 @@ class Evaluation:
 
 
 def evaluate(
-    study: Study, references: Path, *, what: str = "prediction", model: str | None = None
+    study: Study,
+    references: Path,
+    *,
+    what: str = "prediction",
+    model: str | None = None,
+    cases: Sequence[str] | None = None,
 ) -> Evaluation:
     """Compare with a folder of reference label maps; files are matched to cases by name.
 
@@ -40,6 +46,8 @@ def evaluate(
     ----------
     what
         "prediction" of `model` (by default the active one), or "corrected" for newest revisions.
+    cases
+        Only these; by default every case that has a file.
 
     Raises
     ------
@@ -49,7 +57,7 @@ def evaluate(
     files = {case_id_from(p): p for p in expand([references])}
     version = "" if what == "corrected" else model or active_model(study)
     rows: dict[str, dict[int, float]] = {}
-    for case_id in study.cases.ids():
+    for case_id in study.cases.ids() if cases is None else cases:
         path = files.get(case_id)
         labels = _labels(study, case_id, what, version) if path else None
         if path is not None and labels is not None:
@@ -62,11 +70,9 @@ def evaluate(
     return Evaluation(version, rows)
 
 
-def _labels(study: Study, case_id: str, what: str, model: str) -> np.ndarray | None:
+def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | None:
     if what == "prediction":
-        return (
-            study.predictions.read(case_id, model).labels if study.predictions.has(case_id, model) else None
-        )
+        return study.predictions.read(case_id, model).labels if study.predictions.has(case_id, model) else None
     newest = study.revisions.newest(case_id)
     return study.revisions.read(case_id, newest.name)[0] if newest else None
 

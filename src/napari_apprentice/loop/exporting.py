@@ -9,9 +9,7 @@ from napari_apprentice.store.study import Study
 WHAT = ("corrected", "prediction", "uncertainty")
 
 
-def export(
-    study: Study, case_id: str, out: Path, what: str = "corrected", *, overwrite: bool = False
-) -> Path:
+def export(study: Study, case_id: str, out: Path, what: str = "corrected", *, overwrite: bool = False) -> Path:
     """Write a case's newest revision, or the active model version's prediction, beside its scan.
 
     Raises
@@ -25,9 +23,7 @@ def export(
     if what == "corrected":
         newest = study.revisions.newest(case_id)
         if newest is None:
-            raise InputError(
-                f"Case {case_id} has no correction yet; --what prediction exports the prediction."
-            )
+            raise InputError(f"Case {case_id} has no correction yet; --what prediction exports the prediction.")
         labels, _ = study.revisions.read(case_id, newest.name)
         write_label_map(out, labels, info.geometry, names, overwrite=overwrite)
         return out
@@ -45,7 +41,5 @@ def active_model(study: Study) -> str:
     """Name of the active model version, or a ModelError that says how to get one."""
     active = study.models.active()
     if active is None:
-        raise ModelError(
-            "This study has no model version yet: correct a few scans, then train the first one."
-        )
+        raise ModelError("This study has no model version yet: correct a few scans, then train the first one.")
     return active

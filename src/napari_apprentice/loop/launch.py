@@ -26,9 +26,7 @@ from napari_apprentice.store.runs import RunFolder
 
 POLL_SECONDS = 0.05
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
-_ERRORS: dict[str, type[ApprenticeError]] = {
-    e.__name__: e for e in (InputError, ModelError, RunError, StorageError)
-}
+_ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
 
 
 class Engine:
@@ -58,9 +56,7 @@ class Engine:
                 return psutil.Process(process.pid)
             except (OSError, psutil.NoSuchProcess):
                 self.stop()
-        raise RunError(
-            "The prediction process ends as soon as it is started; `apprentice check` may say why."
-        )
+        raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
 
     def _alive(self) -> "subprocess.Popen[str]":
         if self._process is None or self._process.poll() is not None:
@@ -113,9 +109,7 @@ def is_running(run: RunFolder) -> bool:
     try:
         process = psutil.Process(starts[-1]["pid"])
         # A pid is used again after a while; the time of birth tells the two apart.
-        return (
-            abs(process.create_time() - starts[-1]["born"]) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
-        )
+        return abs(process.create_time() - starts[-1]["born"]) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

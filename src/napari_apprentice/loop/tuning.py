@@ -58,12 +58,11 @@ def begin_training(
     if busy is not None:
         raise RunError(f"Run {busy.run_id} is still training in this study; wait for it or cancel it first.")
     base = study.models.base_of(active_model(study)) if kind == "fine-tune" else None
-    run = study.runs.create(
+    return study.runs.create(
         kind,
         {"study": str(study.path.resolve()), "base": base, "settings": settings.to_json(),
          "memory_mb": memory_mb, "features": features},
     )  # fmt: skip
-    return run
 
 
 def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:

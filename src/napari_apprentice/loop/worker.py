@@ -40,7 +40,9 @@ def run_one(run: RunFolder, task: Task) -> None:
         run.emit({"event": "failed", "error": "RunError", "text": text})
     except OSError as error:
         log.exception("Run %s", run.run_id)
-        text = f"Reading or writing failed: {error.strerror or error}. The study is unharmed; mend this and start again."
+        text = (
+            f"Reading or writing failed: {error.strerror or error}. The study is unharmed; mend this and start again."
+        )
         run.emit({"event": "failed", "error": "StorageError", "text": text})
     except Exception as error:
         log.exception("Run %s", run.run_id)

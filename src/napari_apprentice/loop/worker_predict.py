@@ -50,9 +50,7 @@ def _predict(
     info = study.cases.info(case_id)
     expected = len(study.models.info(model).plan.normalisation)
     if len(info.channels) != expected:
-        raise ModelError(
-            f"Case {case_id} has {len(info.channels)} channels, model version {model} takes {expected}."
-        )
+        raise ModelError(f"Case {case_id} has {len(info.channels)} channels, model version {model} takes {expected}.")
     work = predictor.predict(study.cases.voxels(case_id), info.spacing, settings, run.cancelled)
     done, total = place
     while True:

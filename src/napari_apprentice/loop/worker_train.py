@@ -7,7 +7,8 @@ from typing import Any
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
-from napari_apprentice.core.plan import Plan, derive_plan, fingerprint
+from napari_apprentice.core.fingerprint import fingerprint
+from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion, now
 from napari_apprentice.errors import ModelError
@@ -98,9 +99,7 @@ def _gate(
     active = study.models.active()
     if active is None:
         return None
-    yield Progress(
-        settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans"
-    )
+    yield Progress(settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans")
     device = choose_device(settings.device)
     version = study.models.info(active)
     before = _scores(Predictor(version.plan, study.models.weights(active), device), held_out, run)

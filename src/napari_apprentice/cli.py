@@ -1,0 +1,313 @@
+"""The verbs of the loop without a screen: `apprentice COMMAND ...`."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.errors import ApprenticeError, InputError
+from napari_apprentice.loop.demo import run_demo
+from napari_apprentice.loop.msd import read_msd
+from napari_apprentice.loop.report import table
+from napari_apprentice.loop.sample import make_sample_study
+from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.session import Session
+from napari_apprentice.store.check import check
+
+T = TypeVar("T")
+Options = argparse.Namespace
+Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 refused or something is wrong, 2 usage."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[Options, Session], Answer] = options.run
+    session = Session(getattr(options, "author", "") or "")
+    try:
+        facts, lines = command(options, session)
+    except ApprenticeError as error:
+        return _refuse(error, options.json)
+    except KeyboardInterrupt:
+        print("Stopped; what was finished is kept.", file=sys.stderr)
+        return 1
+    finally:
+        session.close()
+    print(json.dumps(facts) if options.json else "\n".join(lines))
+    return 1 if facts.get("problems") or facts.get("refused") else 0
+
+
+def _refuse(error: ApprenticeError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+    else:
+        print(f"apprentice: {error}", file=sys.stderr)
+    return 1
+
+
+def _drain(work: Generator[Progress, None, T], quiet: bool) -> T:
+    """Follow a piece of work to its end; one line per change of text, on standard error."""
+    shown = ""
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        line = _line(progress)
+        if not quiet and line != shown:
+            print(line, file=sys.stderr, flush=True)
+            shown = line
+
+
+def _line(progress: Progress) -> str:
+    parts = [progress.text]
+    if progress.loss is not None:
+        parts.append(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")
+    if progress.dice is not None:
+        parts.append(f"held-out Dice {progress.dice:.3f}")
+    if progress.seconds_left is not None:
+        parts.append(f"{progress.seconds_left:.0f} s left")
+    return ", ".join(parts)
+
+
+# ------------------------------------------------------------------ commands
+
+
+def _create(options: Options, session: Session) -> Answer:
+    if options.msd is not None:
+        title, schema = read_msd(options.msd)
+    elif options.labels:
+        title, schema = "", LabelSchema.from_names(options.labels.split(","))
+    else:
+        raise InputError("A new study needs its labels: --labels liver,kidney or --msd dataset.json.")
+    session.create_study(options.study, schema, options.title or title or options.study.stem)
+    names = [f"{x.id} {x.name}" for x in schema.labels]
+    return {"study": str(options.study), "labels": schema.to_json()}, [f"Made {options.study}: {', '.join(names)}."]
+
+
+def _add(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    report = _drain(session.add_scans(options.paths, options.subject, options.corrected), options.json)
+    lines = [f"Added {len(report.added)}: {', '.join(report.added)}" if report.added else "Added nothing."]
+    lines += [f"  note: {w}" for w in report.warnings]
+    lines += [f"Refused {len(report.refused)}:"] * bool(report.refused)
+    lines += [f"  {name}: {reason}" for name, reason in report.refused]
+    return asdict(report), lines
+
+
+def _train(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    settings = first_model_settings(steps_from(options.steps), options.seed, options.device)
+    return _tuned(session, "train", settings, options)
+
+
+def _fine_tune(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    settings = TrainSettings(steps=steps_from(options.steps), seed=options.seed, device=options.device)
+    return _tuned(session, "fine-tune", settings, options)
+
+
+def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
+    resumable = session.resumable_training() if options.resume else None
+    if options.resume and resumable is None:
+        raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
+    run = resumable or session.begin_training(kind, settings)
+    report = _drain(session.follow_training(run), options.json)
+    return _tune_facts(report), [*_gate_lines(session, report), report.verdict]
+
+
+def _tune_facts(report: TuneReport) -> dict[str, Any]:
+    gate = report.gate.to_json() if report.gate else None
+    return {
+        "run": report.run_id, "model": report.model, "active": report.active, "gate": gate,
+        "steps": report.steps, "seconds": report.seconds, "verdict": report.verdict,
+    }  # fmt: skip
+
+
+def _gate_lines(session: Session, report: TuneReport) -> list[str]:
+    if report.gate is None or not report.gate.rows:
+        return []
+    lines = ["held-out scans | label | scans | before | after"]
+    for row in report.gate.rows:
+        kind = "replay" if row.replay else "corrections"
+        lines.append(
+            f"{kind} | {session.study.schema.name(row.label)} | {row.cases} | {row.before:.3f} | {row.after:.3f}"
+        )
+    return lines
+
+
+def _predict(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    cases = options.cases or [row.case_id for row in session.case_rows()]
+    if not cases:
+        raise InputError("This study has no case yet: add scans first.")
+    done = _drain(session.predict(cases, PredictSettings(device=options.device), options.model), options.json)
+    model = options.model or session.study.models.active()
+    quality = {c: session.study.predictions.quality(c, model) for c in done}
+    lines = [f"{c}: {'no label found' if q is None else f'predicted Dice {q:.2f}'}" for c, q in quality.items()]
+    return {"model": model, "cases": quality}, lines
+
+
+def _correct(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    revision = session.import_correction(options.case, options.label_map, options.accept)
+    facts = {"case": options.case, "revision": revision.name, "edited": revision.voxels_edited,
+             "accepted": revision.voxels_accepted}  # fmt: skip
+    text = f"Stored {revision.key}: {revision.voxels_edited} voxels edited, {revision.voxels_accepted} accepted."
+    return facts, [text]
+
+
+def _models(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    if options.activate:
+        session.activate(options.activate)
+    rows = session.models()
+    lines = [f"{'*' if r.active else ' '} {r.name}  from {r.parent or 'nothing'}  {r.verdict}" for r in rows]
+    return {"models": [asdict(r) for r in rows]}, lines or ["No model version yet."]
+
+
+def _queue(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    items = session.queue()
+    lines = [f"{n}. {i.case_id}: {i.reason}" for n, i in enumerate(items, 1)]
+    return {"queue": [asdict(i) for i in items]}, lines or ["Every case is corrected."]
+
+
+def _export(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    out = session.export(options.case, options.out, options.what, options.overwrite)
+    return {"written": str(out)}, [f"Wrote {out}."]
+
+
+def _evaluate(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    found = session.evaluate(options.references, options.what, options.model)
+    names = {i: session.study.schema.name(i) for i in found.by_label()}
+    cases = {c: {session.study.schema.name(i): d for i, d in row.items()} for c, row in found.dice.items()}
+    lines = [f"{c}: " + ", ".join(f"{n} {d:.3f}" for n, d in row.items()) for c, row in cases.items()]
+    lines += [f"{names[i]}: {d:.3f} mean Dice" for i, d in found.by_label().items()] + [f"mean: {found.mean:.3f}"]
+    by_label = {names[i]: d for i, d in found.by_label().items()}
+    return {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}, lines
+
+
+def _check(options: Options, session: Session) -> Answer:
+    del session  # a damaged study could not be opened
+    problems = _drain(check(options.study), options.json)
+    return {"problems": list(problems)}, list(problems) or [f"{options.study} is sound."]
+
+
+def _demo(options: Options, session: Session) -> Answer:
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="apprentice-demo-"))
+    if not options.headless and _has_display() and find_spec("napari") is not None:
+        study = folder / "sample.study"
+        if not study.exists():
+            make_sample_study(study)
+        code = subprocess.call([sys.executable, "-m", "napari_apprentice.gui.start", str(study)])
+        return {"study": str(study), "status": code}, [f"The sample study stays in {study}."]
+    report = _drain(run_demo(folder, steps_from(options.steps), options.seed), options.json)
+    facts = {"rows": [asdict(r) for r in report.rows], "corrected": list(report.corrected),
+             "report": str(report.folder), **_tune_facts(report.tune)}  # fmt: skip
+    session.recent.remember(folder / "sample.study")
+    return facts, [*table(report.rows), report.tune.verdict, f"Report with pictures: {report.folder / 'report.md'}"]
+
+
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+# -------------------------------------------------------------------- parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="apprentice", description="A segmentation model that learns from corrections."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    create = _command(commands, "create", "make a new study", _create)
+    create.add_argument("--labels", help="label names, separated by commas")
+    create.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
+    create.add_argument("--title", default="", help="title of the study")
+
+    add = _command(commands, "add", "add scans as cases", _add)
+    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scan files, or folders of them")
+    add.add_argument("--subject", help="the person these scans are of; by default one per scan")
+    add.add_argument("--corrected", type=Path, metavar="LABELMAP", help="accepted label map of a single scan")
+    _author(add)
+
+    train = _command(commands, "train", "train a first model version on all revisions", _train)
+    fine_tune = _command(commands, "fine-tune", "fine-tune the base model version on corrections", _fine_tune)
+    for verb, steps in ((train, "standard"), (fine_tune, "quick")):
+        verb.add_argument("--steps", default=steps, help=f"quick, standard, thorough or a number (default {steps})")
+        verb.add_argument("--seed", type=int, default=0, help="seed of everything random")
+        verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
+        _device(verb)
+
+    predict = _command(commands, "predict", "predict cases (all by default)", _predict)
+    predict.add_argument("cases", nargs="*", metavar="CASE")
+    predict.add_argument("--model", help="model version; by default the active one")
+    _device(predict)
+
+    correct = _command(commands, "correct", "store a label map made elsewhere as a revision", _correct)
+    correct.add_argument("case", metavar="CASE")
+    correct.add_argument("label_map", type=Path, metavar="LABELMAP")
+    correct.add_argument("--accept", choices=("all", "edited"), default="all", help="what counts as known")
+    _author(correct)
+
+    models = _command(commands, "models", "list model versions", _models)
+    models.add_argument("--activate", metavar="V", help="make this version the active one")
+    _command(commands, "queue", "review queue with reasons", _queue)
+
+    export = _command(commands, "export", "write a label map on the source's exact grid", _export)
+    export.add_argument("case", metavar="CASE")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected")
+    export.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
+
+    evaluate = _command(commands, "evaluate", "compare with reference label maps", _evaluate)
+    evaluate.add_argument("references", type=Path, metavar="REFERENCES")
+    evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction")
+    evaluate.add_argument("--model", help="model version; by default the active one")
+
+    _command(commands, "check", "verify everything a study holds", _check)
+
+    demo = _command(commands, "demo", "once around the loop on the sample study", _demo, study=False)
+    demo.add_argument("--headless", action="store_true", help="no window: print the table and leave a report")
+    demo.add_argument("--folder", type=Path, help="where to make the study (a new folder)")
+    demo.add_argument("--steps", default="quick", help="steps of the fine-tune")
+    demo.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, text: str, run: Callable[[Options, Session], Answer], study: bool = True
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.set_defaults(run=run)
+    if study:
+        parser.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
+    return parser
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
+
+
+def _author(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--author", default="", help="who corrected; by default the login name")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The sample scans that come with the program, and a study made of them."""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.core.volume import LabelMap, Volume
+from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.adding import add_volume, keep_accepted
+from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.store.study import Study
+
+STARTER = "starter"
+
+
+@dataclass(frozen=True)
+class SampleList:
+    """What sample.json says: case ids by the part they play.
+
+    Parameters
+    ----------
+    known
+        First site; come with accepted label maps. The starter model version learned from them or was
+        held out on them, so they are the replay of a fine-tune.
+    first_site
+        First site, unseen: what must not be forgotten.
+    second_site
+        Second site, unseen: what is to be corrected.
+    """
+
+    title: str
+    schema: LabelSchema
+    known: tuple[str, ...]
+    first_site: tuple[str, ...]
+    second_site: tuple[str, ...]
+
+
+def sample_folder() -> Path:
+    """Where the sample data lie: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "sample_data", package.parents[1] / "sample_data"):
+        if (folder / "sample.json").is_file():
+            return folder
+    raise StudyError("The sample data are missing from this installation; install the program again.")
+
+
+def sample_list() -> SampleList:
+    """Read sample.json."""
+    data = json.loads((sample_folder() / "sample.json").read_text(encoding="utf-8"))
+    return SampleList(
+        data["title"],
+        LabelSchema.from_json(data["labels"]),
+        tuple(data["known"]),
+        tuple(data["first_site"]),
+        tuple(data["second_site"]),
+    )
+
+
+def sample_scan(case_id: str) -> Volume:
+    """One sample scan."""
+    return read_volume(sample_folder() / "scans" / f"{case_id}.nii.gz")
+
+
+def sample_reference(case_id: str) -> LabelMap:
+    """The reference label map of one sample scan."""
+    return read_label_map(sample_folder() / "references" / f"{case_id}.nii.gz")
+
+
+def sample_volumes() -> tuple[Volume, ...]:
+    """One scan of each site, for File > Open Sample."""
+    sample = sample_list()
+    return sample_scan(sample.first_site[0]), sample_scan(sample.second_site[0])
+
+
+def making_sample_study(folder: Path) -> Generator[Progress, None, Study]:
+    """Make a study of the sample scans, with the starter model version active; `make_sample_study` in steps."""
+    sample = sample_list()
+    study = Study.create(folder, sample.schema, sample.title)
+    case_ids = (*sample.known, *sample.first_site, *sample.second_site)
+    for done, case_id in enumerate(case_ids):
+        yield Progress(done, len(case_ids), f"Adding {case_id}", case_id=case_id)
+        add_volume(study, sample_scan(case_id), case_id)
+        if case_id in sample.known:
+            keep_accepted(study, case_id, sample_reference(case_id), "the sample's maker")
+    _install_starter(study)
+    return study
+
+
+def make_sample_study(folder: Path) -> Study:
+    """Make a study of the sample scans in a new folder, with the starter model version active."""
+    work = making_sample_study(folder)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            study: Study = end.value
+            return study
+
+
+def _install_starter(study: Study) -> None:
+    folder = sample_folder() / "starter"
+    version = ModelVersion.from_json(json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    study.models.register(version, folder / "weights.safetensors")
+    study.models.activate(STARTER, "came with the sample study")
