@@ -135,3 +135,15 @@ def test_every_error_is_of_the_tree() -> None:
     public = [value for name, value in vars(errors).items() if not name.startswith("_")]
     assert public
     assert [value for value in public if not issubclass(value, errors.ApprenticeError)] == []
+
+
+def test_only_the_workers_of_the_loop_learn() -> None:
+    learn = "napari_apprentice.learn"
+    guilty = {
+        name
+        for name, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(learn)
+        if "/learn/" not in name.replace(os.sep, "/") and not Path(name).name.startswith("worker")
+    }
+    assert guilty == set()
