@@ -1,10 +1,27 @@
 """How a network sees scans: spacing, normalisation, patch and depth, derived from the data."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.errors import ModelError
+
+__all__ = ["Fingerprint", "Normalisation", "Plan", "Triple", "derive_plan", "fingerprint"]
+
 Triple = tuple[int, int, int]
+
+SMALLEST_MAP = 4  # voxels an axis keeps at the bottom of the network (nnU-Net)
+MOST_POOLINGS = 5
+MOST_FEATURES = 320
+# Feature maps of 4 bytes alive per feature and voxel of one stage while training: two convolutions with
+# norm on the way down, an up-convolution, a concatenation and two more on the way up.
+MAPS = 12
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,142 @@ class Plan:
             labels=tuple(int(i) for i in data["labels"]),
             mirror_axes=tuple(int(a) for a in data["mirror_axes"]),
         )
+
+
+def derive_plan(
+    fingerprints: Sequence[Fingerprint], schema: LabelSchema, memory_mb: float = 1500, features: int = 16
+) -> Plan:
+    """Derive a network from the data, in the manner of nnU-Net (Isensee et al., Nat Methods 18, 2021).
+
+    Parameters
+    ----------
+    fingerprints
+        One per training example.
+    schema
+        The labels; its ids become output rows in ascending order.
+    memory_mb
+        What one training step may hold in feature maps, in MB of float32.
+    features
+        Feature maps of the first stage; doubled per stage up to 320.
+
+    Returns
+    -------
+    The plan: target spacing is the median (the 10th percentile along an axis whose spacing is over
+    three times the others'), patch and depth follow from the median shape at that spacing and from
+    memory.
+
+    Raises
+    ------
+    ModelError
+        No example, or examples with differing channels.
+    """
+    if not fingerprints:
+        raise ModelError("There is nothing to plan a model from: correct at least one case first.")
+    if len({len(f.channels) for f in fingerprints}) > 1:
+        raise ModelError("The cases have differing numbers of channels, so one model cannot read them all.")
+    spacing = _target_spacing(np.array([f.spacing for f in fingerprints]))
+    shapes = np.array([np.array(f.shape) * f.spacing / spacing for f in fingerprints])
+    flat = np.median([f.shape[0] for f in fingerprints]) == 1
+    median = np.maximum(np.round(np.median(shapes, axis=0)), 1)
+    patch, strides, kernels = _fit(median, spacing, memory_mb, features, bool(flat))
+    room = memory_mb / _memory_mb(patch, strides, features)
+    return Plan(
+        spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        patch=patch,
+        strides=strides,
+        kernels=kernels,
+        features=_features(features, len(strides)),
+        # More than four patches make a step on a CPU long without making it better.
+        batch=int(np.clip(room, 2, 12 if flat else 4)),
+        normalisation=_normalisation(fingerprints),
+        labels=schema.ids,
+        mirror_axes=_mirror_axes(schema, bool(flat)),
+    )
+
+
+def _target_spacing(spacings: NDArray[np.float64]) -> NDArray[np.float64]:
+    target = np.median(spacings, axis=0)
+    worst = int(np.argmax(target))
+    if target[worst] > 3 * max(np.delete(target, worst)):
+        target[worst] = np.percentile(spacings[:, worst], 10)
+    return np.asarray(target, dtype=np.float64)
+
+
+def _fit(
+    median: NDArray[np.float64], spacing: NDArray[np.float64], memory_mb: float, features: int, flat: bool
+) -> tuple[Triple, tuple[Triple, ...], tuple[Triple, ...]]:
+    """The largest patch, up to the median shape, of which two fit into memory."""
+    cube = 1 / spacing * (256**3 * np.prod(spacing)) ** (1 / 3)  # 256^3 voxels, as wide in mm along all axes
+    size = np.ones(3) if flat else np.minimum(median, np.ceil(cube))
+    if flat:
+        size[1:] = np.minimum(median[1:], 1024)
+    while True:
+        patch, strides, kernels = _topology(size, spacing)
+        multiple = np.prod(strides, axis=0)
+        shrinkable = np.where(np.array(patch) > np.maximum(multiple, SMALLEST_MAP), patch / median, 0.0)
+        if 2 * _memory_mb(patch, strides, features) <= memory_mb or not shrinkable.any():
+            return patch, strides, kernels
+        axis = int(np.argmax(shrinkable))
+        size = np.array(patch, dtype=np.float64)
+        size[axis] -= max(int(multiple[axis]), 1)
+
+
+def _topology(
+    size: NDArray[np.float64], spacing: NDArray[np.float64]
+) -> tuple[Triple, tuple[Triple, ...], tuple[Triple, ...]]:
+    """Halve axes while at least 8 voxels long; an axis over 2x coarser than the finest waits, kernel 1."""
+    left, spacing = np.ceil(size), np.array(spacing, dtype=np.float64)
+    wide, long = np.zeros(3, dtype=bool), left > 1
+    strides: list[Triple] = [(1, 1, 1)]
+    kernels: list[Triple] = []
+    while True:
+        halve = left >= 2 * SMALLEST_MAP
+        finest = spacing[halve].min() if halve.any() else spacing[long].min(initial=np.inf)
+        fine = spacing <= 2 * finest
+        wide = (wide | fine) & long  # once 3 along an axis, always 3
+        kernels.append(_triple(np.where(wide, 3, 1)))
+        halve &= fine
+        if (not halve.any() and len(strides) >= 3) or len(strides) > MOST_POOLINGS:
+            break
+        strides.append(_triple(np.where(halve, 2, 1)))
+        left, spacing = np.where(halve, left // 2, left), np.where(halve, spacing * 2, spacing)
+    multiple = np.prod(strides, axis=0)
+    return _triple(np.ceil(np.ceil(size) / multiple) * multiple), tuple(strides), tuple(kernels)
+
+
+def _memory_mb(patch: Triple, strides: tuple[Triple, ...], features: int) -> float:
+    """Feature maps of one patch while training; an estimate, in MB."""
+    shrunk = np.cumprod([np.prod(s) for s in strides])
+    per_voxel = np.sum(np.array(_features(features, len(strides))) / shrunk)
+    return float(np.prod(patch) * per_voxel * MAPS * 4 / 1e6)
+
+
+def _features(first: int, stages: int) -> tuple[int, ...]:
+    return tuple(min(first * 2**i, MOST_FEATURES) for i in range(stages))
+
+
+def _normalisation(fingerprints: Sequence[Fingerprint]) -> tuple[Normalisation, ...]:
+    return tuple(
+        _of_channel(name, np.concatenate([f.intensities[i] for f in fingerprints]))
+        for i, name in enumerate(fingerprints[0].channels)
+    )
+
+
+def _of_channel(name: str, values: NDArray[np.float64]) -> Normalisation:
+    # "CT" at the start of a word: CT, ct_venous, low-dose CT; not ACT or contrast.
+    if values.size == 0 or not re.search(r"(?<![a-z])ct", name, re.IGNORECASE):
+        return Normalisation("zscore")
+    low, high = np.percentile(values, (0.5, 99.5))
+    return Normalisation("ct", float(low), float(high), float(values.mean()), max(float(values.std()), 1e-3))
+
+
+def _mirror_axes(schema: LabelSchema, flat: bool) -> tuple[int, ...]:
+    sided = any(_has_side(label.name) for label in schema.labels)
+    return tuple(a for a in (0, 1, 2) if not (a == 0 and flat) and not (a == 2 and sided))
+
+
+def _has_side(name: str) -> bool:
+    return bool(re.search(r"left|right|(?:^|[_\-. ])[lr](?:$|[_\-. ])", name, re.IGNORECASE))
 
 
 def _triple(values: Any) -> Triple:

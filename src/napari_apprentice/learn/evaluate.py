@@ -1,0 +1,43 @@
+"""How good a model is on scans whose truth is known, at least in part."""
+
+from collections.abc import Callable, Sequence
+
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.gate import CaseScore
+from napari_apprentice.core.metrics import dice
+from napari_apprentice.core.records import Example, Prediction
+from napari_apprentice.learn.predictor import Predictor
+
+
+def scores(
+    predictor: Predictor, examples: Sequence[Example], settings: PredictSettings, cancelled: Callable[[], bool]
+) -> list[CaseScore]:
+    """Dice per example and label, on known voxels only; labels absent from both maps have no score.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` said so.
+    """
+    found: list[CaseScore] = []
+    for example in examples:
+        prediction = _predict(predictor, example, settings, cancelled)
+        known = example.status != UNSEEN
+        for label in predictor.labels:
+            value = dice(prediction.labels, example.labels, label, known)
+            if value is not None:
+                found.append(CaseScore(example.revision, label, value, example.replay))
+    return found
+
+
+def _predict(
+    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
+) -> Prediction:
+    work = predictor.predict(example.voxels, example.spacing, settings, cancelled)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            prediction: Prediction = end.value
+            return prediction

@@ -1,0 +1,103 @@
+"""One optimiser step after another: SGD, its rate, the averaged weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.errors import RunError
+from napari_apprentice.learn.device import needs_scaler
+from napari_apprentice.learn.weights import tensors
+
+Named = Mapping[str, torch.Tensor]
+
+
+def rate(step: int, settings: TrainSettings) -> float:
+    """Learning rate of a step (from 0): linear warm-up, then (1 - progress)^0.9 as in nnU-Net."""
+    warm = round(settings.warm_up * settings.steps)
+    if step < warm:
+        return settings.rate * (step + 1) / warm
+    return float(settings.rate * (1 - (step - warm) / (settings.steps - warm)) ** 0.9)
+
+
+class Optimiser:
+    """SGD with Nesterov momentum 0.99 and the exponential moving average of the weights.
+
+    Parameters
+    ----------
+    module
+        On its device already.
+    settings
+        Rate, decay, clipping, EMA.
+    device
+        Where the module is.
+    """
+
+    def __init__(self, module: nn.Module, settings: TrainSettings, device: torch.device) -> None:
+        self._named = dict(module.named_parameters())
+        self._settings = settings
+        self._sgd = torch.optim.SGD(
+            self._named.values(), settings.rate, 0.99, weight_decay=settings.weight_decay, nesterov=True
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=needs_scaler(device))
+        self.average = {name: t.clone() for name, t in tensors(module).items()}
+
+    @property
+    def scale(self) -> float:
+        """Loss scale of fp16 training, else 1."""
+        return float(self._scaler.get_scale())
+
+    def step(self, loss: torch.Tensor, number: int) -> None:
+        """Move the weights against the gradient of a loss, then the average after them.
+
+        Raises
+        ------
+        RunError
+            The gradient is not finite.
+        """
+        for group in self._sgd.param_groups:
+            group["lr"] = rate(number, self._settings)
+        self._sgd.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.unscale_(self._sgd)
+        norm = nn.utils.clip_grad_norm_(self._named.values(), self._settings.clip)
+        if not self._scaler.is_enabled() and not bool(torch.isfinite(norm)):  # the scaler skips such steps
+            raise RunError(not_finite("gradient", number))
+        self._scaler.step(self._sgd)
+        self._scaler.update()
+        self._follow(number)
+
+    @torch.no_grad()
+    def _follow(self, number: int) -> None:
+        decay = min(self._settings.ema, (1 + number) / (10 + number))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self._named.values()], 1 - decay)
+
+    def state(self) -> dict[str, Named]:
+        """What `restore` needs, by group."""
+        momentum = {
+            name: self._sgd.state[p]["momentum_buffer"]
+            for name, p in self._named.items()
+            if self._sgd.state[p].get("momentum_buffer") is not None
+        }
+        now = {name: p.detach() for name, p in self._named.items()}
+        return {"weights": now, "average": self.average, "momentum": momentum}
+
+    @torch.no_grad()
+    def restore(self, groups: Mapping[str, Named], scale: float) -> None:
+        """Go back to a state, bit for bit."""
+        for name, p in self._named.items():
+            p.copy_(groups["weights"][name])
+            self.average[name].copy_(groups["average"][name])
+            if name in groups.get("momentum", {}):
+                self._sgd.state[p]["momentum_buffer"] = groups["momentum"][name].to(p.device, copy=True)
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict({**self._scaler.state_dict(), "scale": scale})
+
+
+def not_finite(what: str, number: int) -> str:
+    """The text for a run that went astray."""
+    return (
+        f"The {what} is not a number any more at step {number + 1}, so training was stopped; the last good "
+        "checkpoint is kept. Try a lower learning rate, and look for scans with broken values."
+    )

@@ -1,0 +1,68 @@
+"""Weights on disk: safetensors, never pickle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from napari_apprentice.errors import ModelError
+
+
+def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters by name, each once; DynUNet lists its blocks under two names."""
+    return {name: p.detach() for name, p in module.named_parameters()}
+
+
+def save(module: nn.Module, path: Path, *, half: bool = False) -> None:
+    """Write a module's weights; `half` stores float16, half the size."""
+    write(tensors(module), path, half=half)
+
+
+def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) -> None:
+    """Write named tensors beside `path` and then move them into place."""
+    kind = torch.float16 if half else torch.float32
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    save_file({n: t.to("cpu", kind).contiguous() for n, t in named.items()}, aside)
+    aside.replace(path)
+
+
+def load(module: nn.Module, path: Path) -> None:
+    """Read weights into a module; names and shapes must agree exactly.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, or belongs to another network.
+    """
+    assign(module, read(path), path.name)
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors of a safetensors file, on the CPU."""
+    if not path.is_file():
+        raise ModelError(f"The weights {path} are missing; choose another model version.")
+    try:
+        return dict(load_file(path, device="cpu"))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"The weights {path} cannot be read, the file seems damaged: {error}") from error
+
+
+def assign(module: nn.Module, named: Mapping[str, torch.Tensor], source: str) -> None:
+    """Copy named tensors into a module, all or nothing."""
+    own = tensors(module)
+    if own.keys() != named.keys():
+        raise ModelError(f"{source} holds the weights of another network: its layers have other names.")
+    for name, tensor in own.items():
+        if tensor.shape != named[name].shape:
+            raise ModelError(
+                f"{source} holds the weights of another network: {name} has shape "
+                f"{tuple(named[name].shape)}, the plan asks for {tuple(tensor.shape)}. "
+                "Were labels or channels added since it was trained?"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(named[name])
