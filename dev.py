@@ -40,6 +40,7 @@ QT_LIBRARIES = {
     "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
     "libglib-2.0.so.0": "libglib2.0-0",
+    "libgssapi_krb5.so.2": "libgssapi-krb5-2",
     "libxcb-cursor.so.0": "libxcb-cursor0",
     "libxcb-icccm.so.4": "libxcb-icccm4",
     "libxcb-image.so.0": "libxcb-image0",
@@ -322,7 +323,8 @@ def run_docs(arguments: Sequence[str]) -> int:
     if pictures and call_with_windows(venv_python(), ROOT / "docs" / "make_pictures.py") != 0:
         raise Stop("The pictures could not be made; the lines above say why.")
     rest = [word for word in arguments if word != "--pictures"]
-    return call(venv_python(), "-m", "mkdocs", "build", "--strict", *rest)
+    env = dict(os.environ) | {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement, not a warning
+    return call(venv_python(), "-m", "mkdocs", "build", "--strict", *rest, env=env)
 
 
 def benchmarks(folder: Path = ROOT / "benchmarks") -> list[str]:
