@@ -17,6 +17,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, InputError
 from napari_apprentice.loop.demo import run_demo
+from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.msd import read_msd
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
@@ -153,7 +154,7 @@ def _predict(options: Options, session: Session) -> Answer:
     if not cases:
         raise InputError("This study has no case yet: add scans first.")
     done = _drain(session.predict(cases, PredictSettings(device=options.device), options.model), options.json)
-    model = options.model or session.study.models.active()
+    model = options.model or active_model(session.study)
     quality = {c: session.study.predictions.quality(c, model) for c in done}
     lines = [f"{c}: {'no label found' if q is None else f'predicted Dice {q:.2f}'}" for c, q in quality.items()]
     return {"model": model, "cases": quality}, lines

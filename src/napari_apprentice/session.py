@@ -147,9 +147,7 @@ class Session:
         """Add scan files or folders; see `loop.adding.add_scans`."""
         try:
             return (
-                yield from adding.add_scans(
-                    self.study, paths, subject=subject, corrected=corrected, author=self.author
-                )
+                yield from adding.add_scans(self.study, paths, subject=subject, corrected=corrected, author=self.author)
             )
         finally:
             self.events.cases_changed.emit()
@@ -168,9 +166,7 @@ class Session:
         """Let the active model version, or `model`, propose label maps; the cases predicted are returned."""
         try:
             return (
-                yield from predicting.predict(
-                    self.study, self._engine, case_ids, settings or PredictSettings(), model
-                )
+                yield from predicting.predict(self.study, self._engine, case_ids, settings or PredictSettings(), model)
             )
         finally:
             self.events.cases_changed.emit()
@@ -317,14 +313,16 @@ class Session:
         return exporting.export(self.study, case_id, out, what, overwrite=overwrite)
 
     def evaluate(
-        self, references: Path, what: str = "prediction", model: str | None = None
+        self,
+        references: Path,
+        what: str = "prediction",
+        model: str | None = None,
+        cases: Sequence[str] | None = None,
     ) -> evaluating.Evaluation:
-        """Compare with a folder of reference label maps."""
-        return evaluating.evaluate(self.study, references, what=what, model=model)
+        """Compare cases (by default all that have a file) with a folder of reference label maps."""
+        return evaluating.evaluate(self.study, references, what=what, model=model, cases=cases)
 
 
 def _model_row(version: ModelVersion, active: str | None) -> ModelRow:
     verdict = "" if version.gate is None else version.gate.reason
-    return ModelRow(
-        version.name, version.name == active, version.created, version.parent, verdict or version.note
-    )
+    return ModelRow(version.name, version.name == active, version.created, version.parent, verdict or version.note)

@@ -109,7 +109,8 @@ def is_running(run: RunFolder) -> bool:
     try:
         process = psutil.Process(starts[-1]["pid"])
         # A pid is used again after a while; the time of birth tells the two apart.
-        return abs(process.create_time() - starts[-1]["born"]) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+        same = bool(abs(process.create_time() - starts[-1]["born"]) < 2.0)
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def _picture(study: Study, case_id: str, model: str, reference: LabelMap) -> Ima
 
 
 def _panel(
-    scan: NDArray[np.generic], labels: LabelArray, schema: LabelSchema, spacing: tuple[float, float, float], title: str
+    scan: NDArray[Any], labels: LabelArray, schema: LabelSchema, spacing: tuple[float, float, float], title: str
 ) -> Image.Image:
     low, high = np.percentile(scan, (1, 99))
     grey = np.clip((scan.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1) * 255

@@ -74,6 +74,7 @@ def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
         ended = outcome(events)
         if ended is not None and ended["event"] == "done":
             return _report(run, ended["result"])
+        run.withdraw_cancel()
         process = start_training(run)
     result = yield from follow(run, process, offset)
     return _report(run, result)

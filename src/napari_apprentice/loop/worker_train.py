@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
-from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.fingerprint import fingerprint
+from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion, now

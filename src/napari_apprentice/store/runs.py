@@ -94,6 +94,11 @@ class RunFolder:
         with storage_errors(f"the request to stop run {self.run_id}"):
             (self.path / CANCEL).touch()
 
+    def withdraw_cancel(self) -> None:
+        """Take the request to stop back, so that the run can go on."""
+        with storage_errors(f"the request to stop run {self.run_id}"):
+            (self.path / CANCEL).unlink(missing_ok=True)
+
     def cancelled(self) -> bool:
         """Whether the run was asked to stop."""
         return (self.path / CANCEL).exists()

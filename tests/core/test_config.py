@@ -1,0 +1,33 @@
+"""Settings refuse what cannot be, and travel as JSON unchanged."""
+
+import json
+
+import pytest
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
+from napari_apprentice.errors import InputError
+
+
+def test_json_round_trip() -> None:
+    settings = first_model_settings(300, seed=7)
+    assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: TrainSettings(steps=0), "steps"),
+        (lambda: TrainSettings(replay_share=0.95), "replay_share"),
+        (lambda: PredictSettings(device="tpu"), "device"),
+        (lambda: TrainSettings.from_json({"stepps": 3}), "stepps"),
+        (lambda: steps_from("many"), "many"),
+        (lambda: steps_from("0"), "0"),
+    ],
+)
+def test_wrong_settings_are_named(make: object, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        make()  # type: ignore[operator]
+
+
+def test_presets_and_numbers() -> None:
+    assert [steps_from(t) for t in ("quick", "standard", "thorough", "17")] == [250, 2000, 12500, 17]
