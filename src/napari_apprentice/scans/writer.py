@@ -1,0 +1,99 @@
+"""Label maps and other voxels out to files, on the source's exact grid."""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
+from numpy.typing import NDArray
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.scans.aside import written_aside
+from napari_apprentice.scans.itk import image_for
+from napari_apprentice.scans.nifti_grid import header_for
+from napari_apprentice.scans.nifti_names import names_extension
+from napari_apprentice.scans.reader import NIFTI, suffix_of
+
+WRITABLE = (*NIFTI, ".nrrd", ".mha")
+
+
+def write_label_map(
+    path: Path,
+    labels: LabelArray,
+    geometry: Geometry,
+    names: Mapping[int, str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a label map on its source's grid: shape, affine, orientation and q/s-form codes.
+
+    Parameters
+    ----------
+    path
+        Ends in .nii, .nii.gz, .nrrd or .mha.
+    labels
+        (z, y, x) uint8 or uint16, canonical orientation.
+    names
+        Label id to name, kept where the format has a place: .nii, .nii.gz and .nrrd (as 3D Slicer does).
+
+    Raises
+    ------
+    InputError
+        The file exists already, or its suffix is none of those.
+    GeometryError
+        The label map has another shape than the grid.
+    StorageError
+        The disk is full, gone or read-only; nothing is left behind.
+    """
+    if labels.dtype.kind != "u" or labels.dtype.itemsize > 2:
+        raise InputError(f"{path.name}: a label map is written as uint8 or uint16, not {labels.dtype}.")
+    _write(path, labels, geometry, names or {}, overwrite=overwrite)
+
+
+def write_scalar(path: Path, values: NDArray[Any], geometry: Geometry, *, overwrite: bool = False) -> None:
+    """Write one number per voxel (z, y, x), float32 or uint8, on the source's grid; else as `write_label_map`."""
+    if values.dtype not in (np.float32, np.uint8):
+        raise InputError(f"{path.name}: values are written as float32 or uint8, not {values.dtype}.")
+    _write(path, values, geometry, {}, overwrite=overwrite)
+
+
+def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str], *, overwrite: bool) -> None:
+    suffix = suffix_of(path)
+    if suffix not in WRITABLE:
+        raise InputError(f"{path.name}: files are written as {', '.join(WRITABLE)}.")
+    if voxels.shape != geometry.shape:
+        raise GeometryError(f"{path.name}: voxels of shape {voxels.shape} do not fit the grid {geometry.shape}.")
+    with written_aside(path, overwrite=overwrite) as aside:
+        if suffix in NIFTI:
+            _write_nifti(aside, voxels, geometry, names)
+        else:
+            _write_itk(aside, voxels, geometry, names)
+
+
+def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str]) -> None:
+    header = header_for(geometry, voxels.dtype)
+    extension = names_extension(names)
+    header["vox_offset"] = int(header["sizeof_hdr"]) + len(extension)
+    content = geometry.to_source(voxels).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
+    with path.open("wb") as file:
+        if suffix_of(path) == ".nii":
+            file.write(header.binaryblock + extension + content)
+            return
+        # No file name and no time in the gzip header: the same label map gives the same bytes.
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped:
+            zipped.write(header.binaryblock + extension)
+            zipped.write(content)
+
+
+def _write_itk(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str]) -> None:
+    image = image_for(voxels, geometry)
+    if suffix_of(path) == ".nrrd":
+        for number, (label, name) in enumerate(sorted(names.items())):
+            image.SetMetaData(f"Segment{number}_ID", f"Segment_{label}")
+            image.SetMetaData(f"Segment{number}_LabelValue", str(label))
+            image.SetMetaData(f"Segment{number}_Name", name)
+    sitk.WriteImage(image, str(path), True)
