@@ -34,7 +34,7 @@ def header_for(geometry: Geometry, dtype: np.dtype[Any]) -> Nifti1Header:
     """
     fields = geometry.header
     ours = fields.get("format") == FORMAT
-    header = Nifti2Header("<") if ours and fields["version"] == 2 else Nifti1Header("<")
+    header = Nifti2Header(endianness="<") if ours and fields["version"] == 2 else Nifti1Header(endianness="<")
     axes = int(fields.get("axes", 3))
     header.set_data_shape(geometry.source_shape[: max(2, axes)])
     header.set_data_dtype(dtype)
