@@ -175,3 +175,45 @@ def test_ci_runs_exactly_the_tests() -> None:
     script = ROOT / ".ci" / "run"
     assert "python3 dev.py test" in script.read_text()
     assert os.name == "nt" or os.access(script, os.X_OK)
+
+
+def test_every_step_runs_and_the_failed_ones_are_listed_last(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def call(*words: object, **_: object) -> int:
+        ran.append(str(words[-1]))
+        return int(words[-1] == "mypy")
+
+    monkeypatch.setattr(dev, "ready", lambda **_: None)
+    monkeypatch.setattr(dev, "call", call)
+    monkeypatch.setattr(dev, "call_with_windows", call)
+    assert dev.main(["test", "-k", "word"]) == 1
+    assert len(ran) == 5
+    assert ran[-1] == "word"
+    assert capsys.readouterr().out.splitlines()[-1] == "FAILED: mypy"
+
+
+def test_without_a_virtual_display_the_tests_still_run_and_it_counts_as_failed(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[object] = []
+
+    def no_display(*_: object) -> int:
+        raise dev.Stop("There is no virtual display.")
+
+    monkeypatch.setattr(dev, "call_with_windows", no_display)
+    monkeypatch.setattr(dev, "call", lambda *_, env: ran.append(env["QT_QPA_PLATFORM"]) or 0)
+    assert dev.run_tests([]) == 1
+    assert ran == ["offscreen"]
+
+
+@pytest.mark.parametrize("display", [True, False])
+def test_demo_is_headless_without_a_display(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, display: bool) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(dev, "ready", lambda **_: None)
+    monkeypatch.setattr(dev, "has_display", lambda: display)
+    monkeypatch.setattr(dev, "call", lambda *words: asked.append(words) or 0)
+    assert dev.main(["demo"]) == 0
+    assert ("--headless" in asked[0]) is not display
