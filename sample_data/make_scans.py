@@ -7,9 +7,8 @@ second has other contrast, more noise and thicker slices.
 import json
 from pathlib import Path
 
-from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.core.phantom import LABELS, phantom
-from napari_apprentice.scans.writer import write_label_map, write_volume
+from napari_apprentice.core.phantom import phantom, schema
+from napari_apprentice.scans.writer import write_label_map, write_scalar
 
 FOLDER = Path(__file__).resolve().parent
 KNOWN = tuple(f"site-a-{i:02d}" for i in range(1, 6))
@@ -29,13 +28,13 @@ def main() -> None:
         (FOLDER / name).mkdir(exist_ok=True)
     for case_id in (*KNOWN, *FIRST_SITE, *SECOND_SITE):
         volume, labels = phantom(seed_of(case_id), "A" if case_id.startswith("site-a") else "B")
-        write_volume(FOLDER / "scans" / f"{case_id}.nii.gz", volume, overwrite=True)
+        write_scalar(FOLDER / "scans" / f"{case_id}.nii.gz", volume.voxels[0], volume.geometry, overwrite=True)
         write_label_map(
             FOLDER / "references" / f"{case_id}.nii.gz", labels.voxels, labels.geometry, labels.names, overwrite=True
         )
     facts = {
         "title": "Sample study: abdomen phantoms of two sites",
-        "labels": LabelSchema.from_names(LABELS).to_json(),
+        "labels": schema().to_json(),
         "known": KNOWN,
         "first_site": FIRST_SITE,
         "second_site": SECOND_SITE,

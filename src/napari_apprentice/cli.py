@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_apprentice.cli_options import parser, settings_from
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
@@ -32,11 +33,10 @@ Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines f
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 refused or something is wrong, 2 usage."""
-    options = _parser().parse_args(arguments)
-    command: Callable[[Options, Session], Answer] = options.run
+    options = parser().parse_args(arguments)
     session = Session(getattr(options, "author", "") or "")
     try:
-        facts, lines = command(options, session)
+        facts, lines = COMMANDS[options.command](options, session)
     except ApprenticeError as error:
         return _refuse(error, options.json)
     except KeyboardInterrupt:
@@ -109,13 +109,13 @@ def _add(options: Options, session: Session) -> Answer:
 
 def _train(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    settings = first_model_settings(steps_from(options.steps), options.seed, options.device)
+    settings = settings_from(options, first_model_settings(steps_from(options.steps)))
     return _tuned(session, "train", settings, options)
 
 
 def _fine_tune(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    settings = TrainSettings(steps=steps_from(options.steps), seed=options.seed, device=options.device)
+    settings = settings_from(options, TrainSettings(steps=steps_from(options.steps)))
     return _tuned(session, "fine-tune", settings, options)
 
 
@@ -153,7 +153,7 @@ def _predict(options: Options, session: Session) -> Answer:
     cases = options.cases or [row.case_id for row in session.case_rows()]
     if not cases:
         raise InputError("This study has no case yet: add scans first.")
-    done = _drain(session.predict(cases, PredictSettings(device=options.device), options.model), options.json)
+    done = _drain(session.predict(cases, settings_from(options, PredictSettings()), options.model), options.json)
     model = options.model or active_model(session.study)
     quality = {c: session.study.predictions.quality(c, model) for c in done}
     lines = [f"{c}: {'no label found' if q is None else f'predicted Dice {q:.2f}'}" for c, q in quality.items()]
@@ -227,87 +227,20 @@ def _has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-# -------------------------------------------------------------------- parser
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="apprentice", description="A segmentation model that learns from corrections."
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    create = _command(commands, "create", "make a new study", _create)
-    create.add_argument("--labels", help="label names, separated by commas")
-    create.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
-    create.add_argument("--title", default="", help="title of the study")
-
-    add = _command(commands, "add", "add scans as cases", _add)
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scan files, or folders of them")
-    add.add_argument("--subject", help="the person these scans are of; by default one per scan")
-    add.add_argument("--corrected", type=Path, metavar="LABELMAP", help="accepted label map of a single scan")
-    _author(add)
-
-    train = _command(commands, "train", "train a first model version on all revisions", _train)
-    fine_tune = _command(commands, "fine-tune", "fine-tune the base model version on corrections", _fine_tune)
-    for verb, steps in ((train, "standard"), (fine_tune, "quick")):
-        verb.add_argument("--steps", default=steps, help=f"quick, standard, thorough or a number (default {steps})")
-        verb.add_argument("--seed", type=int, default=0, help="seed of everything random")
-        verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
-        _device(verb)
-
-    predict = _command(commands, "predict", "predict cases (all by default)", _predict)
-    predict.add_argument("cases", nargs="*", metavar="CASE")
-    predict.add_argument("--model", help="model version; by default the active one")
-    _device(predict)
-
-    correct = _command(commands, "correct", "store a label map made elsewhere as a revision", _correct)
-    correct.add_argument("case", metavar="CASE")
-    correct.add_argument("label_map", type=Path, metavar="LABELMAP")
-    correct.add_argument("--accept", choices=("all", "edited"), default="all", help="what counts as known")
-    _author(correct)
-
-    models = _command(commands, "models", "list model versions", _models)
-    models.add_argument("--activate", metavar="V", help="make this version the active one")
-    _command(commands, "queue", "review queue with reasons", _queue)
-
-    export = _command(commands, "export", "write a label map on the source's exact grid", _export)
-    export.add_argument("case", metavar="CASE")
-    export.add_argument("out", type=Path, metavar="OUT")
-    export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected")
-    export.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
-
-    evaluate = _command(commands, "evaluate", "compare with reference label maps", _evaluate)
-    evaluate.add_argument("references", type=Path, metavar="REFERENCES")
-    evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction")
-    evaluate.add_argument("--model", help="model version; by default the active one")
-
-    _command(commands, "check", "verify everything a study holds", _check)
-
-    demo = _command(commands, "demo", "once around the loop on the sample study", _demo, study=False)
-    demo.add_argument("--headless", action="store_true", help="no window: print the table and leave a report")
-    demo.add_argument("--folder", type=Path, help="where to make the study (a new folder)")
-    demo.add_argument("--steps", default="quick", help="steps of the fine-tune")
-    demo.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    return parser
-
-
-def _command(
-    commands: Any, name: str, text: str, run: Callable[[Options, Session], Answer], study: bool = True
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.set_defaults(run=run)
-    if study:
-        parser.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
-    return parser
-
-
-def _device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
-
-
-def _author(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--author", default="", help="who corrected; by default the login name")
+COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
+    "create": _create,
+    "add": _add,
+    "train": _train,
+    "fine-tune": _fine_tune,
+    "predict": _predict,
+    "correct": _correct,
+    "models": _models,
+    "queue": _queue,
+    "export": _export,
+    "evaluate": _evaluate,
+    "check": _check,
+    "demo": _demo,
+}
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ def add_scans(
         raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
     if corrected is not None and len(files) != 1:
         raise InputError(f"--corrected goes with one scan, not with {len(files)}.")
-    added, refused, warnings = [], [], []
+    added: list[str] = []
+    refused: list[tuple[str, str]] = []
+    warnings: list[str] = []
     for done, path in enumerate(files):
         yield Progress(done, len(files), f"Adding {path.name}")
         try:

@@ -1,0 +1,114 @@
+"""What the command line accepts; settings come from the dataclasses of `core.config`, one flag per field."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
+
+S = TypeVar("S", bound=Settings)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; the command's name comes out as `command`."""
+    top = argparse.ArgumentParser(prog="apprentice", description="A segmentation model that learns from corrections.")
+    commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    _study_commands(commands)
+    _learning_commands(commands)
+    _result_commands(commands)
+    return top
+
+
+def settings_from(options: argparse.Namespace, base: S) -> S:
+    """The base settings with every flag that was given put in."""
+    given = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(base)}  # type: ignore[arg-type]
+    changed = {name: value for name, value in given.items() if value is not None and name != "steps"}
+    return dataclasses.replace(base, **changed)  # type: ignore[type-var]
+
+
+def _study_commands(commands: Any) -> None:
+    create = _command(commands, "create", "make a new study")
+    create.add_argument("--labels", help="label names, separated by commas")
+    create.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
+    create.add_argument("--title", default="", help="title of the study")
+
+    add = _command(commands, "add", "add scans as cases")
+    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scan files, or folders of them")
+    add.add_argument("--subject", help="the person these scans are of; by default one per scan")
+    add.add_argument("--corrected", type=Path, metavar="LABELMAP", help="accepted label map of a single scan")
+    _author(add)
+
+    correct = _command(commands, "correct", "store a label map made elsewhere as a revision")
+    correct.add_argument("case", metavar="CASE")
+    correct.add_argument("label_map", type=Path, metavar="LABELMAP")
+    correct.add_argument("--accept", choices=("all", "edited"), default="all", help="what counts as known")
+    _author(correct)
+
+    _command(commands, "check", "verify everything a study holds")
+
+
+def _learning_commands(commands: Any) -> None:
+    for name, text, steps in (
+        ("train", "train a first model version on all revisions", "standard"),
+        ("fine-tune", "fine-tune the base model version on corrections", "quick"),
+    ):
+        verb = _command(commands, name, text)
+        verb.add_argument("--steps", default=steps, help=f"quick, standard, thorough or a number (default {steps})")
+        verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
+        _settings(verb, TrainSettings, leave_out=("steps",))
+
+    predict = _command(commands, "predict", "predict cases (all by default)")
+    predict.add_argument("cases", nargs="*", metavar="CASE")
+    predict.add_argument("--model", help="model version; by default the active one")
+    _settings(predict, PredictSettings)
+
+    models = _command(commands, "models", "list model versions, or go back to one")
+    models.add_argument("--activate", metavar="V", help="make this version the active one")
+    _command(commands, "queue", "review queue with reasons")
+
+
+def _result_commands(commands: Any) -> None:
+    export = _command(commands, "export", "write a label map on the source's exact grid")
+    export.add_argument("case", metavar="CASE")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected")
+    export.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
+
+    evaluate = _command(commands, "evaluate", "compare with reference label maps")
+    evaluate.add_argument("references", type=Path, metavar="REFERENCES")
+    evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction")
+    evaluate.add_argument("--model", help="model version; by default the active one")
+
+    demo = _command(commands, "demo", "once around the loop on the sample study", study=False)
+    demo.add_argument("--headless", action="store_true", help="no window: print the table and leave a report")
+    demo.add_argument("--folder", type=Path, help="where to make the study (a new folder)")
+    demo.add_argument("--steps", default="quick", help="quick, standard, thorough or a number (default quick)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of everything random")
+
+
+def _command(commands: Any, name: str, text: str, *, study: bool = True) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    if study:
+        command.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
+    return command
+
+
+def _author(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--author", default="", help="who corrected; by default the login name")
+
+
+def _settings(command: argparse.ArgumentParser, settings: type[Settings], leave_out: tuple[str, ...] = ()) -> None:
+    group = command.add_argument_group("settings")
+    for f in dataclasses.fields(settings):  # type: ignore[arg-type]
+        if f.name in leave_out:
+            continue
+        flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['text']} (default {f.default})"
+        text = text.replace("%", "%%")
+        if isinstance(f.default, bool):
+            group.add_argument(flag, dest=f.name, action=argparse.BooleanOptionalAction, help=text)
+        elif f.metadata["choices"]:
+            group.add_argument(flag, dest=f.name, choices=f.metadata["choices"], help=text)
+        else:
+            group.add_argument(flag, dest=f.name, type=type(f.default), help=text)
