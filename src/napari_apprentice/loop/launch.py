@@ -6,8 +6,10 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,9 @@ class Engine:
         raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
 
     def _alive(self) -> "subprocess.Popen[str]":
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()  # it died: its pipe is closed before another one is opened
+        if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "napari_apprentice.loop.worker", "--serve"],
                 stdin=subprocess.PIPE,
@@ -79,7 +83,8 @@ class Engine:
         if process is None:
             return
         if process.stdin is not None:
-            process.stdin.close()
+            with suppress(OSError):  # what was not handed over to a dead process is lost with it
+                process.stdin.close()
         process.terminate()
         try:
             process.wait(timeout=5)
@@ -90,14 +95,17 @@ class Engine:
 
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     """Start a training run in a process of its own, which outlives the one that started it."""
-    with (run.path / "output.txt").open("wb") as output:
-        return subprocess.Popen(
+    with (run.path / "output.txt").open("ab") as output:
+        process = subprocess.Popen(
             [sys.executable, "-m", "napari_apprentice.loop.worker", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # Whoever follows the run may leave before it ends; somebody must still take note of its end.
+    threading.Thread(target=process.wait, name=f"wait for {run.run_id}", daemon=True).start()
+    return process
 
 
 def is_running(run: RunFolder) -> bool:

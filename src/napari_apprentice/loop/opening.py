@@ -57,6 +57,11 @@ class OpenCase:
         """Strokes that are in the journal but in no revision yet."""
         return len(self._unsaved)
 
+    @property
+    def unwritten(self) -> int:
+        """Strokes that are only in memory, because the disk could not take them."""
+        return len(self._to_write)
+
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> Stroke | None:
         """Keep what a paint tool did inside `box`; see `Canvas.record`."""
         return self._keep(self.canvas.record(box, before, after, tool, self._seconds()))

@@ -1,0 +1,171 @@
+"""Child processes: what they report, how they are stopped, and what is left when they are killed."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from builders import study as make_study
+from napari_apprentice.core.config import PredictSettings, first_model_settings
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
+from napari_apprentice.loop.launch import DISK_FAILED, Engine, follow, is_running
+from napari_apprentice.loop.predicting import predict
+from napari_apprentice.loop.tuning import begin_training, follow_training, resumable_training, running_training
+from napari_apprentice.store.check import check
+from napari_apprentice.store.study import Study
+
+TINY = {"memory_mb": 20.0, "features": 4}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Four cases of four subjects; a block of label 1 in each, all accepted."""
+    made = make_study(tmp_path, cases=4)
+    for i in range(1, 5):
+        labels = np.zeros(made.cases.info(f"c{i}").shape, np.uint8)
+        labels[2:5, 2:6, 2:7] = 1
+        made.revisions.save(f"c{i}", labels, np.ones_like(labels), Provenance("ann"))
+        made.split.assign(f"s{i}")
+    return made
+
+
+def drain(work):  # type: ignore[no-untyped-def]
+    seen: list[Progress] = []
+    while True:
+        try:
+            seen.append(next(work))
+        except StopIteration as end:
+            return end.value, seen
+
+
+def sound(study: Study) -> bool:
+    return drain(check(study.path))[0] == ()
+
+
+def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
+    report, seen = drain(follow_training(begin_training(study, "train", first_model_settings(2), **TINY)))
+    assert report.active
+    assert study.models.active() == report.model == "v0001"
+    assert study.models.info("v0001").held_out == ("c3/r0001",)
+    assert any(p.loss is not None for p in seen)
+    engine = Engine()
+    try:
+        cases, _ = drain(predict(study, engine, ["c1", "c2"], PredictSettings()))
+        assert cases == ("c1", "c2")
+        assert study.predictions.has("c1", "v0001")
+        child = engine.submit(study.runs.create("predict", _nothing(study)))
+        assert child.is_running()
+    finally:
+        engine.stop()
+    assert not psutil.pid_exists(child.pid)
+    assert "torch" not in sys.modules  # the parent never needs it
+    assert sound(study)
+
+
+def test_a_killed_training_run_resumes(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(400), **TINY)
+    work = follow_training(run)
+    while next(work).loss is None:
+        pass
+    with pytest.raises(RunError, match="still training"):
+        begin_training(study, "train", first_model_settings(2), **TINY)
+    _pid(run).kill()
+    with pytest.raises(RunError, match="killed"):
+        drain(work)
+    assert not is_running(run)
+    assert running_training(study) is None
+    assert study.models.names() == ()
+    assert sound(study)
+
+
+def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(60), **TINY)
+    work = follow_training(run)
+    while next(work).loss is None:
+        pass
+    run.cancel()
+    with pytest.raises(Cancelled):
+        drain(work)
+    assert (run.path / "checkpoint").is_dir()
+    found = resumable_training(study)
+    assert found is not None
+    assert found.run_id == run.run_id
+    report, seen = drain(follow_training(found))
+    assert report.steps == 60
+    assert min(p.done for p in seen if p.loss is not None) > 1
+    assert sound(study)
+
+
+def test_a_run_goes_on_without_the_one_who_started_it(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(30), **TINY)
+    work = follow_training(run)
+    next(work)
+    work.close()  # the window is closed
+    found = running_training(Study.open(study.path))
+    assert found is not None
+    report, _ = drain(follow_training(found))  # another session watches it again
+    assert report.model == "v0001"
+
+
+def test_what_the_child_refuses_reaches_the_person(study: Study) -> None:
+    engine = Engine()
+    try:
+        with pytest.raises(ModelError, match="no model version"):
+            drain(predict(study, engine, ["c1"], PredictSettings()))
+        with pytest.raises(ModelError, match="v0009"):
+            drain(predict(study, engine, ["c1"], PredictSettings(), "v0009"))
+        drain(follow_training(begin_training(study, "train", first_model_settings(1), **TINY)))
+        with pytest.raises(InputError, match="nowhere"):
+            drain(predict(study, engine, ["nowhere"], PredictSettings()))
+    finally:
+        engine.stop()
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+    empty = make_study(tmp_path)
+    run = begin_training(empty, "train", first_model_settings(5), **TINY)
+    with pytest.raises(ModelError, match="no correction to learn from"):
+        drain(follow_training(run))
+    assert sound(empty)
+
+
+def test_a_killed_engine_is_started_again(study: Study) -> None:
+    drain(follow_training(begin_training(study, "train", first_model_settings(1), **TINY)))
+    engine = Engine()
+    try:
+        work = predict(study, engine, ["c1"], PredictSettings())
+        next(work)
+        engine.submit(study.runs.create("predict", _nothing(study))).kill()
+        with pytest.raises(RunError, match="killed"):
+            drain(work)
+        assert drain(predict(study, engine, ["c1"], PredictSettings()))[0] == ("c1",)
+    finally:
+        engine.stop()
+    assert sound(study)
+
+
+def test_a_child_that_cannot_write_says_the_disk(study: Study) -> None:
+    run = study.runs.create("train", {})
+    child = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({DISK_FAILED})"])
+    with pytest.raises(Exception, match="full or cannot be written"):
+        drain(follow(run, child))
+
+
+def _nothing(study: Study) -> dict[str, object]:
+    return {"study": str(study.path), "model": "v0001", "cases": [], "settings": PredictSettings().to_json()}
+
+
+def _pid(run) -> psutil.Process:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        starts = [e for e in run.events()[0] if e["event"] == "started"]
+        if starts:
+            return psutil.Process(starts[-1]["pid"])
+        time.sleep(0.05)
+    raise TimeoutError
