@@ -1,0 +1,131 @@
+"""The command line, from an empty folder to an exported label map."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from builders import OBLIQUE, write_nifti
+from napari_apprentice.cli import main
+
+SHAPE = (12, 10, 8)  # (i, j, k) of the files
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Four scans and their label maps."""
+    rng = np.random.default_rng(0)
+    for i in range(1, 5):
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[3:9, 3:8, 2:6] = 1
+        voxels = (rng.normal(100, 10, SHAPE) + 80 * labels).astype(np.int16)
+        write_nifti(tmp_path / f"c{i}.nii.gz", voxels)
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        write_nifti(tmp_path / "labels" / f"c{i}.nii.gz", labels)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """Run a command with --json and return what it printed."""
+    code = main([*map(str, arguments), "--json"])
+    out = capsys.readouterr().out
+    facts: dict[str, Any] = json.loads(out)
+    return {"code": code, **facts}
+
+
+def test_once_around_the_loop(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    assert run(capsys, "create", study, "--labels", "lesion,cyst")["code"] == 0
+    for i in (1, 2, 3):
+        scan, labels = files / f"c{i}.nii.gz", files / "labels" / f"c{i}.nii.gz"
+        assert run(capsys, "add", study, scan, "--corrected", labels, "--author", "ann")["added"] == [f"c{i}"]
+    assert run(capsys, "add", study, files / "c4.nii.gz", "--subject", "s4")["added"] == ["c4"]
+    first = run(capsys, "train", study, "--steps", 2, "--seed", 3, "--rate", 0.005)
+    assert first["active"]
+    queue = run(capsys, "queue", study)["queue"]
+    assert [q["case_id"] for q in queue] == ["c4"]
+    assert "c4" in run(capsys, "predict", study, "c4", "--device", "cpu")["cases"]
+    stored = run(capsys, "correct", study, "c4", files / "labels" / "c4.nii.gz", "--accept", "all", "--author", "bob")
+    assert stored["edited"] + stored["accepted"] == np.prod(SHAPE)
+    tuned = run(capsys, "fine-tune", study, "--steps", 1)
+    # The only held-out scan is replay, so nothing proves the candidate: it must not become active.
+    assert not tuned["active"]
+    assert "held out" in tuned["verdict"]
+    models = run(capsys, "models", study, "--activate", tuned["model"])["models"]
+    assert [m["name"] for m in models if m["active"]] == [tuned["model"]]
+    out = files / "out.nii.gz"
+    assert run(capsys, "export", study, "c4", out)["code"] == 0
+    _same_grid_and_voxels(out, files / "labels" / "c4.nii.gz")
+    scores = run(capsys, "evaluate", study, files / "labels", "--what", "corrected")
+    assert scores["mean"] == 1.0
+    assert run(capsys, "check", study)["problems"] == []
+    request = json.loads(next((study / "runs").glob("*train*/run.json")).read_text())
+    assert "0.005" in json.dumps(request)  # the flag reached run.json
+
+
+def _same_grid_and_voxels(written: Path, source: Path) -> None:
+    a, b = nib.load(written), nib.load(source)
+    assert a.affine.tobytes() == b.affine.tobytes()
+    assert (a.header["sform_code"], a.header["qform_code"]) == (b.header["sform_code"], b.header["qform_code"])
+    assert np.array_equal(np.asanyarray(a.dataobj), np.asanyarray(b.dataobj))
+
+
+def test_bad_input_is_one_plain_sentence_and_the_study_stays_sound(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    (files / "page.nii.gz").write_text("<html>not found</html>")
+    report = run(capsys, "add", study, files / "page.nii.gz", files / "c1.nii.gz")
+    assert report["code"] == 1
+    assert report["added"] == ["c1"]
+    assert "page.nii.gz" in report["refused"][0][0]
+    moved = OBLIQUE.copy()
+    moved[0, 3] += 40
+    write_nifti(files / "moved.nii.gz", np.zeros(SHAPE, np.uint8), moved)
+    write_nifti(files / "strange.nii.gz", np.full(SHAPE, 7, np.uint8))
+    refusals = {
+        "GeometryError": ("correct", study, "c1", files / "moved.nii.gz"),
+        "InputError": ("correct", study, "c1", files / "strange.nii.gz"),
+        "StudyError": ("queue", files),
+        "ModelError": ("predict", study),
+    }
+    for error, arguments in refusals.items():
+        answer = run(capsys, *arguments)
+        assert answer["code"] == 1
+        assert answer["error"] == error
+        assert "\n" not in answer["text"]
+        assert "Traceback" not in answer["text"]
+    assert run(capsys, "check", study)["problems"] == []
+
+
+def test_labels_come_from_a_decathlon_file(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "dataset.json").write_text(json.dumps({"name": "H", "labels": {"0": "background", "2": "b", "1": "a"}}))
+    made = run(capsys, "create", files / "m.study", "--msd", files / "dataset.json")
+    assert [(x["id"], x["name"]) for x in made["labels"]] == [(1, "a"), (2, "b")]
+    (files / "dataset.json").write_text("{}")
+    assert run(capsys, "create", files / "n.study", "--msd", files / "dataset.json")["error"] == "InputError"
+    assert not (files / "n.study").exists()
+
+
+def test_a_plain_error_goes_to_standard_error(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(files / "none.study")]) == 1
+    said = capsys.readouterr()
+    assert "none.study" in said.out + said.err
+    assert "Traceback" not in said.err
+
+
+def test_check_finds_a_flipped_byte(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    run(capsys, "add", study, files / "c1.nii.gz", "--corrected", files / "labels" / "c1.nii.gz")
+    chunk = next(p for p in (study / "cases.zarr" / "c1" / "image" / "labels" / "r0001").rglob("c/*/*/*"))
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    chunk.write_bytes(bytes(data))
+    answer = run(capsys, "check", study)
+    assert answer["code"] == 1
+    assert any("r0001" in p for p in answer["problems"])
