@@ -55,7 +55,7 @@ def write_label_map(
 
 
 def write_scalar(path: Path, values: NDArray[Any], geometry: Geometry, *, overwrite: bool = False) -> None:
-    """Write one number per voxel (z, y, x), float32, int16 or uint8, on the source's grid; else as `write_label_map`."""
+    """Write one number per voxel (z, y, x) on the source's grid: float32, int16 or uint8; else as `write_label_map`."""
     if values.dtype not in (np.float32, np.int16, np.uint8):
         raise InputError(f"{path.name}: values are written as float32, int16 or uint8, not {values.dtype}.")
     _write(path, values, geometry, {}, overwrite=overwrite)

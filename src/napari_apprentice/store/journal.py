@@ -14,6 +14,7 @@ from napari_apprentice.store.names import check_name
 from napari_apprentice.store.stroke_record import (
     DamagedError,
     TornError,
+    another_follows,
     decode,
     decode_stroke,
     encode,
@@ -21,6 +22,7 @@ from napari_apprentice.store.stroke_record import (
 )
 
 FILE = "strokes.bin"
+_BEGINNING = "The journal of case {} is damaged at its beginning; what its strokes were drawn on is unknown."
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ class Journal:
         records = _Records(self._bytes(path))
         opening = next(records, None)
         if opening is None or "journal" not in opening[0]:
-            raise StudyError(f"The journal of case {case_id} is damaged at its beginning.")
+            raise StudyError(_BEGINNING.format(case_id))
         strokes = tuple(records.strokes())
         parent, model = (opening[0].get(k) for k in ("parent", "model"))
         return JournalContent(
@@ -165,6 +167,8 @@ class Journal:
         records = _Records(data)
         for _ in records.strokes(opening=True):
             pass
+        if records.end == 0:
+            raise StudyError(_BEGINNING.format(path.parent.name))
         if records.end < len(data):
             if records.damaged:
                 write_durably(aside_of(path).with_suffix(".damaged"), data)
@@ -184,6 +188,7 @@ class _Records(Iterator[tuple[dict[str, Any], memoryview]]):
     """Walks over good records; `end` is where they end, `damaged` why it stopped."""
 
     def __init__(self, data: bytes) -> None:
+        self._bytes = data
         self.data = memoryview(data)
         self.end = 0
         self.damaged = False
@@ -193,10 +198,9 @@ class _Records(Iterator[tuple[dict[str, Any], memoryview]]):
             raise StopIteration
         try:
             header, payload, self.end = decode(self.data, self.end)
-        except TornError:
-            raise StopIteration from None
-        except DamagedError:
-            self.damaged = True
+        except (TornError, DamagedError):
+            # A crash can leave zeros or half a block at the end; a record after it proves older damage.
+            self.damaged = another_follows(self._bytes, self.end + 1)
             raise StopIteration from None
         return header, payload
 

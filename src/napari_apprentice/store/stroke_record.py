@@ -44,12 +44,12 @@ def decode(data: memoryview, offset: int) -> tuple[dict[str, Any], memoryview, i
     Raises
     ------
     TornError
-        The data ends inside the record, or there are only zeros (a file grown by a crash).
+        The data ends inside the record.
     DamagedError
         A checksum does not hold.
     """
     rest = data[offset:]
-    if len(rest) < HEAD or not any(rest):
+    if len(rest) < HEAD:
         raise TornError
     magic, header_length, payload_length, crc = _FIELDS.unpack_from(rest)
     if magic != MAGIC or _CRC.unpack_from(rest, _FIELDS.size)[0] != zlib.crc32(rest[: _FIELDS.size]):
@@ -59,7 +59,7 @@ def decode(data: memoryview, offset: int) -> tuple[dict[str, Any], memoryview, i
     if end > len(rest):
         raise TornError
     if zlib.crc32(rest[HEAD:end]) != crc:
-        raise TornError if end == len(rest) else DamagedError
+        raise DamagedError
     try:
         header = json.loads(bytes(rest[HEAD:middle]))
     except (ValueError, RecursionError) as error:
@@ -67,6 +67,16 @@ def decode(data: memoryview, offset: int) -> tuple[dict[str, Any], memoryview, i
     if not isinstance(header, dict):
         raise DamagedError
     return header, rest[middle:end], offset + end
+
+
+def another_follows(data: bytes, offset: int) -> bool:
+    """Whether a record begins after an offset: what is unreadable before it is damage, not a torn end."""
+    while (offset := data.find(MAGIC, offset)) >= 0:
+        head = data[offset : offset + HEAD]
+        if len(head) == HEAD and _CRC.unpack_from(head, _FIELDS.size)[0] == zlib.crc32(head[: _FIELDS.size]):
+            return True
+        offset += 1
+    return False
 
 
 def encode_stroke(stroke: Stroke) -> bytes:

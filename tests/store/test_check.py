@@ -1,0 +1,59 @@
+import json
+
+import numpy as np
+
+from builders import SHAPE, study
+from faults import finish
+from napari_apprentice.core.correction import Stroke
+from napari_apprentice.core.records import Prediction, Provenance
+from napari_apprentice.store.check import check
+
+
+def _full(tmp_path):
+    made = study(tmp_path, 2)
+    zeros = np.zeros(SHAPE, np.uint8)
+    made.revisions.save("c1", zeros, zeros, Provenance("a"))
+    made.predictions.write("c1", "v0001", Prediction(zeros, zeros, {}))
+    made.journal.start("c2", None, None)
+    made.journal.append("c2", Stroke((0, 0, 0), zeros, zeros + 1, zeros, zeros + 2))
+    made.split.assign("s1")
+    made.runs.create("train", {}).emit({"failed": "killed"})
+    return made
+
+
+def test_a_sound_study_has_no_faults_and_reports_progress(tmp_path):
+    made = _full(tmp_path)
+    (made.cases.root / ".c9.deadbeef.aside").mkdir()
+    reports = list(check(made.path))
+    assert reports[-1].done == reports[-1].total == len(reports) - 1
+    assert finish(check(made.path)) == ()
+
+
+def test_what_is_no_study_is_one_sentence(tmp_path):
+    (sentence,) = finish(check(tmp_path))
+    assert "no study" in sentence
+
+
+def test_each_fault_is_a_sentence(tmp_path):
+    made = _full(tmp_path)
+    document = made.cases.root / "c1" / "image" / "labels" / "r0001" / "zarr.json"
+    group = json.loads(document.read_text())
+    group["attributes"]["apprentice"]["digest"] = "0"
+    document.write_text(json.dumps(group))
+    (made.cases.root / "c2" / "image" / "zarr.json").write_text("{")
+    (made.path / "split.jsonl").write_text("x\n")
+    run = made.runs.open(made.runs.ids()[0])
+    (run.path / "run.json").write_text("x")
+    faults = finish(check(made.path))
+    assert all(f.endswith(".") for f in faults)
+    for words in ("c1/r0001", "image/zarr.json", "split.jsonl", run.run_id):
+        assert any(words in f for f in faults), words
+
+
+def test_a_journal_without_its_case_or_outside_its_grid_is_told(tmp_path):
+    made = _full(tmp_path)
+    one = np.zeros((1, 1, 1), np.uint8)
+    made.journal.append("c2", Stroke((99, 0, 0), one, one, one, one))
+    made.journal.start("ghost", None, None)
+    faults = finish(check(made.path))
+    assert len(faults) == 2

@@ -1,0 +1,58 @@
+import errno
+
+import pytest
+from faults import fail_from
+
+from napari_apprentice.errors import InputError, StorageError
+from napari_apprentice.store.files import append_durably, aside_of, commit_folder, storage_errors, write_durably
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "cannot be written to"),
+        (errno.EACCES, "cannot be written to"),
+        (errno.ENOENT, "cannot be reached"),
+        (errno.EINVAL, "could not be stored or read"),
+    ],
+)
+def test_each_failure_is_a_sentence(code, words):
+    with pytest.raises(StorageError, match=words) as caught, storage_errors("the revision of case a"):
+        raise OSError(code, "x")
+    assert "revision of case a" in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_other_errors_pass():
+    with pytest.raises(InputError), storage_errors("x"):
+        raise InputError("no")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_durably(path, b"old")
+    fail_from(monkeypatch, "os.fsync", 0)
+    with pytest.raises(StorageError):
+        write_durably(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_append_keeps_the_old_content(tmp_path, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    append_durably(path, b"one\n")
+    fail_from(monkeypatch, "os.fsync", 0)
+    with pytest.raises(StorageError):
+        append_durably(path, b"two\n")
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_folder_is_never_committed_over_another(tmp_path):
+    final = tmp_path / "r0001"
+    for text in ("first", "second"):
+        aside = aside_of(final)
+        aside.mkdir()
+        (aside / "f").write_text(text)
+        assert commit_folder(aside, final) == (text == "first")
+    assert (final / "f").read_text() == "first"

@@ -1,0 +1,100 @@
+import hashlib
+
+import pytest
+
+from builders import study
+from faults import fail_from, finish
+from napari_apprentice.core.gate import GateReport, GateRow
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.plan import Normalisation, Plan
+from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.errors import InputError, ModelError, StorageError, StudyError
+from napari_apprentice.store.check import check
+
+ONES = (1, 1, 1)
+
+
+def _version(name: str, parent: str | None = None) -> ModelVersion:
+    plan = Plan((1.0, 1.0, 1.0), (8, 8, 8), (ONES,), ((3, 3, 3),), (4,), 2, (Normalisation("zscore"),), (1,))
+    gate = GateReport((GateRow(1, False, 0.5, 0.75, 2),), True, "better") if parent else None
+    schema = LabelSchema.from_names(["one"])
+    return ModelVersion(
+        name, parent, "now", plan, schema, ("c1/r0001",), ("c2/r0001",), gate, {"steps": 3}, 7, {"numpy": "2"}, ""
+    )
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "trained.safetensors"
+    path.write_bytes(b"weights" * 100)
+    return path
+
+
+def test_a_version_comes_back_with_its_digest(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    stored = models.register(_version("v0001", "starter"), weights)
+    assert stored.weights_digest == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert models.info("v0001") == stored
+    assert models.weights("v0001").read_bytes() == weights.read_bytes()
+    assert weights.exists()
+
+
+def test_names_go_on(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    assert models.next_name() == "v0001"
+    for name in ("starter", "v0001", "v0007", "vision"):
+        models.register(_version(name), weights)
+    assert models.next_name() == "v0008"
+    assert models.names() == ("starter", "v0001", "v0007", "vision")
+    with pytest.raises(InputError, match="exists already"):
+        models.register(_version("v0007"), weights)
+
+
+def test_the_last_activation_wins_and_all_are_kept(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    assert models.active() is None
+    for name in ("v0001", "v0002"):
+        models.register(_version(name), weights)
+    for name in ("v0001", "v0002", "v0001"):
+        models.activate(name, f"because {name}")
+    assert models.active() == "v0001"
+    assert [a.name for a in models.activations()] == ["v0001", "v0002", "v0001"]
+    assert models.activations()[1].reason == "because v0002"
+
+
+def test_the_base_is_the_oldest_ancestor(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    for name, parent in (("starter", None), ("v0001", "starter"), ("v0002", "v0001"), ("v0003", "gone")):
+        models.register(_version(name, parent), weights)
+    assert [models.base_of(n) for n in models.names()] == ["starter", "starter", "starter", "v0003"]
+
+
+@pytest.mark.parametrize("name", ["v0009", "..", ""])
+def test_an_unknown_version_is_told(tmp_path, name):
+    models = study(tmp_path, 0).models
+    for verb in (models.info, models.weights, models.base_of, lambda n: models.activate(n, "x")):
+        with pytest.raises(ModelError):
+            verb(name)
+
+
+def test_damage_is_told(tmp_path, weights):
+    made = study(tmp_path, 0)
+    made.models.register(_version("v0001"), weights)
+    made.models.weights("v0001").write_bytes(b"other")
+    assert len(finish(check(made.path))) == 1
+    made.models.weights("v0001").unlink()
+    with pytest.raises(ModelError, match="missing"):
+        made.models.weights("v0001")
+    (made.path / "models" / "v0001" / "model.json").write_text("{}")
+    with pytest.raises(StudyError):
+        made.models.info("v0001")
+
+
+def test_a_full_disk_adds_nothing(tmp_path, weights, monkeypatch):
+    made = study(tmp_path, 0)
+    with monkeypatch.context() as patch:
+        fail_from(patch, "os.fsync", 1)
+        with pytest.raises(StorageError):
+            made.models.register(_version("v0001"), weights)
+    assert made.models.names() == ()
+    assert list(made.models.root.iterdir()) == []

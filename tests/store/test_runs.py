@@ -1,0 +1,58 @@
+import re
+
+import pytest
+
+from builders import study
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.store.runs import RunFolder, Runs
+
+
+def test_a_run_is_opened_again_elsewhere(tmp_path):
+    made = study(tmp_path, 0)
+    run = made.runs.create("train", {"steps": 3})
+    assert re.fullmatch(r"\d{8}-\d{6}-train-[0-9a-f]{4}", run.run_id)
+    again = RunFolder.at(run.path)
+    assert (again.run_id, again.kind, again.request) == (run.run_id, "train", {"steps": 3})
+    assert made.runs.ids() == (run.run_id,)
+    assert made.runs.open(run.run_id).path == run.path
+
+
+def test_events_are_followed_from_an_offset(tmp_path):
+    run = Runs(tmp_path).create("train", {})
+    assert run.events(0) == ([], 0)
+    run.emit({"step": 1})
+    events, offset = run.events(0)
+    assert events == [{"step": 1}]
+    run.emit({"step": 2})
+    assert run.events(offset)[0] == [{"step": 2}]
+
+
+def test_an_unfinished_line_waits_and_a_torn_one_is_passed_over(tmp_path):
+    run = Runs(tmp_path).create("train", {})
+    run.emit({"step": 1})
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"step": 2, "lo')
+    events, offset = run.events(0)
+    assert events == [{"step": 1}]
+    assert run.events(offset) == ([], offset)
+    RunFolder.at(run.path).emit({"step": 3})
+    assert run.events(offset)[0] == [{"step": 3}]
+
+
+def test_cancelling_reaches_the_other_process(tmp_path):
+    run = Runs(tmp_path).create("predict", {})
+    other = RunFolder.at(run.path)
+    assert not other.cancelled()
+    run.cancel()
+    assert other.cancelled()
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    runs = Runs(tmp_path)
+    for run_id in ("nope", "..", ""):
+        with pytest.raises(InputError):
+            runs.open(run_id)
+    run = runs.create("train", {})
+    (run.path / "run.json").write_text("{}")
+    with pytest.raises(StudyError):
+        runs.open(run.run_id)

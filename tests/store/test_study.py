@@ -1,0 +1,73 @@
+import json
+
+import pytest
+
+from builders import study
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.store.study import Study
+
+SCHEMA = LabelSchema.from_names(["one"])
+
+
+def test_a_study_is_found_again(tmp_path):
+    Study.create(tmp_path / "a.study", SCHEMA, "My study")
+    again = Study.open(tmp_path / "a.study")
+    assert (again.title, again.schema) == ("My study", SCHEMA)
+    assert again.cases.ids() == ()
+
+
+def test_an_empty_folder_becomes_a_study_and_a_full_one_does_not(tmp_path):
+    Study.create(tmp_path, SCHEMA)
+    with pytest.raises(InputError, match="not empty"):
+        Study.create(tmp_path, SCHEMA)
+
+
+def test_changed_labels_are_kept(tmp_path):
+    made = study(tmp_path)
+    made.set_schema(LabelSchema.from_names(["one", "two", "three"]))
+    assert made.schema.ids == Study.open(made.path).schema.ids == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "layout version"),
+        ('{"apprentice_study": 99}', "newer version"),
+        ('{"apprentice_study": 1}', "labels"),
+        ('{"apprentice_study": 1, "labels": [{"id": 0, "name": "", "colour": ""}]}', "labels"),
+    ],
+)
+def test_a_damaged_or_newer_study_is_told(tmp_path, text, words):
+    made = study(tmp_path)
+    (made.path / "study.json").write_text(text)
+    with pytest.raises(StudyError, match=words):
+        Study.open(made.path)
+
+
+def test_any_other_folder_is_no_study(tmp_path):
+    with pytest.raises(StudyError, match="no study"):
+        Study.open(tmp_path)
+
+
+def test_a_study_whose_folders_lead_elsewhere_is_not_opened(tmp_path):
+    made = study(tmp_path)
+    (made.path / "models").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (made.path / "models").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StudyError, match="leads out"):
+        Study.open(made.path)
+
+
+def test_empty_folders_lost_in_a_copy_come_back(tmp_path):
+    made = study(tmp_path)
+    (made.path / "runs").rmdir()
+    assert Study.open(made.path).runs.ids() == ()
+
+
+def test_the_document_is_for_people_too(tmp_path):
+    document = json.loads((study(tmp_path).path / "study.json").read_text())
+    assert document["apprentice_study"] == 1
+    assert document["labels"][0]["name"] == "one"
