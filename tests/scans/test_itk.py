@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
+
+from napari_apprentice.errors import ScanError
+from napari_apprentice.scans.itk import LPS_TO_RAS
+from napari_apprentice.scans.reader import read_label_map, read_volume
+from real_data import real_data
+
+TILTED = (0.96, -0.28, 0.0, 0.28, 0.96, 0.0, 0.0, 0.0, -1.0)
+
+
+def _image(dtype=np.int16):
+    image = sitk.GetImageFromArray(np.arange(5 * 6 * 7).reshape(7, 6, 5).astype(dtype))
+    image.SetSpacing((0.5, 0.7, 3.0))
+    image.SetOrigin((10.0, -20.0, 30.0))
+    image.SetDirection(TILTED)
+    return image
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr", ".mha", ".mhd", ".NRRD"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_each_voxel_is_where_itk_has_it(tmp_path, suffix, compressed):
+    path = tmp_path / f"a{suffix}"
+    written = tmp_path / f"a{suffix.lower()}"
+    sitk.WriteImage(_image(), str(written), compressed)
+    written.rename(path)
+    volume = read_volume(path)
+    image = sitk.ReadImage(str(path) if suffix.islower() else str(path.rename(written)))
+    source = volume.geometry.to_source(volume.voxels)[0]
+    for ijk in ((0, 0, 0), (4, 5, 6), (1, 2, 3)):
+        assert source[ijk] == image.GetPixel(*ijk)
+        world = LPS_TO_RAS @ [*image.TransformIndexToPhysicalPoint(ijk), 1]
+        np.testing.assert_allclose(volume.geometry.source_affine @ [*ijk, 1], world, atol=1e-9)
+
+
+def test_flat_and_vector_images(tmp_path):
+    flat = sitk.GetImageFromArray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    sitk.WriteImage(flat, str(tmp_path / "flat.nrrd"))
+    assert read_volume(tmp_path / "flat.nrrd").voxels.shape == (1, 1, 3, 4)
+    vector = sitk.GetImageFromArray(np.zeros((2, 3, 4, 2), np.float32), isVector=True)
+    sitk.WriteImage(vector, str(tmp_path / "vector.nrrd"))
+    assert read_volume(tmp_path / "vector.nrrd").channels == ("c0", "c1")
+    with pytest.raises(ScanError, match="one"):
+        read_label_map(tmp_path / "vector.nrrd")
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_a_cut_file_is_refused(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(_image(), str(path))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ScanError, match="a" + suffix):
+        read_volume(path)
+
+
+def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(tmp_path):
+    header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 30000 30000 30000\nendian: little\nencoding: gzip\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + b"\x1f\x8b123")
+    with pytest.raises(ScanError, match="claims"):
+        read_volume(tmp_path / "a.nrrd")
+
+
+def test_complex_voxels_are_refused(tmp_path):
+    sitk.WriteImage(sitk.Image([3, 3, 3], sitk.sitkComplexFloat32), str(tmp_path / "a.nrrd"))
+    with pytest.raises(ScanError, match=r"a\.nrrd"):
+        read_volume(tmp_path / "a.nrrd")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["brain1", "breast1"])
+def test_real_pairs_lie_on_one_grid_where_itk_has_them(name):
+    path = real_data("nrrd", f"{name}.nrrd")
+    volume, labels = read_volume(path), read_label_map(real_data("nrrd", f"{name}_label.nrrd"))
+    assert volume.geometry.difference(labels.geometry) is None
+    assert labels.voxels.any()
+    image = sitk.ReadImage(str(path))
+    ijk = tuple(n - 1 for n in image.GetSize())
+    world = LPS_TO_RAS @ [*image.TransformIndexToPhysicalPoint(ijk), 1]
+    np.testing.assert_allclose(volume.geometry.source_affine @ [*ijk, 1], world, atol=1e-6)
+    assert volume.geometry.to_source(volume.voxels)[0][ijk] == image.GetPixel(*ijk)

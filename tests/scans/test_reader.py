@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import write_nifti
+from napari_apprentice.errors import ScanError
+from napari_apprentice.scans.reader import case_id_from, expand, read_label_map, read_volume
+
+VOXELS = np.arange(24).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.nii.gz", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("a.nii", b"\n<!DOCTYPE html><html>", "web page"),
+        ("a.nii.gz", b"", "empty"),
+        ("a.nii.bz2", b"BZh91AY", "bunzip2"),
+        ("a.zip", b"PK\x03\x04", "unpack"),
+        ("a.png", b"\x89PNG", "no format"),
+        ("IM0001", bytes(128) + b"DICM" + bytes(100), "dcm2niix"),
+        ("a.dcm", b"x", "dcm2niix"),
+        ("a.nii", b"x", "cut off|no NIfTI"),
+        ("a.nii", b"hello world, this is text" * 20, "no NIfTI"),
+        ("a.nrrd", b"hello world, this is text" * 20, "damaged"),
+        ("a.mha", b"\x00" * 500, "damaged"),
+    ],
+)
+def test_what_is_no_scan_is_told_in_a_sentence(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScanError, match=words) as caught:
+        read_volume(tmp_path / name)
+    assert str(caught.value).startswith(name)
+
+
+def test_what_is_not_there_or_a_folder_is_told(tmp_path):
+    with pytest.raises(ScanError, match="does not exist"):
+        read_volume(tmp_path / "a.nii")
+    with pytest.raises(ScanError, match="no scan"):
+        read_volume(tmp_path)
+    (tmp_path / "1.dcm").touch()
+    with pytest.raises(ScanError, match="dcm2niix"):
+        read_volume(tmp_path)
+
+
+def test_a_label_map_is_narrowed(tmp_path):
+    labels = read_label_map(write_nifti(tmp_path / "a.nii.gz", VOXELS.astype(np.float32)))
+    assert labels.voxels.dtype == np.uint8
+    assert read_label_map(write_nifti(tmp_path / "b.nii", VOXELS.astype("i4") * 100)).voxels.dtype == np.uint16
+
+
+@pytest.mark.parametrize("voxels", [VOXELS + 0.5, VOXELS - 1, VOXELS * 10000, np.where(VOXELS == 3, np.nan, 1)])
+def test_values_that_are_no_labels_are_refused(tmp_path, voxels):
+    path = write_nifti(tmp_path / "a.nii", voxels.astype(np.float32))
+    with pytest.raises(ScanError, match=r"a\.nii is no label map"):
+        read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "case_id"),
+    [
+        ("hippocampus_001.nii.gz", "hippocampus_001"),
+        ("BRATS_0000.NII.GZ", "BRATS_0000"),
+        ("my scan (2).nrrd", "my_scan_2"),
+        ("Müller.nii", "Muller"),
+        ("a.b.mha", "a.b"),
+        ("-x-.nii", "x"),
+        ("CON.nii", "case-"),
+        ("肝臓.nii", "case-"),
+        ("x" * 200 + ".nii", "x" * 100),
+    ],
+)
+def test_case_ids_come_from_file_names(name, case_id):
+    found = case_id_from(Path("folder") / name)
+    assert found == case_id or (case_id.endswith("-") and found.startswith(case_id))
+
+
+def test_folders_become_the_scans_in_them(tmp_path):
+    for name in ("b.nii.gz", "a.NRRD", ".DS_Store", "._a.nii", "readme.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "deeper.nii").mkdir()
+    (tmp_path / "empty").mkdir()
+    names = [p.name for p in expand([tmp_path, tmp_path / "b.nii.gz", tmp_path / ".DS_Store", tmp_path / "empty"])]
+    assert names == ["a.NRRD", "b.nii.gz", "empty"]
