@@ -125,3 +125,11 @@ def test_a_lost_or_damaged_file_is_never_read_as_zeros(tmp_path):
         with pytest.raises(StudyError, match="damaged"):
             made.cases.voxels(case_id)
     assert len(finish(check(made.path))) == 2
+
+
+def test_a_folder_that_is_no_case_is_told(tmp_path):
+    made = study(tmp_path)
+    (made.cases.root / "c2" / "image").mkdir(parents=True)
+    with pytest.raises(StudyError, match="image/zarr"):
+        made.cases.info("c2")
+    assert finish(check(made.path))

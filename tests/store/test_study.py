@@ -3,8 +3,9 @@ import json
 import pytest
 
 from builders import study
+from faults import fail_from
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import InputError, StorageError, StudyError
 from napari_apprentice.store.study import Study
 
 SCHEMA = LabelSchema.from_names(["one"])
@@ -21,6 +22,14 @@ def test_an_empty_folder_becomes_a_study_and_a_full_one_does_not(tmp_path):
     Study.create(tmp_path, SCHEMA)
     with pytest.raises(InputError, match="not empty"):
         Study.create(tmp_path, SCHEMA)
+
+
+def test_a_full_disk_leaves_no_half_study(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fail_from(patch, "os.fsync", 0)
+        with pytest.raises(StorageError):
+            Study.create(tmp_path / "a.study", SCHEMA)
+    Study.create(tmp_path / "a.study", SCHEMA)
 
 
 def test_changed_labels_are_kept(tmp_path):

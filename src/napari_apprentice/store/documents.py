@@ -18,11 +18,13 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        Not JSON, or not an object.
+        Not there, not JSON, or not an object.
     StorageError
         The file cannot be read.
     """
     with storage_errors(f"the file {path.name}"):
+        if path.parent.is_dir() and not path.exists():
+            raise StudyError(f"{path.parent.name}/{path.name} is missing; the study is damaged.")
         data = path.read_bytes()
     try:
         document = json.loads(data)

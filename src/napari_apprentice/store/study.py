@@ -5,11 +5,11 @@ from typing import Any
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import now
-from napari_apprentice.errors import ApprenticeError, InputError, StudyError
+from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.arrays import create_group
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED, read_document, write_document
-from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.files import remove_quietly, storage_errors
 from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.models import Models
 from napari_apprentice.store.predictions import Predictions
@@ -59,17 +59,13 @@ class Study:
         with storage_errors(f"the study {path.name}"):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
-            for name in _FOLDERS:
-                (path / name).mkdir(parents=True, exist_ok=True)
-            create_group(path / "cases.zarr", {})
-        document = {
-            "apprentice_study": LAYOUT,
-            "title": title or path.stem,
-            "created": now(),
-            "labels": schema.to_json(),
-        }
-        # Last, because it is what makes the folder a study.
-        write_document(path / DOCUMENT, document)
+            document = {
+                "apprentice_study": LAYOUT,
+                "title": title or path.stem,
+                "created": now(),
+                "labels": schema.to_json(),
+            }
+            _lay_down(path, document)
         return cls(path, document)
 
     @classmethod
@@ -110,6 +106,19 @@ class Study:
         document = {**self._document, "labels": schema.to_json()}
         write_document(self.path / DOCUMENT, document)
         self._document, self._schema = document, schema
+
+
+def _lay_down(path: Path, document: dict[str, Any]) -> None:
+    try:
+        for name in _FOLDERS:
+            (path / name).mkdir(parents=True, exist_ok=True)
+        create_group(path / "cases.zarr", {})
+        # Last, because it is what makes the folder a study.
+        write_document(path / DOCUMENT, document)
+    except (OSError, StorageError):
+        for name in _FOLDERS:  # so that the same folder can be tried again
+            remove_quietly(path / name)
+        raise
 
 
 def _schema(document: dict[str, Any]) -> LabelSchema:
