@@ -16,11 +16,17 @@ class RecentStudies:
     ----------
     folder
         Where the list is kept; by default $APPRENTICE_HOME, or the platform's user data folder.
+
+    Attributes
+    ----------
+    folder
+        The user's own data folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         home = os.environ.get("APPRENTICE_HOME")
-        self._path = (folder or Path(home or platformdirs.user_data_dir("napari-apprentice"))) / "recent.json"
+        self.folder = folder or Path(home or platformdirs.user_data_dir("napari-apprentice"))
+        self._path = self.folder / "recent.json"
 
     def paths(self) -> tuple[Path, ...]:
         """Folders that still exist, newest first."""

@@ -1,0 +1,129 @@
+"""The table of cases."""
+
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtGui import QFont, QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QTableView
+
+from napari_apprentice.gui.tables import compact
+from napari_apprentice.session import CaseRow
+
+COLUMNS = (
+    ("Case", "Name of the case; a double click opens it."),
+    ("Subject", "The person it is of; one person is never on both sides of the split."),
+    ("State", "Unseen, predicted, in correction, corrected, or validation (corrected and held out)."),
+    ("Quality", "Dice that the active model version predicts for its own proposal."),
+    ("Rev.", "Stored revisions."),
+)
+SORT_ROLE = Qt.ItemDataRole.UserRole
+
+
+class CaseModel(QAbstractTableModel):
+    """Rows of a session as a Qt model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[CaseRow, ...] = ()
+        self._here: str | None = None
+
+    def show(self, rows: tuple[CaseRow, ...], here: str | None) -> None:
+        """Show these rows, the open case in bold."""
+        if (rows, here) == (self.rows, self._here):
+            return
+        same = [r.case_id for r in rows] == [r.case_id for r in self.rows]
+        if not same:
+            self.beginResetModel()
+        self.rows, self._here = rows, here
+        if same and rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(COLUMNS) - 1))
+        elif not same:
+            self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
+        """Cases."""
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
+        """Columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802 - Qt's name
+        """Titles and what they mean."""
+        if orientation != Qt.Orientation.Horizontal or role not in (
+            Qt.ItemDataRole.DisplayRole,
+            Qt.ItemDataRole.ToolTipRole,
+        ):
+            return None
+        return COLUMNS[section][role == Qt.ItemDataRole.ToolTipRole]
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """One cell."""
+        row = self.rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _texts(row)[index.column()]
+        if role == SORT_ROLE:
+            return _keys(row)[index.column()]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{row.case_id}: {row.state}"
+        if role == Qt.ItemDataRole.FontRole and row.case_id == self._here:
+            font = QFont()
+            font.setBold(True)
+            return font
+        return None
+
+
+class CaseTable(QTableView):
+    """Sortable; announces the case that is to be opened."""
+
+    opened = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cases = CaseModel()
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.cases)
+        self._sorted.setSortRole(SORT_ROLE)
+        self.setModel(self._sorted)
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTabKeyNavigation(False)
+        compact(self, stretched=2)
+        self.doubleClicked.connect(lambda _: self.open_selected())
+
+    def selected(self) -> str | None:
+        """Case id of the selected row."""
+        index = self.currentIndex()
+        return self.cases.rows[self._sorted.mapToSource(index).row()].case_id if index.isValid() else None
+
+    def select(self, case_id: str) -> None:
+        """Select a row by its case id."""
+        ids = [r.case_id for r in self.cases.rows]
+        if case_id in ids:
+            self.setCurrentIndex(self._sorted.mapFromSource(self.cases.index(ids.index(case_id), 0)))
+
+    def open_selected(self) -> None:
+        """Ask for the selected case."""
+        case_id = self.selected()
+        if case_id is not None:
+            self.opened.emit(case_id)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Return opens, like a double click."""
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.open_selected()
+            return
+        super().keyPressEvent(event)
+
+
+def _texts(row: CaseRow) -> tuple[str, ...]:
+    quality = "" if row.quality is None else f"{row.quality:.2f}"
+    return row.case_id, row.subject, row.state, quality, str(row.revisions)
+
+
+def _keys(row: CaseRow) -> tuple[Any, ...]:
+    quality = -1.0 if row.quality is None else row.quality
+    return row.case_id.lower(), row.subject.lower(), row.state, quality, row.revisions

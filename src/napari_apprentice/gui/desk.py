@@ -1,0 +1,98 @@
+"""What the panels of one viewer share: a session, and the few objects between it and Qt."""
+
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QWidget
+
+from napari_apprentice.gui.bridge import Bridge
+from napari_apprentice.gui.case_actions import CaseActions
+from napari_apprentice.gui.facts import FactsReader
+from napari_apprentice.gui.layers import CaseLayers
+from napari_apprentice.gui.log import start_log, stop_log
+from napari_apprentice.gui.model_actions import ModelActions
+from napari_apprentice.gui.save_key import SaveKey
+from napari_apprentice.gui.study_actions import StudyActions
+from napari_apprentice.gui.work import Runner
+from napari_apprentice.session import Session
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class Desk(QObject):
+    """One per viewer. Closes itself when the last panel that shares it is gone.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    session
+        The loop's state and verbs; by default a new one.
+
+    Attributes
+    ----------
+    session, runner, bridge, facts, layers
+        State and verbs; work under way; the session's facts as Qt signals; what of them the panels
+        show; the open case as layers.
+    studies, cases, models
+        What the panels' intents lead to.
+    """
+
+    def __init__(self, viewer: "Viewer", session: Session | None = None) -> None:
+        super().__init__()
+        # napari hands plugins a proxy, and what comes through it equals no layer that is held directly.
+        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        self.session = session or Session()
+        self._folder = self.session.recent.folder
+        self.runner = Runner(str(start_log(self._folder)), self)
+        self.bridge = Bridge(self.session, self)
+        self.facts = FactsReader(self.session, self.bridge, self.runner, self)
+        self.layers = CaseLayers(self.viewer, self)
+        self.studies = StudyActions(self.session, self.runner, self.viewer, self)
+        self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
+        self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
+        self._save_key = SaveKey(self.viewer.window, lambda: self.session.case is not None, self)
+        self._save_key.pressed.connect(self.cases.save)
+        self.viewer.bind_key("N", lambda _: self.cases.next_case(), overwrite=True)
+        self.runner.went_wrong.connect(show_error)
+        self.bridge.noticed.connect(show_info)
+        self._members: set[int] = set()
+        self.open = True
+
+    def join(self, panel: QWidget) -> None:
+        """Count a panel that shares this desk; it leaves when it is destroyed or taken out of the window."""
+        member = id(panel)
+        self._members.add(member)
+        panel.destroyed.connect(lambda: self.leave(member))
+
+    def leave(self, member: int) -> None:
+        """A panel (its `id`) is gone."""
+        self._members.discard(member)
+        if not self._members:
+            self.close()
+
+    def close(self) -> None:
+        """End the prediction process and hear no more; unsaved strokes are in the journal, training goes on."""
+        if not self.open:
+            return
+        self.open = False
+        self.runner.close()
+        self.facts.close()
+        self.bridge.close()
+        self.layers.close()
+        self._save_key.close()
+        self.viewer.bind_key("N", None, overwrite=True)
+        self.session.close()
+        stop_log(self._folder)
+
+
+def desk_for(viewer: "Viewer") -> Desk:
+    """The desk that this viewer's panels share already, or a new one."""
+    for widget in viewer.window.dock_widgets.values():
+        desk = getattr(widget, "desk", None)
+        if desk is not None and desk.open:
+            found: Desk = desk
+            return found
+    return Desk(viewer)

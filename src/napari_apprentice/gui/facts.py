@@ -1,0 +1,95 @@
+"""What the panels show of a study, read in a worker thread: a study of 500 cases is 1500 small files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.ranking import QueueItem
+from napari_apprentice.gui.bridge import Bridge
+from napari_apprentice.gui.work import Runner
+from napari_apprentice.session import CaseRow, ModelRow, Session
+from napari_apprentice.store.runs import RunFolder
+
+SETTLE_MS = 30  # facts that change together are read once
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A study as it was a moment ago; all empty when none is open."""
+
+    path: Path | None = None
+    title: str = ""
+    schema: LabelSchema | None = None
+    rows: tuple[CaseRow, ...] = ()
+    queue: tuple[QueueItem, ...] = ()
+    models: tuple[ModelRow, ...] = ()
+    previous: str | None = None
+    running: RunFolder | None = None
+    resumable: RunFolder | None = None
+
+    @property
+    def active(self) -> str | None:
+        """Name of the active model version."""
+        return next((m.name for m in self.models if m.active), None)
+
+    def row(self, case_id: str) -> CaseRow | None:
+        """One line of the case table."""
+        return next((r for r in self.rows if r.case_id == case_id), None)
+
+
+def read_facts(session: Session) -> Facts:
+    """Read everything anew; touches the disk."""
+    if not session.has_study:
+        return Facts()
+    study = session.study
+    return Facts(
+        study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
+        session.previous_model(), session.running_training(), session.resumable_training(),
+    )  # fmt: skip
+
+
+class FactsReader(QObject):
+    """Keeps the newest facts and announces them.
+
+    Parameters
+    ----------
+    session, bridge, runner
+        Whose facts, who says that they changed, who reads them.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, session: Session, bridge: Bridge, runner: Runner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.now = Facts()
+        self._session = session
+        self._runner = runner
+        self._generation = 0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLE_MS)
+        self._timer.timeout.connect(self._read)
+        for signal in (bridge.study_changed, bridge.cases_changed, bridge.models_changed):
+            signal.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Read again soon."""
+        self._timer.start()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._timer.stop()
+
+    def _read(self) -> None:
+        self._generation += 1
+        generation = self._generation
+        job = self._runner.run("Reading the study", lambda: read_facts(self._session), quiet=True)
+        job.returned.connect(lambda facts: self._show(facts, generation))
+
+    def _show(self, facts: Facts, generation: int) -> None:
+        if generation != self._generation:
+            return  # a later reading is on its way
+        self.now = facts
+        self.changed.emit(facts)

@@ -1,0 +1,60 @@
+"""An image layer that is open in napari as a volume with geometry."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from napari_apprentice.core.geometry import CANONICAL, Geometry
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import InputError
+
+
+def volume_from_layer(layer: Any) -> Volume:
+    """Take a 2D or 3D image layer for a scan in millimetres.
+
+    napari's world has axes (z, y, x) and no anatomy; they are taken to run to Superior, Posterior and
+    Left, so that the scan looks in the study as it looks on the screen.
+
+    Raises
+    ------
+    InputError
+        An RGB layer, or one with more than three axes.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    if layer.rgb:
+        raise InputError(f"Layer {layer.name} is an RGB picture, not a scan; choose a layer with one value per voxel.")
+    if data.ndim not in (2, 3):
+        raise InputError(f"Layer {layer.name} has {data.ndim} axes; a scan has two or three.")
+    voxels = np.asarray(data)
+    voxels = voxels[np.newaxis] if voxels.ndim == 2 else voxels
+    geometry = Geometry.from_source(voxels.shape, ras_affine(world_matrix(layer)))
+    return Volume(geometry.to_canonical(voxels)[np.newaxis], geometry, ("image",), case_id_for(layer.name))
+
+
+def case_id_for(name: str) -> str:
+    """A layer's name as a case id."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80] or "layer"
+
+
+def world_matrix(layer: Any) -> np.ndarray:
+    """(n + 1, n + 1) array index to millimetres in napari's world; a layer without units counts as mm."""
+    n = layer.ndim
+    origin = np.asarray(layer.data_to_world(np.zeros(n)))
+    matrix = np.eye(n + 1)
+    matrix[:n, :n] = np.array([np.asarray(layer.data_to_world(e)) - origin for e in np.eye(n)]).T
+    matrix[:n, n] = origin
+    millimetres = [float((1 * u).to("mm").m) if u.is_compatible_with("mm") else 1.0 for u in layer.units]
+    return np.diag([*millimetres, 1.0]) @ matrix
+
+
+def ras_affine(matrix: np.ndarray) -> np.ndarray:
+    """(4, 4) index (z, y, x, 1) to millimetres in RAS+, from napari's matrix of 2 or 3 axes."""
+    n = matrix.shape[0] - 1
+    world = np.eye(4)
+    world[3 - n : 3, 3 - n : 3] = matrix[:n, :n]
+    world[3 - n : 3, 3] = matrix[:n, n]
+    ras = np.eye(4)
+    ras[:3, :3] = CANONICAL.T
+    affine: np.ndarray = ras @ world
+    return affine

@@ -1,0 +1,279 @@
+"""The one adapter that touches layers: an open case as napari layers, and what is painted on them as strokes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.gui.painting import labels_before, painted_box
+from napari_apprentice.gui.pictures import Channel, Pictures
+from napari_apprentice.loop.opening import OpenCase
+
+AXES = ("z", "y", "x")
+TOOLS = ("paint", "erase", "fill", "polygon")
+STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
+
+
+class CaseLayers(QObject):
+    """Shows one case in a viewer; holds its layers by reference, never by name.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    painted = Signal(object, object, object, str)
+    """A committed step: box, labels before, labels after, tool. The step is in the canvas already."""
+    undo_requested = Signal()
+    redo_requested = Signal()
+    label_chosen = Signal(int)
+    """Another label is selected on the layer."""
+    shown = Signal()
+    """A case is on the screen."""
+    lost = Signal()
+    """The person deleted the Corrections layer."""
+    replaced = Signal()
+    """Something put another array into the Corrections layer; the canvas was put back."""
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._case: OpenCase | None = None
+        self._schema: LabelSchema | None = None
+        self.labels: Labels | None = None
+        self.status: Labels | None = None
+        self.uncertainty: Image | None = None
+        self._images: list[Image] = []
+        self._mode = "pan_zoom"
+        self._quiet = False  # true while this adapter itself changes layers
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """Take the layers away and hear no more of the viewer."""
+        self.clear()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+
+    def show(self, pictures: Pictures, schema: LabelSchema) -> None:
+        """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
+        again = self._case is not None and self._case.info.case_id == pictures.case.info.case_id
+        if again and self.labels is not None:
+            self._swap(pictures)
+            self.shown.emit()
+            return
+        self.clear()
+        self._case, self._schema = pictures.case, schema
+        for channel in pictures.channels:
+            self._images.append(self._image(channel, pictures.case))
+        self._show_uncertainty(pictures)
+        self._add_status()
+        self._add_labels(schema)
+        self._viewer.reset_view()
+        self._look_at(pictures.start)
+        self.shown.emit()
+
+    def clear(self) -> None:
+        """Take this adapter's layers out of the viewer."""
+        ours = [*self._images, self.uncertainty, self.status, self.labels]
+        self._images, self.uncertainty, self.status, self.labels = [], None, None, None
+        self._case = None
+        for layer in ours:
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def refresh(self) -> None:
+        """Draw labels and status anew after they changed in place."""
+        for layer in (self.labels, self.status):
+            if layer is not None and layer.visible:
+                layer.refresh(extent=False)
+
+    def refresh_status(self) -> None:
+        """Draw the status anew, where it is shown; the labels were drawn by the paint tool itself."""
+        if self.status is not None and self.status.visible:
+            self.status.refresh(extent=False)
+
+    def show_overlay(self, layer: Image | Labels | None, visible: bool) -> None:
+        """Show or hide the uncertainty or the status, where there is one."""
+        if layer is not None and layer.visible != visible:
+            layer.visible = visible
+
+    @property
+    def mid_stroke(self) -> bool:
+        """Whether the mouse is drawing: what it drew so far is not reported by napari yet."""
+        return self.labels is not None and bool(self.labels._staged_history)
+
+    def lock(self, locked: bool) -> None:
+        """Let nobody paint for a while; afterwards the tool is the one from before."""
+        layer = self.labels
+        if layer is None or layer.editable != locked:
+            return
+        if locked:
+            self._mode = str(layer.mode)
+            layer.editable = False
+        else:
+            layer.editable = True
+            layer.mode = self._mode
+
+    def choose(self, label_id: int) -> None:
+        """Select a label for painting; from looking or erasing, the brush is taken up."""
+        if self.labels is None:
+            return
+        self.labels.selected_label = label_id
+        if self.labels.mode in ("pan_zoom", "erase", "transform"):
+            self.labels.mode = "paint"
+
+    def slice_shown(self) -> tuple[int, int] | None:
+        """Axis and index of the slice on the screen; None in 3D view or without a case."""
+        if self.labels is None or self._viewer.dims.ndisplay != 2:
+            return None
+        extra = self._viewer.dims.ndim - 3
+        axis = int(self._viewer.dims.not_displayed[-1]) - extra
+        point = np.asarray(self.labels.world_to_data(self._viewer.dims.point))
+        index = round(float(point[axis]))
+        return axis, min(max(index, 0), self.labels.data.shape[axis] - 1)
+
+    # ------------------------------------------------------------- adding
+
+    def _place(self) -> dict[str, Any]:
+        """Scale, unit and axis names that all layers of a case share."""
+        assert self._case is not None  # only called while a case is shown
+        return {"scale": self._case.info.spacing, "units": ("mm",) * 3, "axis_labels": AXES}
+
+    def _image(self, channel: Channel, case: OpenCase) -> Image:
+        name = channel.name if len(case.info.channels) > 1 else case.info.case_id
+        layer = Image(
+            channel.data, multiscale=channel.pyramid, name=name, contrast_limits=channel.limits, colormap="gray",
+            blending="translucent_no_depth", **self._place(),
+        )  # fmt: skip
+        if self._images:
+            layer.visible = False  # the first channel is looked at first
+        self._viewer.add_layer(layer)
+        return layer
+
+    def _show_uncertainty(self, pictures: Pictures) -> None:
+        if pictures.uncertainty is None:
+            return
+        if self.uncertainty is not None:
+            self.uncertainty.data = pictures.uncertainty
+            return
+        self.uncertainty = Image(
+            pictures.uncertainty, name="Uncertainty", colormap="magma", blending="additive", visible=False,
+            contrast_limits=(0, 255), **self._place(),
+        )  # fmt: skip
+        self._viewer.add_layer(self.uncertainty)
+        if self.labels is not None:  # it came later: below the layer one paints on
+            self._viewer.layers.move(self._viewer.layers.index(self.uncertainty), len(self._images))
+
+    def _add_status(self) -> None:
+        assert self._case is not None  # only called while a case is shown
+        self.status = Labels(
+            self._case.canvas.status, name="Status", opacity=0.35, visible=False,
+            colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
+            features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **self._place(),
+        )  # fmt: skip
+        self.status.editable = False
+        self._viewer.add_layer(self.status)
+
+    def _add_labels(self, schema: LabelSchema) -> None:
+        assert self._case is not None  # only called while a case is shown
+        ids = [0, *schema.ids]
+        layer = Labels(
+            self._case.canvas.labels, name="Corrections", opacity=0.55, colormap=label_colours(schema),
+            features={"index": ids, "label": [schema.name(i) for i in ids]}, **self._place(),
+        )  # fmt: skip
+        layer.brush_size = max(3, round(max(self._case.info.shape[1:]) / 25))
+        layer.selected_label = schema.ids[0]
+        layer.events.paint.connect(self._on_paint)
+        layer.events.selected_label.connect(self._on_selected)
+        layer.events.data.connect(self._on_data)
+        self._bind_keys(layer, schema)
+        self.labels = layer
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = layer
+
+    def _bind_keys(self, layer: Labels, schema: LabelSchema) -> None:
+        # Bound to the layer itself these win over napari's: digits are its tools, Ctrl+Z its own history.
+        for position, label_id in enumerate((0, *schema.ids[:9])):
+            layer.bind_key(str(position), self._chooser(label_id), overwrite=True)
+        layer.bind_key("Control-Z", lambda _: self.undo_requested.emit(), overwrite=True)
+        layer.bind_key("Control-Shift-Z", lambda _: self.redo_requested.emit(), overwrite=True)
+        layer.bind_key("M", lambda _: None, overwrite=True)  # "new label" would leave the schema
+
+    def _chooser(self, label_id: int) -> Callable[[Labels], None]:
+        return lambda _: self.choose(label_id)
+
+    def _look_at(self, index: int) -> None:
+        if self.labels is None:
+            return
+        extra = self._viewer.dims.ndim - 3
+        self._viewer.dims.set_point(extra, index * self.labels.scale[0])
+
+    def _swap(self, pictures: Pictures) -> None:
+        self._case = pictures.case
+        self._quiet = True
+        try:
+            if self.labels is not None:
+                self.labels.data = pictures.case.canvas.labels
+            if self.status is not None:
+                self.status.data = pictures.case.canvas.status
+            self._show_uncertainty(pictures)
+        finally:
+            self._quiet = False
+
+    # ------------------------------------------------------------ hearing
+
+    def _on_paint(self, event: Any) -> None:
+        layer, case = self.labels, self._case
+        if layer is None or case is None:
+            return
+        box = painted_box(event.value, layer.data.shape)
+        if box is None:
+            return
+        before = labels_before(event.value, case.canvas.labels, box)
+        tool = layer.mode if layer.mode in TOOLS else "paint"
+        self.painted.emit(box, before, case.canvas.labels[box].copy(), tool)
+        # Undo goes through the session; a second history would only fill memory and contradict it.
+        layer._undo_history.clear()
+
+    def _on_selected(self) -> None:
+        if self.labels is None or self._schema is None:
+            return
+        chosen = int(self.labels.selected_label)
+        if chosen not in (0, *self._schema.ids):
+            self.labels.selected_label = min(self._schema.ids, key=lambda i: abs(i - chosen))
+            return
+        self.label_chosen.emit(chosen)
+
+    def _on_data(self) -> None:
+        case = self._case
+        if self._quiet or self.labels is None or case is None or self.labels.data is case.canvas.labels:
+            return
+        self._quiet = True
+        try:
+            self.labels.data = case.canvas.labels
+        finally:
+            self._quiet = False
+        self.replaced.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        layer = event.value
+        if layer is self.labels and layer is not None:
+            self.labels = None
+            # A viewer that closes removes its layers too; then there is nobody left to hear it.
+            QTimer.singleShot(0, self.lost.emit)
+        elif layer is self.status:
+            self.status = None
+        elif layer is self.uncertainty:
+            self.uncertainty = None
+        elif layer in self._images:
+            self._images.remove(layer)
+
+
+def label_colours(schema: LabelSchema) -> DirectLabelColormap:
+    """The schema's colours; background is clear, and an id outside the schema white, so that it is noticed."""
+    colours: dict[int | None, str] = {x.id: x.colour for x in schema.labels}
+    return DirectLabelColormap(color_dict={None: "white", 0: "transparent", **colours})

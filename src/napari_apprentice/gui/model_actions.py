@@ -1,0 +1,171 @@
+"""What the intents of predicting, training and choosing a model version lead to."""
+
+from collections.abc import Generator
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.errors import InputError, RunError
+from napari_apprentice.gui.bridge import Bridge
+from napari_apprentice.gui.case_actions import CaseActions
+from napari_apprentice.gui.facts import Facts, FactsReader
+from napari_apprentice.gui.work import Job, Runner
+from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.session import Session
+from napari_apprentice.store.runs import RunFolder
+
+
+class ModelActions(QObject):
+    """Prediction and training jobs, one of each at a time.
+
+    Parameters
+    ----------
+    session, runner, bridge, facts, cases
+        Whose verbs, where they run, who says what changed, what is known, who shows new predictions.
+    """
+
+    predicted = Signal(object, str)
+    """These cases (a tuple) were predicted, on this device."""
+    training_began = Signal(object, bool)
+    """A training job is under way; true when its reports come from the run's beginning."""
+    training_ended = Signal()
+    """No training job is under way any more."""
+    tuned = Signal(object)
+    """A training run ended with this `TuneReport`."""
+
+    def __init__(
+        self, session: Session, runner: Runner, bridge: Bridge, facts: FactsReader, cases: CaseActions,
+        parent: QObject | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._facts = facts
+        self._cases = cases
+        self.prediction: Job | None = None
+        self.training: Job | None = None
+        self._run: RunFolder | None = None
+        bridge.study_changed.connect(self._on_study_changed)
+        facts.changed.connect(self._watch_again)
+
+    # ----------------------------------------------------------- prediction
+
+    def predict_open_case(self, settings: PredictSettings) -> None:
+        """Predict the case that is open for correction."""
+        case = self._session.case
+        if case is None:
+            self._runner.tell(InputError("No case is open: open one first, or predict all open cases."))
+            return
+        self._predict((case.info.case_id,), settings)
+
+    def predict_open_cases(self, settings: PredictSettings) -> None:
+        """Predict every case that is neither corrected nor predicted by the active model version."""
+        case_ids = open_cases(self._facts.now)
+        if not case_ids:
+            self._session.events.noticed.emit("There is no case left to predict: all are predicted or corrected.")
+            return
+        self._predict(case_ids, settings)
+
+    def _predict(self, case_ids: tuple[str, ...], settings: PredictSettings) -> None:
+        if self.prediction is not None:
+            self._runner.tell(RunError("A prediction is under way; wait for it or cancel it first."))
+            return
+        job = self._runner.run("Predicting", lambda: _predicting(self._session, case_ids, settings))
+        self.prediction = job
+        job.returned.connect(self._on_predicted)
+        job.ended.connect(self._on_prediction_ended)
+
+    def _on_predicted(self, result: tuple[tuple[str, ...], str]) -> None:
+        case_ids, device = result
+        self.predicted.emit(case_ids, device)
+        what = case_ids[0] if len(case_ids) == 1 else f"{len(case_ids)} cases"
+        self._runner.said.emit(f"Predicted {what} on {device}.")
+        self._cases.reload_if_untouched(case_ids)
+
+    def _on_prediction_ended(self) -> None:
+        self.prediction = None
+
+    # ------------------------------------------------------------- training
+
+    def train(self, settings: TrainSettings) -> None:
+        """Fine-tune on corrections, or train the first model version where there is none."""
+        kind = "fine-tune" if self._facts.now.active else "train"
+        self._follow(lambda: self._beginning(kind, settings), "Fine-tuning" if kind == "fine-tune" else "Training")
+
+    def resume(self) -> None:
+        """Go on with the newest training run from its checkpoint."""
+        run = self._facts.now.resumable
+        if run is None:
+            self._runner.tell(InputError("There is no cancelled training run to go on with."))
+            return
+        self._run = run
+        self._follow(lambda: self._session.follow_training(run), "Training")
+
+    def cancel_training(self) -> None:
+        """Ask the training run to stop; its checkpoint is kept."""
+        if self.training is not None:
+            self.training.cancel()
+            self._runner.changed.emit()
+
+    def activate(self, name: str) -> None:
+        """Make a model version the active one."""
+        self._runner.attempt(lambda: self._session.activate(name))
+
+    def _beginning(self, kind: str, settings: TrainSettings) -> Generator[Progress, None, TuneReport]:
+        self._run = self._session.begin_training(kind, settings)
+        return (yield from self._session.follow_training(self._run))
+
+    def _follow(self, verb: Any, title: str, from_start: bool = True) -> None:
+        if self.training is not None:
+            self._runner.tell(RunError("A training run is under way; wait for it or cancel it first."))
+            return
+        job = self._runner.run(title, verb, on_cancel=self._cancel_run)
+        self.training = job
+        job.returned.connect(self._on_tuned)
+        job.cancelled.connect(lambda: self._runner.said.emit("Training was cancelled; its checkpoint is kept."))
+        job.ended.connect(self._on_training_ended)
+        self.training_began.emit(job, from_start)
+
+    def _cancel_run(self) -> None:
+        if self._run is not None:
+            self._run.cancel()
+
+    def _on_tuned(self, report: TuneReport) -> None:
+        self._runner.said.emit(report.verdict)
+        self.tuned.emit(report)
+
+    def _on_training_ended(self) -> None:
+        self.training, self._run = None, None
+        self.training_ended.emit()
+        self._facts.refresh()
+
+    def _on_study_changed(self) -> None:
+        if self.training is not None:  # another study: its run goes on, unwatched
+            self.training.abandon()
+            self.training.blockSignals(True)
+            self.training, self._run = None, None
+            self.training_ended.emit()
+
+    def _watch_again(self, facts: Facts) -> None:
+        run = facts.running
+        if run is None or self.training is not None:
+            return
+        self._run = run
+        self._follow(lambda: self._session.follow_training(run), "Training")
+
+
+def open_cases(facts: Facts) -> tuple[str, ...]:
+    """Cases not corrected yet and not predicted by the active model version."""
+    return tuple(r.case_id for r in facts.rows if r.revisions == 0 and r.state != "predicted")
+
+
+def _predicting(
+    session: Session, case_ids: tuple[str, ...], settings: PredictSettings
+) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
+    done = yield from session.predict(case_ids, settings)
+    active = session.study.models.active()
+    if not done or active is None:
+        return done, "nothing"
+    return done, str(session.study.predictions.record(done[-1], active).get("device", ""))

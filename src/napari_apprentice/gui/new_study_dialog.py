@@ -1,0 +1,69 @@
+"""Where a new study goes and which labels it has."""
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QWidget
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.errors import ApprenticeError, InputError
+from napari_apprentice.gui.panel import button, note
+from napari_apprentice.gui.schema_table import SchemaTable
+
+
+class NewStudyDialog(QDialog):
+    """Asks for a folder and a label schema; says under the table what is still missing."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("New study")
+        self.resize(460, 420)
+        self.folder = QLineEdit(str(Path.home()))
+        self.folder.setToolTip("The study is made inside this folder.")
+        self.name = QLineEdit("my-scans")
+        self.name.setToolTip("The study becomes a folder of this name, ending in .study.")
+        self.browse = button("Browse ...", "Choose the folder that the study is made in.")
+        self.browse.clicked.connect(self._browse)
+        self.labels = SchemaTable()
+        self.labels.add_row("")
+        self.problem = note()
+        self.problem.setStyleSheet("color: #ff6b6b")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.make = button("Create study", "Make the study and open it.")
+        buttons.addButton(self.make, QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons.accepted.connect(self._accept_if_right)
+        buttons.rejected.connect(self.reject)
+        where = QHBoxLayout()
+        where.addWidget(self.folder)
+        where.addWidget(self.browse)
+        form = QFormLayout(self)
+        form.addRow("Folder", where)
+        form.addRow("Name", self.name)
+        form.addRow("Labels", self.labels)
+        form.addRow(self.problem)
+        form.addRow(buttons)
+        self.labels.changed.connect(lambda: self.problem.setText(""))
+
+    def path(self) -> Path:
+        """The study's folder."""
+        name = self.name.text().strip()
+        if not name:
+            raise InputError("The study has no name yet.")
+        return Path(self.folder.text().strip()).expanduser() / (name if name.endswith(".study") else f"{name}.study")
+
+    def schema(self) -> LabelSchema:
+        """The label schema."""
+        return self.labels.schema()
+
+    def _browse(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Folder for the study", self.folder.text())
+        if chosen:
+            self.folder.setText(chosen)
+
+    def _accept_if_right(self) -> None:
+        try:
+            self.path()
+            self.schema()
+        except ApprenticeError as error:
+            self.problem.setText(str(error))
+            return
+        self.accept()

@@ -1,0 +1,68 @@
+"""Predict: let the active model version propose label maps."""
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout
+
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.gui.facts import Facts
+from napari_apprentice.gui.model_actions import open_cases
+from napari_apprentice.gui.panel import Panel, button, note
+from napari_apprentice.gui.section import Section
+from napari_apprentice.gui.settings_form import SettingsForm
+
+
+class PredictPanel(Panel):
+    """Which model version predicts, where, and for which cases."""
+
+    case_requested = Signal(object)
+    all_requested = Signal(object)
+
+    def _build(self) -> None:
+        self.model = note("", "The model version that predicts. Fine-tune makes new ones, the list there goes back.")
+        self.device = note("", "Where the last prediction was computed; Prediction settings choose another device.")
+        self.this_case = button("Predict this case", "Let the active model version propose labels for the open case.")
+        self.all_open = button(
+            "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
+        )
+        self.form = SettingsForm(PredictSettings())
+        self.settings = Section("Prediction settings", self.form.native, "Device and step width.", expanded=False)
+        line = QHBoxLayout()
+        line.addWidget(self.this_case)
+        line.addWidget(self.all_open)
+        self._box.addWidget(self.model)
+        self._box.addWidget(self.device)
+        self._box.addLayout(line)
+        self._box.addWidget(self.settings)
+        self._connect()
+        self.device.setText("Device: auto, takes the GPU when there is one.")
+        self._show(self.desk.facts.now)
+
+    def _connect(self) -> None:
+        self.this_case.clicked.connect(lambda: self._ask(self.case_requested))
+        self.all_open.clicked.connect(lambda: self._ask(self.all_requested))
+        self.case_requested.connect(self.desk.models.predict_open_case)
+        self.all_requested.connect(self.desk.models.predict_open_cases)
+        self.desk.models.predicted.connect(self._show_device)
+        self.desk.facts.changed.connect(self._show)
+        self.desk.bridge.case_opened.connect(self._refresh)
+        self.desk.runner.changed.connect(self._refresh)
+
+    def _ask(self, intent: Signal) -> None:
+        self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
+
+    def _refresh(self) -> None:
+        self._show(self.desk.facts.now)
+
+    def _show(self, facts: Facts) -> None:
+        active = facts.active
+        self.model.setText(
+            f"Model version: <b>{active}</b> (active)" if active else "No model version yet: train the first one below."
+        )
+        ready = active is not None and self.desk.models.prediction is None
+        self.this_case.setEnabled(ready and self.desk.session.case is not None)
+        left = len(open_cases(facts))
+        self.all_open.setEnabled(ready and left > 0)
+        self.all_open.setText(f"Predict all open cases ({left})" if left else "Predict all open cases")
+
+    def _show_device(self, _cases: object, device: str) -> None:
+        self.device.setText(f"Device in use: <b>{device}</b>")

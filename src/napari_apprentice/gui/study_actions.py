@@ -1,0 +1,99 @@
+"""What the study panel's intents lead to."""
+
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.errors import InputError
+from napari_apprentice.gui.layer_volume import volume_from_layer
+from napari_apprentice.gui.work import Job, Runner
+from napari_apprentice.loop.adding import AddReport
+from napari_apprentice.loop.sample import making_sample_study
+from napari_apprentice.session import Session
+
+
+class StudyActions(QObject):
+    """Create, open and fill studies.
+
+    Parameters
+    ----------
+    session, runner, viewer
+        Whose verbs, where they run, whose layers can be added.
+    """
+
+    def __init__(self, session: Session, runner: Runner, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._viewer = viewer
+
+    def create(self, path: Path, schema: LabelSchema) -> None:
+        """Make a study and open it."""
+        self._runner.attempt(lambda: self._session.create_study(path, schema))
+
+    def open(self, path: Path) -> None:
+        """Open a study."""
+        self._runner.attempt(lambda: self._session.open_study(path))
+
+    def try_sample(self) -> Job:
+        """Make a study of the sample scans in the user's data folder and open it."""
+        path = sample_path(self._session.recent.folder)
+        job = self._runner.run("Making the sample study", lambda: _sample(path))
+        job.returned.connect(lambda study: self.open(study.path))
+        return job
+
+    def add_files(self, paths: list[Path]) -> None:
+        """Add scan files or folders as cases."""
+        if not self._session.has_study:
+            self._runner.tell(InputError("No study is open: create or open one first, then add scans to it."))
+            return
+        job = self._runner.run("Adding scans", lambda: self._session.add_scans(paths))
+        job.returned.connect(self._report)
+
+    def add_layers(self) -> None:
+        """Add the viewer's image layers that are no case yet as cases."""
+        self._runner.attempt(self._add_layers)
+
+    def _add_layers(self) -> None:
+        study = self._session.study
+        layers = [x for x in self._viewer.layers if type(x).__name__ == "Image" and x.name not in study.cases.ids()]
+        layers = [x for x in layers if x.name != "Uncertainty"]
+        if not layers:
+            raise InputError("There is no image layer to add: open a scan in napari first, or use Add scans.")
+        volumes = [volume_from_layer(layer) for layer in layers]
+        job = self._runner.run("Adding layers", lambda: _add_volumes(self._session, volumes))
+        job.returned.connect(self._report)
+
+    def _report(self, report: AddReport) -> None:
+        if report.refused:
+            name, reason = report.refused[0]
+            more = f" (and {len(report.refused) - 1} more files)" if len(report.refused) > 1 else ""
+            self._runner.tell(InputError(f"{name} was not added{more}: {reason}"))
+        if report.warnings:
+            self._session.events.noticed.emit(" ".join(report.warnings[:3]))
+        if report.added:
+            self._runner.said.emit(f"Added {len(report.added)} cases." if len(report.added) > 1 else "Added 1 case.")
+
+
+def sample_path(folder: Path) -> Path:
+    """A free folder name for a new sample study."""
+    base = folder if folder.is_dir() else Path(tempfile.gettempdir())
+    names = (base / f"sample{'' if n == 1 else f'-{n}'}.study" for n in range(1, 10_000))
+    return next(path for path in names if not path.exists())
+
+
+def _sample(path: Path) -> Generator[Progress, None, Any]:
+    return (yield from making_sample_study(path))
+
+
+def _add_volumes(session: Session, volumes: list[Any]) -> Generator[Progress, None, AddReport]:
+    added = []
+    for done, volume in enumerate(volumes):
+        yield Progress(done, len(volumes), f"Adding {volume.source_name}")
+        added.append(session.add_volume(volume, volume.source_name))
+    return AddReport(tuple(added), ())

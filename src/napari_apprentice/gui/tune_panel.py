@@ -1,0 +1,160 @@
+"""Fine-tune: train on what was corrected, watch it, and see whether it is better."""
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel
+
+from napari_apprentice.core.config import PRESETS, TrainSettings, first_model_settings
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.gui.curves import Curves
+from napari_apprentice.gui.facts import Facts
+from napari_apprentice.gui.gate_table import GateTable
+from napari_apprentice.gui.model_list import ModelList
+from napari_apprentice.gui.panel import Panel, button, note
+from napari_apprentice.gui.section import Section
+from napari_apprentice.gui.settings_form import SettingsForm
+from napari_apprentice.gui.status_line import time_left
+from napari_apprentice.gui.work import Job
+from napari_apprentice.loop.tuning import TuneReport
+
+DEFAULT_PRESET = "quick"
+
+
+class TunePanel(Panel):
+    """One click, curves while it runs, a verdict at the end."""
+
+    train_requested = Signal(object)
+    cancel_requested = Signal()
+    resume_requested = Signal()
+    activate_requested = Signal(str)
+
+    def _build(self) -> None:
+        self._first: bool | None = None
+        self.fine_tune = button(
+            "Fine-tune on corrections", "Make a new model version that has learned from the saved corrections."
+        )
+        self.fine_tune.setMinimumHeight(32)
+        self.fine_tune.setStyleSheet("font-weight: bold")
+        self.train_first = button(
+            "Train first model", "Train a model version from nothing, on all saved corrections of this study."
+        )
+        self.preset = QComboBox()
+        for name, steps in PRESETS.items():
+            self.preset.addItem(f"{name} ({steps} steps)", name)
+        self.preset.setCurrentIndex(list(PRESETS).index(DEFAULT_PRESET))
+        self.preset.setToolTip("How long to train; longer is usually better, up to a point.")
+        self.form = SettingsForm(TrainSettings(steps=PRESETS[DEFAULT_PRESET]))
+        self.advanced = Section("Advanced settings", self.form.native, "The recipe of the training run.", False)
+        self.step = note("", "How far the training run is.")
+        self.cancel = button("Cancel", "Stop after the current step; the checkpoint is kept.")
+        self.resume = button("Resume", "Go on with the cancelled training run from its checkpoint.")
+        self.curves = Curves()
+        self.verdict = note("", "Whether the new model version is better, and so active.")
+        self.table = GateTable()
+        self.models = ModelList()
+        self._lay_out()
+        self._connect()
+        self.curves.hide()
+        self.table.hide()
+        self._show(self.desk.facts.now)
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        label = QLabel("Length")
+        label.setToolTip(self.preset.toolTip())
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.preset, 0, 1)
+        grid.setColumnStretch(1, 1)
+        control = QHBoxLayout()
+        control.addWidget(self.step, 1)
+        control.addWidget(self.resume)
+        control.addWidget(self.cancel)
+        self._box.addLayout(grid)
+        self._box.addWidget(self.fine_tune)
+        self._box.addWidget(self.train_first)
+        self._box.addWidget(self.advanced)
+        self._box.addLayout(control)
+        self._box.addWidget(self.curves)
+        self._box.addWidget(self.verdict)
+        self._box.addWidget(self.table)
+        self._box.addWidget(self.models)
+
+    def _connect(self) -> None:
+        models = self.desk.models
+        self.fine_tune.clicked.connect(self._ask)
+        self.train_first.clicked.connect(self._ask)
+        self.preset.currentIndexChanged.connect(lambda _: self.form.set("steps", self._steps()))
+        self.cancel.clicked.connect(self.cancel_requested)
+        self.resume.clicked.connect(self.resume_requested)
+        self.models.activated.connect(self.activate_requested)
+        self.train_requested.connect(models.train)
+        self.cancel_requested.connect(models.cancel_training)
+        self.resume_requested.connect(models.resume)
+        self.activate_requested.connect(models.activate)
+        models.training_began.connect(self._on_began)
+        models.training_ended.connect(self._refresh)
+        models.tuned.connect(self._on_tuned)
+        self.desk.facts.changed.connect(self._show)
+        self.desk.bridge.study_changed.connect(self._forget)
+
+    def _steps(self) -> int:
+        return PRESETS[str(self.preset.currentData())]
+
+    def _ask(self) -> None:
+        self.desk.runner.attempt(lambda: self.train_requested.emit(self.form.value()))
+
+    # ------------------------------------------------------------- showing
+
+    def _refresh(self) -> None:
+        self._show(self.desk.facts.now)
+
+    def _show(self, facts: Facts) -> None:
+        first = facts.active is None
+        if first != self._first:
+            self._first = first
+            self.form.show(first_model_settings(self._steps()) if first else TrainSettings(steps=self._steps()))
+        running = self.desk.models.training is not None
+        learnable = any(row.revisions for row in facts.rows)
+        self.fine_tune.setEnabled(not running and not first and learnable)
+        self.train_first.setVisible(first and facts.path is not None)
+        self.train_first.setEnabled(not running and learnable)
+        self.cancel.setVisible(running)
+        self.resume.setVisible(not running and facts.resumable is not None)
+        if not running:
+            self.step.setText(_why_not(facts, learnable))
+        self.step.setVisible(bool(self.step.text()))
+        self.models.show_models(facts)
+        self.models.setVisible(bool(facts.models))
+
+    def _on_began(self, job: Job) -> None:
+        self.curves.clear()
+        self.curves.show()
+        self.verdict.setText("")
+        self.verdict.hide()
+        self.table.hide()
+        self.step.setText("Starting the training process ...")
+        job.progressed.connect(self._on_progress)
+        self._refresh()
+
+    def _on_progress(self, reports: tuple[Progress, ...]) -> None:
+        self.curves.add(reports)
+        last = reports[-1]
+        count = f" ({last.done} of {last.total})" if last.total else ""
+        self.step.setText(f"{last.text}{'' if str(last.total) in last.text else count}{time_left(last)}")
+
+    def _on_tuned(self, report: TuneReport) -> None:
+        self.verdict.setText(f"<b>{report.verdict}</b>")
+        self.verdict.show()
+        self.table.show_report(report.gate, self.desk.session.study.schema)
+
+    def _forget(self) -> None:
+        self.verdict.hide()
+        self.table.hide()
+        self.curves.hide()
+
+
+def _why_not(facts: Facts, learnable: bool) -> str:
+    if facts.path is None:
+        return "Open a study first."
+    if not learnable:
+        return "Correct and save a case first: there is nothing to learn from yet."
+    return "A cancelled training run can go on." if facts.resumable else ""
