@@ -1,12 +1,15 @@
 """What a scan looks like to whoever plans a network: size, spacing, intensities."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.volume import LabelArray
 
 if TYPE_CHECKING:  # records imports the plan, which imports this
     from napari_apprentice.core.records import Example
@@ -32,6 +35,9 @@ class Fingerprint:
         whole scan where nothing is known to be foreground.
     foreground
         Share of the known voxels that have a label.
+    places
+        Label id to where its centroid lies from the mean of all labels' centroids, as a share of the
+        scan's extent along (z, y, x). Empty with fewer than two labels.
     """
 
     shape: tuple[int, int, int]
@@ -39,6 +45,7 @@ class Fingerprint:
     channels: tuple[str, ...]
     intensities: NDArray[np.float64]
     foreground: float
+    places: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
 
 
 def fingerprint(example: "Example") -> Fingerprint:
@@ -48,7 +55,19 @@ def fingerprint(example: "Example") -> Fingerprint:
     names = example.channels or tuple(f"channel {i}" for i in range(len(example.voxels)))
     z, y, x = example.labels.shape
     share = float(foreground.sum() / max(int(known.sum()), 1))
-    return Fingerprint((z, y, x), example.spacing, names, _sample(example.voxels, foreground), share)
+    return Fingerprint(
+        (z, y, x), example.spacing, names, _sample(example.voxels, foreground), share,
+        _places(np.where(known, example.labels, 0)),
+    )  # fmt: skip
+
+
+def _places(labels: LabelArray) -> dict[int, tuple[float, float, float]]:
+    ids = [int(i) for i in np.unique(labels) if i]
+    if len(ids) < 2:
+        return {}
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, ids)) / labels.shape
+    away = centres - centres.mean(axis=0)
+    return {i: (float(z), float(y), float(x)) for i, (z, y, x) in zip(ids, away, strict=True)}
 
 
 def _sample(voxels: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
