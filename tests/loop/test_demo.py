@@ -1,0 +1,62 @@
+"""The sample study, and once around the loop on it without a screen."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_apprentice.loop.demo import DemoReport, run_demo
+from napari_apprentice.loop.sample import STARTER, make_sample_study, sample_folder, sample_list, sample_reference
+from napari_apprentice.store.check import check
+from napari_apprentice.store.study import Study
+
+
+def drain(work):  # type: ignore[no-untyped-def]
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def test_sample_study_is_ready_to_use(tmp_path: Path) -> None:
+    study = make_sample_study(tmp_path / "s.study")
+    sample = sample_list()
+    assert len(sample.schema.labels) >= 3
+    assert study.models.active() == STARTER
+    starter = study.models.info(STARTER)
+    known = {f"{c}/r0001" for c in sample.known}
+    assert set(starter.revisions) | set(starter.held_out) == known
+    held_out = {c for c in sample.known if study.split.side(c) == "validation"}
+    assert {f"{c}/r0001" for c in held_out} == set(starter.held_out)
+    assert drain(check(study.path)) == ()
+
+
+def test_sample_data_stay_small() -> None:
+    folder = sample_folder()
+    assert (folder / "starter" / "weights.safetensors").stat().st_size < 5_000_000
+    assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 8_000_000
+
+
+def test_references_hold_every_label() -> None:
+    for case_id in sample_list().second_site:
+        assert set(np.unique(sample_reference(case_id).voxels)) == {0, 1, 2, 3}
+
+
+def test_demo_leaves_a_report_with_pictures(tmp_path: Path) -> None:
+    report: DemoReport = drain(run_demo(tmp_path, steps=3))
+    assert {r.site for r in report.rows} == {"first", "second"}
+    assert len(report.corrected) == 3
+    facts = json.loads((report.folder / "report.json").read_text())
+    assert len(facts["rows"]) == len(report.rows)
+    assert len(list(report.folder.glob("*.png"))) == 5
+    assert drain(check(Study.open(tmp_path / "sample.study").path)) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_three_corrected_scans_mend_the_second_site_and_spare_the_first(tmp_path: Path, seed: int) -> None:
+    report: DemoReport = drain(run_demo(tmp_path, seed=seed))
+    assert report.mean_change("second") >= 0.05
+    assert report.mean_change("first") >= -0.02
