@@ -105,7 +105,7 @@ def _tissues(rng: np.random.Generator, shape: tuple[int, int, int]) -> dict[str,
 
     spine_y = 0.4 + rng.normal(0, 0.01)
     column = np.hypot(y - spine_y, x)
-    kidneys = [egg((-0.25 + 0.08 * s, 0.3, 0.4 * s), (0.42, 0.17, 0.15)) for s in (-1, 1)]
+    kidneys = [egg((-0.25 + 0.08 * s, 0.28, 0.42 * s), (0.46, 0.22, 0.2)) for s in (-1, 1)]
     kidney = kidneys[0] | kidneys[1]
     deep = ndimage.binary_erosion(kidney, iterations=3 if min(shape) > 30 else 1)
     cavity = trunk < wall - 0.1
@@ -120,7 +120,7 @@ def _tissues(rng: np.random.Generator, shape: tuple[int, int, int]) -> dict[str,
         "aorta": np.hypot(y - 0.2, x - 0.06) < 0.06,
         "liver": (egg((0.3, 0.0, -0.42), (0.62, 0.46, 0.36)) | egg((0.4, -0.28, -0.08), (0.3, 0.24, 0.36)))
         & (trunk < wall - 0.05),
-        "spleen": egg((0.3, 0.22, 0.58), (0.4, 0.26, 0.16)) & (trunk < wall - 0.05),
+        "spleen": egg((0.3, 0.18, 0.56), (0.46, 0.34, 0.2)) & (trunk < wall - 0.05),
         "cortex": kidney,
         "medulla": deep & (_smooth(rng, shape, 3.0) > 0),
     }

@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small import finish, make_example, make_plan, never
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
+from napari_apprentice.errors import Cancelled, ModelError, RunError
+from napari_apprentice.learn import weights
+from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.network import build
+from napari_apprentice.learn.optimiser import rate
+from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.trainer import fit
+
+CPU = torch.device("cpu")
+
+
+def settings(steps=6, **changes):
+    return replace(TrainSettings(steps=steps, device="cpu", validate_every=4), **changes)
+
+
+def base_weights(plan, path):
+    torch.manual_seed(3)
+    weights.save(build(plan), path)
+    return path
+
+
+def train(tmp_path, name, examples=None, held_out=(), how=None, start=None, cancelled=never, plan=None):
+    examples = examples if examples is not None else [make_example(0), make_example(1)]
+    return finish(
+        fit(
+            plan or make_plan(), examples, list(held_out), how or settings(), start,
+            tmp_path / f"{name}.safetensors", tmp_path / f"{name}-checkpoint", cancelled,
+        )
+    )  # fmt: skip
+
+
+def after(calls):
+    left = [calls]
+
+    def asked():
+        left[0] -= 1
+        return left[0] < 0
+
+    return asked
+
+
+def test_reports_and_result(tmp_path):
+    reports, result = train(tmp_path, "a", held_out=[make_example(5)])
+    assert [r.done for r in reports if r.dice is not None] == [4, 6]
+    assert reports[-1].done == reports[-1].total == result.steps == 6
+    assert result.dice == reports[-1].dice
+    assert result.history[-1] == (6, result.loss, result.dice)
+    assert weights.read(tmp_path / "a.safetensors").keys() == weights.tensors(build(make_plan())).keys()
+
+
+def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path):
+    plan = make_plan()
+    base = base_weights(plan, tmp_path / "base.safetensors")
+    train(tmp_path, "whole", start=base)
+    # two questions while scans are read, then one per step
+    with pytest.raises(Cancelled, match="after 3 of 6 steps"):
+        train(tmp_path, "parts", start=base, cancelled=after(5))
+    assert (tmp_path / "parts-checkpoint" / "state.json").is_file()
+    assert not (tmp_path / "parts.safetensors").exists()
+    reports, result = train(tmp_path, "parts", start=base)
+    assert min(r.done for r in reports if r.loss is not None) > 3
+    assert result.steps == 6
+    one, two = (weights.read(tmp_path / f"{n}.safetensors") for n in ("whole", "parts"))
+    assert all(torch.equal(one[n], two[n]) for n in one)
+
+
+def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
+    train(tmp_path, "a")
+    reports, _ = train(tmp_path, "a", how=settings(seed=1))
+    assert min(r.done for r in reports if r.loss is not None) <= 4
+
+
+def test_the_base_weights_keep_every_byte(tmp_path):
+    base = base_weights(make_plan(), tmp_path / "base.safetensors")
+    before = base.read_bytes()
+    train(tmp_path, "a", start=base)
+    assert base.read_bytes() == before
+    with pytest.raises(ModelError, match="never overwritten"):
+        train(tmp_path, "base", start=base)
+
+
+def test_nothing_known_is_refused_before_the_first_step(tmp_path):
+    with pytest.raises(ModelError, match="nothing to learn from"):
+        train(tmp_path, "a", [make_example(known=0)])
+    with pytest.raises(ModelError, match="nothing to learn from"):
+        train(tmp_path, "b", [])
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_broken_numbers_stop_the_run_and_the_last_good_checkpoint_is_kept(tmp_path):
+    with pytest.raises(Cancelled):
+        train(tmp_path, "a", cancelled=after(5))
+    state = tmp_path / "a-checkpoint" / "state-0000003.safetensors"
+    good = state.read_bytes()
+    base = tmp_path / "broken.safetensors"
+    module = build(make_plan())
+    with torch.no_grad():
+        next(module.parameters()).fill_(float("nan"))
+    weights.save(module, base)
+    with pytest.raises(RunError, match="not a number any more at step 1"):
+        train(tmp_path, "a", start=base)
+    assert state.read_bytes() == good
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    base = base_weights(make_plan(labels=(1, 2, 3)), tmp_path / "base.safetensors")
+    with pytest.raises(ModelError, match="another network"):
+        train(tmp_path, "a", start=base)
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    with pytest.raises(ModelError, match="damaged"):
+        train(tmp_path, "a", start=tmp_path / "junk.safetensors")
+
+
+def test_one_slice_and_thick_slices_train(tmp_path):
+    flat = make_plan(patch=(1, 16, 16))
+    train(tmp_path, "flat", [make_example(shape=(1, 24, 24))], plan=flat, how=settings(2))
+    thick = make_plan(spacing=(4.0, 1.0, 1.0))
+    train(tmp_path, "thick", [make_example(shape=(10, 24, 24), spacing=(5.0, 1, 1))], plan=thick, how=settings(2))
+
+
+def test_rate_rises_then_falls():
+    how = TrainSettings(steps=100, warm_up=0.1, rate=1e-3)
+    values = [rate(i, how) for i in range(100)]
+    assert values[0] == pytest.approx(1e-4)
+    assert values[9] == values[10] == pytest.approx(1e-3)
+    assert 0 < values[99] < 3e-5
+
+
+def scored(tmp_path, name, plan, examples):
+    predictor = Predictor(plan, tmp_path / f"{name}.safetensors", CPU)
+    return np.mean([s.dice for s in scores(predictor, examples, PredictSettings(device="cpu"), never)])
+
+
+def test_one_box_is_learned_by_heart(tmp_path):
+    plan = make_plan(features=8)
+    how = replace(first_model_settings(200, device="cpu"), augment=False, ema=0.9, validate_every=1000)
+    example = make_example(shape=(16, 16, 16))
+    train(tmp_path, "a", [example], how=how, plan=plan)
+    assert scored(tmp_path, "a", plan, [example]) > 0.98
+
+
+@pytest.mark.slow
+def test_unseen_taken_for_background_ruins_what_the_mask_learns(tmp_path):
+    plan = make_plan(features=8)
+    how = replace(first_model_settings(250, device="cpu"), ema=0.9, validate_every=1000)
+    partly = []
+    for seed in range(3):
+        example = make_example(seed)
+        seen = np.zeros(example.labels.shape, bool)
+        for label in (1, 2):  # a box around half of each ball, and of the background beside it
+            z, y, x = (int(v) for v in np.argwhere(example.labels == label).mean(0))
+            seen[max(z - 5, 0) : z, max(y - 6, 0) : y + 6, max(x - 6, 0) : x + 6] = True
+        partly.append(replace(example, status=seen.astype(np.uint8)))
+    as_background = [
+        replace(e, labels=np.where(e.status > 0, e.labels, 0).astype(np.uint8), status=np.ones_like(e.status))
+        for e in partly
+    ]
+    test = [make_example(10), make_example(11)]
+    train(tmp_path, "masked", partly, how=how, plan=plan)
+    train(tmp_path, "naive", as_background, how=how, plan=plan)
+    masked, naive = scored(tmp_path, "masked", plan, test), scored(tmp_path, "naive", plan, test)
+    assert masked > 0.8
+    assert naive < masked - 0.1

@@ -1,0 +1,34 @@
+import torch
+from small import make_plan
+
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.learn import weights
+from napari_apprentice.learn.network import build
+
+
+def test_there_and_back(tmp_path):
+    one, two = build(make_plan()), build(make_plan())
+    weights.save(one, tmp_path / "w.safetensors")
+    weights.load(two, tmp_path / "w.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_half_is_half_the_size(tmp_path):
+    weights.save(build(make_plan()), tmp_path / "w.safetensors")
+    weights.save(build(make_plan()), tmp_path / "h.safetensors", half=True)
+    whole, half = ((tmp_path / f"{n}.safetensors").stat().st_size for n in "wh")
+    assert half < 0.75 * whole
+    weights.load(build(make_plan()), tmp_path / "h.safetensors")
+
+
+def test_maps_while_training_and_one_map_else():
+    plan = make_plan(patch=(8, 16, 16), labels=(3, 7, 9))
+    net = build(plan)
+    voxels = torch.randn(2, 1, 8, 16, 16)
+    assert [tuple(m.shape) for m in net(voxels)] == [(2, 4, 8, 16, 16), (2, 4, 4, 8, 8)]
+    assert [tuple(m.shape) for m in net.eval()(voxels)] == [(2, 4, 8, 16, 16)]
+
+
+def test_a_plan_read_back_builds_the_same_network():
+    plan = make_plan()
+    assert Plan.from_json(plan.to_json()) == plan
