@@ -19,7 +19,8 @@ def line_chart(path: Path, title: str, x: str, y: str, lines: Mapping[str, Seque
         return f"{across:.1f},{down:.1f}"
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"',
+        ' font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/><text x="{LEFT}" y="16" font-size="14">{title}</text>',
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}">{x}</text><text x="4" y="30">{y}</text>',
     ]

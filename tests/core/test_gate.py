@@ -46,3 +46,10 @@ def test_without_proof_nothing_passes() -> None:
 def test_report_reads_back() -> None:
     report = judge(_scores(0.5), _scores(0.9))
     assert GateReport.from_json(report.to_json()) == report
+
+
+def test_a_label_invented_by_the_candidate_counts_against_it() -> None:
+    present = [CaseScore("a/r0001", 1, 0.8)]
+    report = judge(present, [CaseScore("a/r0001", 1, 0.9), CaseScore("a/r0001", 2, 0.0)])
+    assert not report.passed
+    assert judge([*present, CaseScore("a/r0001", 2, 0.0)], [CaseScore("a/r0001", 1, 0.9)]).passed

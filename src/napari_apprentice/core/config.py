@@ -85,9 +85,7 @@ class TrainSettings(Settings):
     warm_up: float = setting(0.1, "Share of the steps in which the rate rises to its peak.", 0.0, 0.5)
     weight_decay: float = setting(3e-5, "L2 penalty on the weights.", 0.0, 0.1)
     clip: float = setting(12.0, "Largest norm of the gradient.", 0.1, 1e6)
-    edited_weight: float = setting(
-        2.0, "Cross-entropy weight of voxels within 2 voxels of an edit.", 1.0, 10.0
-    )
+    edited_weight: float = setting(2.0, "Cross-entropy weight of voxels within 2 voxels of an edit.", 1.0, 10.0)
     replay_share: float = setting(
         0.5, "Share of each batch from scans the base model learned from, where there are any.", 0.0, 0.9
     )

@@ -70,22 +70,16 @@ def judge(before: Sequence[CaseScore], after: Sequence[CaseScore]) -> GateReport
     rows = _rows(before, after)
     corrections = [r for r in rows if not r.replay]
     if not corrections:
-        return GateReport(
-            rows, False, "no corrected scan is held out yet, so nothing proves that it is better"
-        )
+        return GateReport(rows, False, "no corrected scan is held out yet, so nothing proves that it is better")
     report = GateReport(rows, False, "")
     means = report.mean(replay=False)
     assert means is not None  # corrections is not empty; for the type checker
     worse = [r for r in corrections if r.before - r.after > LABEL_TOLERANCE]
     forgotten = [r for r in rows if r.replay and r.before - r.after > REPLAY_TOLERANCE]
     if means[1] < means[0]:
-        return GateReport(
-            rows, False, f"held-out corrections get worse: mean Dice {means[0]:.3f} to {means[1]:.3f}"
-        )
+        return GateReport(rows, False, f"held-out corrections get worse: mean Dice {means[0]:.3f} to {means[1]:.3f}")
     if worse:
-        return GateReport(
-            rows, False, f"label {worse[0].label} gets worse on held-out corrections: {_drop(worse[0])}"
-        )
+        return GateReport(rows, False, f"label {worse[0].label} gets worse on held-out corrections: {_drop(worse[0])}")
     if forgotten:
         return GateReport(
             rows, False, f"label {forgotten[0].label} is forgotten on earlier scans: {_drop(forgotten[0])}"
@@ -98,18 +92,12 @@ def _drop(row: GateRow) -> str:
 
 
 def _rows(before: Sequence[CaseScore], after: Sequence[CaseScore]) -> tuple[GateRow, ...]:
-    later = {(s.revision, s.label): s.dice for s in after}
+    earlier, later = ({(s.replay, s.label, s.revision): s.dice for s in scores} for scores in (before, after))
     pairs: dict[tuple[bool, int], list[tuple[float, float]]] = {}
-    for score in before:
-        pair = (score.dice, later[score.revision, score.label])
-        pairs.setdefault((score.replay, score.label), []).append(pair)
+    for key in sorted({*earlier, *later}):
+        # No score: the label is in neither map, which is as right as can be.
+        pairs.setdefault(key[:2], []).append((earlier.get(key, 1.0), later.get(key, 1.0)))
     return tuple(
-        GateRow(
-            label,
-            replay,
-            float(np.mean([b for b, _ in both])),
-            float(np.mean([a for _, a in both])),
-            len(both),
-        )
+        GateRow(label, replay, float(np.mean([b for b, _ in both])), float(np.mean([a for _, a in both])), len(both))
         for (replay, label), both in sorted(pairs.items())
     )

@@ -43,13 +43,10 @@ class Volume:
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4 or self.voxels.shape[1:] != self.geometry.shape:
             raise GeometryError(
-                f"{self.source_name}: voxels of shape {self.voxels.shape} do not fit "
-                f"the grid {self.geometry.shape}."
+                f"{self.source_name}: voxels of shape {self.voxels.shape} do not fit the grid {self.geometry.shape}."
             )
         if len(self.channels) != self.voxels.shape[0]:
-            raise InputError(
-                f"{self.source_name}: {self.voxels.shape[0]} channels but {len(self.channels)} names."
-            )
+            raise InputError(f"{self.source_name}: {self.voxels.shape[0]} channels but {len(self.channels)} names.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,5 @@ def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
         raise ScanError(f"{name} is no label map: its voxels are of type {voxels.dtype}.")
     low, high = int(voxels.min()), int(voxels.max())
     if low < 0 or high > 65535:
-        raise ScanError(
-            f"{name} is no label map: its values run from {low} to {high}, labels from 0 to 65535."
-        )
+        raise ScanError(f"{name} is no label map: its values run from {low} to {high}, labels from 0 to 65535.")
     return voxels.astype(np.uint8) if high < 256 else voxels.astype(np.uint16)
