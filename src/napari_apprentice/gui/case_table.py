@@ -91,7 +91,7 @@ class CaseTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
-        compact(self, stretched=2)
+        compact(self, stretched=1)
         self.doubleClicked.connect(lambda _: self.open_selected())
 
     def selected(self) -> str | None:

@@ -12,8 +12,8 @@ from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.log import start_log, stop_log
 from napari_apprentice.gui.model_actions import ModelActions
-from napari_apprentice.gui.save_key import SaveKey
 from napari_apprentice.gui.study_actions import StudyActions
+from napari_apprentice.gui.window_watch import WindowWatch
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.session import Session
 
@@ -53,8 +53,9 @@ class Desk(QObject):
         self.studies = StudyActions(self.session, self.runner, self.viewer, self)
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
-        self._save_key = SaveKey(self.viewer.window, lambda: self.session.case is not None, self)
-        self._save_key.pressed.connect(self.cases.save)
+        self._watch = WindowWatch(self.viewer.window, lambda: self.session.case is not None, self)
+        self._watch.save_pressed.connect(self.cases.save)
+        self._watch.closed.connect(self.close)
         self.viewer.bind_key("N", lambda _: self.cases.next_case(), overwrite=True)
         self.runner.went_wrong.connect(show_error)
         self.bridge.noticed.connect(show_info)
@@ -82,7 +83,7 @@ class Desk(QObject):
         self.facts.close()
         self.bridge.close()
         self.layers.close()
-        self._save_key.close()
+        self._watch.close()
         self.viewer.bind_key("N", None, overwrite=True)
         self.session.close()
         stop_log(self._folder)

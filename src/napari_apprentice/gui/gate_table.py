@@ -33,7 +33,7 @@ class GateTable(QTableWidget):
         self.setVisible(bool(rows))
 
     def _fill(self, index: int, row: GateRow, schema: LabelSchema) -> None:
-        kind = "earlier scans" if row.replay else "corrections"
+        kind = ("earlier scan" if row.replay else "correction") + ("s" if row.cases > 1 else "")
         change = row.after - row.before
         name = next((x.name for x in schema.labels if x.id == row.label), str(row.label))
         texts = (name, f"{row.cases} {kind}", f"{row.before:.3f}", f"{row.after:.3f}", f"{change:+.3f}")

@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.gui.layer_making import labels_layer, scan_layer, scan_name, status_layer, uncertainty_layer
 from napari_apprentice.gui.painting import labels_before, painted_box
-from napari_apprentice.gui.pictures import Channel, Pictures
+from napari_apprentice.gui.pictures import Pictures
 from napari_apprentice.loop.opening import OpenCase
 
-AXES = ("z", "y", "x")
+LOST_MS = 100
 TOOLS = ("paint", "erase", "fill", "polygon")
-STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
 
 
 class CaseLayers(QObject):
@@ -50,40 +49,85 @@ class CaseLayers(QObject):
         self.uncertainty: Image | None = None
         self._images: list[Image] = []
         self._mode = "pan_zoom"
+        # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
+        self._mourning = QTimer(self)
+        self._mourning.setSingleShot(True)
+        self._mourning.setInterval(LOST_MS)
+        self._mourning.timeout.connect(self.lost)
         self._quiet = False  # true while this adapter itself changes layers
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Take the layers away and hear no more of the viewer."""
+        self._mourning.stop()
         self.clear()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
         """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
         again = self._case is not None and self._case.info.case_id == pictures.case.info.case_id
-        if again and self.labels is not None:
-            self._swap(pictures)
-            self.shown.emit()
-            return
-        self.clear()
+        fits = self._fits(pictures, schema)
         self._case, self._schema = pictures.case, schema
-        for channel in pictures.channels:
-            self._images.append(self._image(channel, pictures.case))
-        self._show_uncertainty(pictures)
-        self._add_status()
-        self._add_labels(schema)
-        self._viewer.reset_view()
-        self._look_at(pictures.start)
+        if fits:
+            self._exchange(pictures)
+        else:
+            self._add_all(pictures, schema)
+        if not again:
+            self._viewer.reset_view()
+            self._look_at(pictures.start)
         self.shown.emit()
 
     def clear(self) -> None:
         """Take this adapter's layers out of the viewer."""
+        self._case = None
+        self._remove(self._let_go())
+
+    def _let_go(self) -> list[Any]:
+        """Forget the layers without removing them."""
         ours = [*self._images, self.uncertainty, self.status, self.labels]
         self._images, self.uncertainty, self.status, self.labels = [], None, None, None
-        self._case = None
-        for layer in ours:
+        return ours
+
+    def _remove(self, layers: list[Any]) -> None:
+        for layer in layers:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+
+    def _fits(self, pictures: Pictures, schema: LabelSchema) -> bool:
+        """Whether the layers that are there can show another case: much quicker than new ones."""
+        return (
+            self.labels is not None
+            and self.status is not None
+            and self._schema == schema
+            and len(self._images) == len(pictures.channels)
+            and not any(c.pyramid for c in pictures.channels)
+            and not any(x.multiscale for x in self._images)
+        )
+
+    def _add_all(self, pictures: Pictures, schema: LabelSchema) -> None:
+        # The new ones come before the old ones go: a viewer that is empty in between draws its whole
+        # scene anew, which takes seconds without a GPU.
+        old = self._let_go()
+        self._add_scan(pictures)
+        self._show_uncertainty(pictures)
+        self._add_labels(pictures.case, schema)
+        self._remove(old)
+
+    def _exchange(self, pictures: Pictures) -> None:
+        canvas, scale = pictures.case.canvas, pictures.case.info.spacing
+        self._quiet = True
+        try:
+            for layer, channel in zip(self._images, pictures.channels, strict=True):
+                layer.data, layer.scale = channel.data, scale
+                layer.name = scan_name(channel, pictures.case)
+                layer.contrast_limits_range = layer.contrast_limits = channel.limits
+            self._show_uncertainty(pictures)
+            for labels, voxels in ((self.status, canvas.status), (self.labels, canvas.labels)):
+                if labels is not None:
+                    labels.data, labels.scale = voxels, scale
+                    labels._undo_history.clear()
+        finally:
+            self._quiet = False
 
     def refresh(self) -> None:
         """Draw labels and status anew after they changed in place."""
@@ -138,55 +182,32 @@ class CaseLayers(QObject):
 
     # ------------------------------------------------------------- adding
 
-    def _place(self) -> dict[str, Any]:
-        """Scale, unit and axis names that all layers of a case share."""
-        assert self._case is not None  # only called while a case is shown
-        return {"scale": self._case.info.spacing, "units": ("mm",) * 3, "axis_labels": AXES}
-
-    def _image(self, channel: Channel, case: OpenCase) -> Image:
-        name = channel.name if len(case.info.channels) > 1 else case.info.case_id
-        layer = Image(
-            channel.data, multiscale=channel.pyramid, name=name, contrast_limits=channel.limits, colormap="gray",
-            blending="translucent_no_depth", **self._place(),
-        )  # fmt: skip
-        if self._images:
-            layer.visible = False  # the first channel is looked at first
-        self._viewer.add_layer(layer)
-        return layer
+    def _add_scan(self, pictures: Pictures) -> None:
+        for channel in pictures.channels:
+            layer = scan_layer(channel, pictures.case)
+            layer.visible = not self._images  # the first channel is looked at first
+            self._images.append(layer)
+            self._viewer.add_layer(layer)
 
     def _show_uncertainty(self, pictures: Pictures) -> None:
+        shown = self.uncertainty
         if pictures.uncertainty is None:
+            self.uncertainty = None
+            self._remove([shown])
             return
-        if self.uncertainty is not None:
-            self.uncertainty.data = pictures.uncertainty
+        if shown is not None:
+            shown.data, shown.scale = pictures.uncertainty, pictures.case.info.spacing
             return
-        self.uncertainty = Image(
-            pictures.uncertainty, name="Uncertainty", colormap="magma", blending="additive", visible=False,
-            contrast_limits=(0, 255), **self._place(),
-        )  # fmt: skip
+        self.uncertainty = uncertainty_layer(pictures.uncertainty, pictures.case)
         self._viewer.add_layer(self.uncertainty)
         if self.labels is not None:  # it came later: below the layer one paints on
             self._viewer.layers.move(self._viewer.layers.index(self.uncertainty), len(self._images))
+            self._viewer.layers.selection.active = self.labels
 
-    def _add_status(self) -> None:
-        assert self._case is not None  # only called while a case is shown
-        self.status = Labels(
-            self._case.canvas.status, name="Status", opacity=0.35, visible=False,
-            colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
-            features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **self._place(),
-        )  # fmt: skip
-        self.status.editable = False
+    def _add_labels(self, case: OpenCase, schema: LabelSchema) -> None:
+        self.status = status_layer(case)
         self._viewer.add_layer(self.status)
-
-    def _add_labels(self, schema: LabelSchema) -> None:
-        assert self._case is not None  # only called while a case is shown
-        ids = [0, *schema.ids]
-        layer = Labels(
-            self._case.canvas.labels, name="Corrections", opacity=0.55, colormap=label_colours(schema),
-            features={"index": ids, "label": [schema.name(i) for i in ids]}, **self._place(),
-        )  # fmt: skip
-        layer.brush_size = max(3, round(max(self._case.info.shape[1:]) / 25))
-        layer.selected_label = schema.ids[0]
+        layer = labels_layer(case, schema)
         layer.events.paint.connect(self._on_paint)
         layer.events.selected_label.connect(self._on_selected)
         layer.events.data.connect(self._on_data)
@@ -211,18 +232,6 @@ class CaseLayers(QObject):
             return
         extra = self._viewer.dims.ndim - 3
         self._viewer.dims.set_point(extra, index * self.labels.scale[0])
-
-    def _swap(self, pictures: Pictures) -> None:
-        self._case = pictures.case
-        self._quiet = True
-        try:
-            if self.labels is not None:
-                self.labels.data = pictures.case.canvas.labels
-            if self.status is not None:
-                self.status.data = pictures.case.canvas.status
-            self._show_uncertainty(pictures)
-        finally:
-            self._quiet = False
 
     # ------------------------------------------------------------ hearing
 
@@ -263,17 +272,10 @@ class CaseLayers(QObject):
         layer = event.value
         if layer is self.labels and layer is not None:
             self.labels = None
-            # A viewer that closes removes its layers too; then there is nobody left to hear it.
-            QTimer.singleShot(0, self.lost.emit)
+            self._mourning.start()
         elif layer is self.status:
             self.status = None
         elif layer is self.uncertainty:
             self.uncertainty = None
         elif layer in self._images:
             self._images.remove(layer)
-
-
-def label_colours(schema: LabelSchema) -> DirectLabelColormap:
-    """The schema's colours; background is clear, and an id outside the schema white, so that it is noticed."""
-    colours: dict[int | None, str] = {x.id: x.colour for x in schema.labels}
-    return DirectLabelColormap(color_dict={None: "white", 0: "transparent", **colours})

@@ -158,7 +158,7 @@ class ModelActions(QObject):
 
 def open_cases(facts: Facts) -> tuple[str, ...]:
     """Cases not corrected yet and not predicted by the active model version."""
-    return tuple(r.case_id for r in facts.rows if r.revisions == 0 and r.state != "predicted")
+    return tuple(r.case_id for r in facts.rows if r.revisions == 0 and r.state != "predicted" and r.quality is None)
 
 
 def _predicting(

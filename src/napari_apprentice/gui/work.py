@@ -6,6 +6,7 @@ of the program. The thread touches nothing of Qt: it fills a mailbox that a time
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
@@ -17,9 +18,50 @@ from napari_apprentice.errors import ApprenticeError, Cancelled
 
 log = logging.getLogger(__name__)
 
-BEAT_MS = 40  # how often the mailboxes are emptied; also the most often anything is redrawn
+BEAT_MS = 40  # how often the mailboxes are looked into
+REPORT_SECONDS = 0.25  # the most often progress is redrawn: curves and wrapped text cost time
 
 Verb = Callable[[], Any]
+
+
+class Work:
+    """The part of a job that a thread sees: plain Python, so that no thread ever ends a Qt object.
+
+    Parameters
+    ----------
+    verb
+        Called in the thread; a generator it returns is driven to its end.
+    """
+
+    def __init__(self, verb: Verb) -> None:
+        self.mail: deque[Progress] = deque()
+        self.outcome: tuple[str, Any] | None = None
+        self.stop = threading.Event()
+        self._verb: Verb | None = verb
+
+    def run(self) -> None:
+        """Do it; whatever happens becomes the outcome."""
+        verb, self._verb = self._verb, None
+        if verb is None:
+            return
+        try:
+            self.outcome = ("returned", self._drive(verb()))
+        except Cancelled:
+            self.outcome = ("cancelled", None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person must hear of it
+            self.outcome = ("failed", error)
+
+    def _drive(self, work: Any) -> Any:
+        if not isinstance(work, Generator):
+            return work
+        while True:
+            try:
+                self.mail.append(next(work))
+            except StopIteration as end:
+                return end.value
+            if self.stop.is_set():
+                work.close()
+                raise Cancelled("Stopped as asked.")
 
 
 class Job(QObject):
@@ -56,53 +98,39 @@ class Job(QObject):
         self.title = title
         self.quiet = quiet
         self.cancelling = False
+        self._told = 0.0
         self.last: Progress | None = None
-        self._verb = verb
         self._on_cancel = on_cancel
-        self._mail: deque[Progress] = deque()
-        self._outcome: tuple[str, Any] | None = None
-        self._stop = threading.Event()
+        self._work = Work(verb)
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        threading.Thread(target=self._run, name=f"apprentice {self.title}", daemon=True).start()
+        threading.Thread(target=self._work.run, name=f"apprentice {self.title}", daemon=True).start()
 
     def cancel(self) -> None:
         """Ask it to stop; `ended` follows when it has."""
         self.cancelling = True
         if self._on_cancel is None:
-            self._stop.set()
+            self._work.stop.set()
         else:
             self._on_cancel()
 
     def abandon(self) -> None:
         """Stop listening, and stop at the next report; what runs in another process goes on."""
-        self._stop.set()
+        self._work.stop.set()
 
-    def _run(self) -> None:
-        try:
-            self._outcome = ("returned", self._drive(self._verb()))
-        except Cancelled:
-            self._outcome = ("cancelled", None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a person must hear of it
-            self._outcome = ("failed", error)
-
-    def _drive(self, work: Any) -> Any:
-        if not isinstance(work, Generator):
-            return work
-        while True:
-            try:
-                self._mail.append(next(work))
-            except StopIteration as end:
-                return end.value
-            if self._stop.is_set():
-                work.close()
-                raise Cancelled("Stopped as asked.")
+    @property
+    def has_news(self) -> bool:
+        """Whether something arrived that was not announced yet."""
+        due = time.monotonic() - self._told >= REPORT_SECONDS
+        return self._work.outcome is not None or (due and bool(self._work.mail))
 
     def deliver(self) -> bool:
         """Announce what has arrived; true when it was the last."""
-        outcome = self._outcome  # read before the mail: what was sent before the end is delivered before it
-        reports = tuple(self._mail.popleft() for _ in range(len(self._mail)))
+        outcome = self._work.outcome  # read before the mail: what was sent before the end is delivered before it
+        mail = self._work.mail
+        self._told = time.monotonic()
+        reports = tuple(mail.popleft() for _ in range(len(mail)))
         if reports:
             self.last = reports[-1]
             self.progressed.emit(reports)
@@ -190,11 +218,11 @@ class Runner(QObject):
 
     def _deliver(self) -> None:
         for job in list(self._jobs):
-            heard = bool(job._mail) or job._outcome is not None
+            if not job.has_news:
+                continue
             if job.deliver() and job in self._jobs:
                 self._jobs.remove(job)
                 job.deleteLater()
-            if heard:
-                self.changed.emit()
+            self.changed.emit()
         if not self._jobs:
             self._timer.stop()

@@ -1,0 +1,70 @@
+"""The layers that an open case is made of."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.gui.pictures import Channel
+from napari_apprentice.loop.opening import OpenCase
+
+AXES = ("z", "y", "x")
+STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
+
+
+def scan_layer(channel: Channel, case: OpenCase) -> Image:
+    """One channel of the scan."""
+    return Image(
+        channel.data, multiscale=channel.pyramid, name=scan_name(channel, case), colormap="gray",
+        contrast_limits=channel.limits, blending="translucent_no_depth", **_place(case),
+    )  # fmt: skip
+
+
+def scan_name(channel: Channel, case: OpenCase) -> str:
+    """The case's name, and the channel's where there are several."""
+    return f"{case.info.case_id} {channel.name}" if len(case.info.channels) > 1 else case.info.case_id
+
+
+def uncertainty_layer(uncertainty: NDArray[np.uint8], case: OpenCase) -> Image:
+    """How unsure the model version was; hidden to begin with."""
+    return Image(
+        uncertainty, name="Uncertainty", colormap="magma", blending="additive", visible=False,
+        contrast_limits=(0, 255), **_place(case),
+    )  # fmt: skip
+
+
+def status_layer(case: OpenCase) -> Labels:
+    """Accepted green, edited orange; hidden to begin with, and nothing to paint on."""
+    layer = Labels(
+        case.canvas.status, name="Status", opacity=0.35, visible=False,
+        colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
+        features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **_place(case),
+    )  # fmt: skip
+    layer.editable = False
+    return layer
+
+
+def labels_layer(case: OpenCase, schema: LabelSchema) -> Labels:
+    """The canvas itself, to paint on: the layer holds the very array, not a copy."""
+    ids = [0, *schema.ids]
+    layer = Labels(
+        case.canvas.labels, name="Corrections", opacity=0.55, colormap=label_colours(schema),
+        features={"index": ids, "label": [schema.name(i) for i in ids]}, **_place(case),
+    )  # fmt: skip
+    layer.brush_size = max(3, round(max(case.info.shape[1:]) / 25))
+    layer.selected_label = schema.ids[0]
+    return layer
+
+
+def label_colours(schema: LabelSchema) -> DirectLabelColormap:
+    """The schema's colours; background is clear, and an id outside the schema white, so that it is noticed."""
+    colours: dict[int | None, str] = {x.id: x.colour for x in schema.labels}
+    return DirectLabelColormap(color_dict={None: "white", 0: "transparent", **colours})
+
+
+def _place(case: OpenCase) -> dict[str, Any]:
+    """Scale, unit and axis names, which all layers of a case share."""
+    return {"scale": case.info.spacing, "units": ("mm",) * 3, "axis_labels": AXES}
