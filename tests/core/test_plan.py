@@ -13,7 +13,7 @@ def seen(shape, spacing=(1.0, 1.0, 1.0), channels=("CT",), values=None):
     return Fingerprint(shape, spacing, channels, values, 0.1)
 
 
-def plan(*fingerprints, labels=("liver", "kidney"), **how):
+def plan(*fingerprints, labels=("tumour", "kidney"), **how):
     return derive_plan(fingerprints, LabelSchema.from_names(labels), **how)
 
 
@@ -106,8 +106,8 @@ def test_ct_statistics_come_from_the_foreground():
 
 def test_sides_are_not_mirrored():
     assert plan(seen((20, 20, 20))).mirror_axes == (0, 1, 2)
-    for name in ("left kidney", "kidney_right", "kidney_l", "Kidney R", "Left"):
-        assert plan(seen((20, 20, 20)), labels=("liver", name)).mirror_axes == (0, 1)
+    for name in ("left kidney", "kidney_right", "kidney_l", "Kidney R", "Left", "Spleen"):
+        assert plan(seen((20, 20, 20)), labels=("tumour", name)).mirror_axes == (0, 1)
 
 
 def test_nothing_to_plan_from_is_said():

@@ -1,6 +1,6 @@
 """An abdomen that nobody owns: CT-like phantoms from two sites, for the sample, the demo and the tests.
 
-Site A is portal-venous with thin slices; site B has hardly any contrast medium, thick slices, more noise
+Site A is portal-venous with thin slices; site B has little contrast medium, thick slices, more noise
 and a shading, so a model from A goes wrong on B in a way that a few corrected scans mend.
 """
 
@@ -43,9 +43,9 @@ def site_of(name: str) -> Site:
               "bowel": 45.0, "aorta": 165.0, "stomach": 20.0}  # fmt: skip
         return Site(hu, (4.0, 3.0, 3.0), 12.0, 0.0, 0.0, 1.0)
     if name == "B":
-        hu = {"liver": 72.0, "cortex": 96.0, "medulla": 62.0, "spleen": 90.0, "muscle": 52.0,
-              "bowel": 32.0, "aorta": 70.0, "stomach": 60.0}  # fmt: skip
-        return Site(hu, (6.0, 3.0, 3.0), 20.0, 5.0, 25.0, -1.0)
+        hu = {"liver": 93.0, "cortex": 137.0, "medulla": 105.0, "spleen": 108.0, "muscle": 52.0,
+              "bowel": 32.0, "aorta": 127.0, "stomach": 40.0}  # fmt: skip
+        return Site(hu, (6.0, 3.0, 3.0), 20.0, 5.0, 20.0, -1.0)
     raise InputError(f"The phantom's site is A or B, not {name!r}.")
 
 

@@ -20,6 +20,7 @@ SMALLEST_MAP = 4  # voxels an axis keeps at the bottom of the network (nnU-Net)
 MOST_POOLINGS = 5
 SAME_SIDE = 0.03  # of the scan's extent: nearer than this, labels lie beside each other by chance
 MOST_FEATURES = 320
+ONE_SIDED = ("liver", "spleen", "stomach", "gallbladder", "pancreas", "heart", "aorta", "cava", "duodenum")
 # Feature maps of 4 bytes alive per feature and voxel of one stage while training: two convolutions with
 # norm on the way down, an up-convolution, a concatenation and two more on the way up.
 MAPS = 12
@@ -250,7 +251,9 @@ def _keeps_sides(fingerprints: Sequence[Fingerprint], axis: int) -> bool:
 
 
 def _has_side(name: str) -> bool:
-    return bool(re.search(r"left|right|(?:^|[_\-. ])[lr](?:$|[_\-. ])", name, re.IGNORECASE))
+    """Named after a side, or an organ that lies on one: mirrored, its place would teach the wrong thing."""
+    by_name = re.search(r"left|right|(?:^|[_\-. ])[lr](?:$|[_\-. ])", name, re.IGNORECASE)
+    return bool(by_name) or any(organ in name.lower() for organ in ONE_SIDED)
 
 
 def _triple(values: Any) -> Triple:

@@ -38,7 +38,7 @@ def resample_labels(labels: torch.Tensor, shape: Shape) -> torch.Tensor:
         return labels
     best = torch.zeros(shape, device=labels.device)
     out = labels.new_zeros(shape)
-    for value in labels.unique().tolist():
+    for value in torch.unique(labels).tolist():
         share = resample_voxels((labels == value).float()[None], shape)[0]
         wins = share > best
         best, out = torch.where(wins, share, best), torch.where(wins, labels.new_tensor(value), out)
