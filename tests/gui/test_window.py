@@ -1,0 +1,314 @@
+"""What a person does in one dock, in a real window with real clicks, keys and mouse strokes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import Person
+from models import add_model, add_prediction
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QApplication
+
+from builders import SHAPE, study, volume, write_nifti
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.errors import StorageError
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def opened(person: Person, study: Study) -> Person:
+    """With case c1 of a study without a model version open, and the brush in hand."""
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.press(Qt.Key.Key_1)
+    return person
+
+
+def edited(person: Person) -> int:
+    return int((person.session.case.canvas.status == 2).sum())
+
+
+def test_a_study_is_created_filled_and_a_case_opened(person: Person, tmp_path: Path) -> None:
+    panel = person.dock.study_panel
+    assert "No study is open" in panel.guide.text()
+    assert not panel.table.isVisible()
+    panel._create(tmp_path / "new.study", LabelSchema.from_names(["heart"]))
+    person.settle()
+    assert "no cases yet" in panel.guide.text()
+    scans = [write_nifti(tmp_path / f"p{i}.nii.gz", volume(i).voxels[0].T) for i in (1, 2)]
+    (tmp_path / "notes.nii.gz").write_text("this is no scan")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(p)) for p in (*scans, tmp_path / "notes.nii.gz")])
+    panel.dropEvent(
+        QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+    )
+    person.wait(lambda: len(person.desk.facts.now.rows) == 2)
+    person.settle()
+    assert len(person.complaints) == 1
+    assert "notes.nii.gz was not added" in person.complaints[0]
+    panel.table.select("p2")
+    person.click(panel.open_case)
+    person.wait(lambda: person.desk.layers.labels is not None)
+    assert person.session.case.info.case_id == "p2"
+    assert person.desk.layers.labels.data is person.session.case.canvas.labels
+    assert [str(u) for u in person.desk.layers.labels.units] == ["millimeter"] * 3
+
+
+def test_open_layers_become_cases(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    person.viewer.add_image(np.random.default_rng(0).random((4, 5, 6)), name="my scan", scale=(2, 1, 1))
+    person.click(person.dock.study_panel.add_layers)
+    person.wait(lambda: len(person.desk.facts.now.rows) == 3)
+    assert person.session.study.cases.info("my-scan").spacing == (2.0, 1.0, 1.0)
+
+
+def test_painting_with_the_mouse_is_kept_undone_and_redone(opened: Person) -> None:
+    opened.drag()
+    painted = edited(opened)
+    assert painted > 0
+    assert opened.session.case.unsaved == 1
+    assert "1 unsaved stroke," in opened.dock.correct_panel.strokes.text()
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert edited(opened) == 0
+    assert not opened.desk.layers.labels.data.any()
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    assert edited(opened) == painted
+    opened.click(opened.dock.correct_panel.undo)
+    assert edited(opened) == 0
+    opened.settle()
+    assert opened.desk.facts.now.row("c1").state == "in correction"
+
+
+def test_number_keys_choose_labels_by_position(opened: Person) -> None:
+    layer, chooser = opened.desk.layers.labels, opened.dock.correct_panel.labels
+    opened.press(Qt.Key.Key_2)
+    assert (layer.selected_label, layer.mode) == (2, "paint")
+    assert "two" in chooser.currentItem().text()
+    opened.press(Qt.Key.Key_0)
+    assert layer.selected_label == 0
+    opened.press(Qt.Key.Key_M)  # napari's "new label" would leave the schema
+    assert layer.selected_label == 0
+    layer.selected_label = 9
+    assert layer.selected_label == 2
+    opened.click(opened.dock.correct_panel.accept_slice)  # the keys do not depend on the focus being elsewhere
+    chooser.chosen.emit(1)
+    assert layer.selected_label == 1
+
+
+def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> None:
+    opened.drag()
+    opened.press(Qt.Key.Key_S, CONTROL)
+    opened.wait(lambda: opened.session.study.revisions.names("c1") == ("r0001",))
+    opened.settle()
+    assert QApplication.activeModalWidget() is None
+    assert opened.session.case.unsaved == 0
+    assert opened.desk.layers.labels.editable
+    assert opened.desk.layers.labels.mode == "paint"
+    opened.press(Qt.Key.Key_2)
+    opened.drag((0.4, 0.4))
+    opened.click(opened.dock.correct_panel.save)
+    opened.wait(lambda: opened.session.study.revisions.names("c1") == ("r0001", "r0002"))
+    opened.settle()
+    labels, status = opened.session.study.revisions.read("c1", "r0002")
+    np.testing.assert_array_equal(labels, opened.desk.layers.labels.data)
+    assert (status == 2).any()
+
+
+def test_unsaved_strokes_are_there_when_the_window_opens_again(
+    opened: Person, study: Study, make_napari_viewer: Callable[..., object]
+) -> None:
+    opened.drag()
+    labels = opened.session.case.canvas.labels.copy()
+    opened.viewer.close()
+    opened.rest(0.1)
+    assert not opened.desk.open
+    assert opened.notices == []
+    again = Person(make_napari_viewer(show=True))
+    again.open_study(study.path)
+    again.open_case("c1")
+    np.testing.assert_array_equal(again.desk.layers.labels.data, labels)
+    assert again.session.case.unsaved == 1
+    again.viewer.close()
+
+
+def test_accept_slice_and_scan(opened: Person) -> None:
+    opened.viewer.dims.set_current_step(0, 2)
+    opened.click(opened.dock.correct_panel.accept_slice)
+    status = opened.session.case.canvas.status
+    assert (status[2] == 1).all()
+    assert int((status == 1).sum()) == status[2].size
+    opened.viewer.dims.order = (2, 0, 1)  # now slices run across x
+    opened.viewer.dims.set_current_step(2, 1)
+    opened.click(opened.dock.correct_panel.accept_slice)
+    assert (status[:, :, 1] == 1).all()
+    opened.click(opened.dock.correct_panel.accept_scan)
+    assert (status == 1).all()
+    opened.rest(0.4)
+    opened.settle()
+    assert "accepted 100.0 %" in opened.dock.correct_panel.counts.text()
+
+
+def test_accepting_a_slice_in_3d_is_refused_once_in_words(opened: Person) -> None:
+    opened.viewer.dims.ndisplay = 3
+    opened.click(opened.dock.correct_panel.accept_slice)
+    assert len(opened.complaints) == 1
+    assert "3D view" in opened.complaints[0]
+    assert opened.dock.findChildren(type(opened.dock._box.itemAt(2).widget()))[-1].text.text() == opened.complaints[0]
+    opened.viewer.dims.ndisplay = 2
+
+
+def test_revert_to_prediction_and_to_a_revision(person: Person, study: Study, tmp_path: Path) -> None:
+    add_model(study, tmp_path)
+    add_prediction(study, "c1", 2)
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    person.click(person.dock.correct_panel.save)
+    person.settle()
+    mine = person.session.case.canvas.labels.copy()
+    menu = person.dock.correct_panel.revert_menu
+    person.dock.correct_panel._list_reverts()
+    texts = [a.text() for a in menu.actions()]
+    assert texts == ["Prediction by v0001", "Revision r0001"]
+    menu.actions()[0].trigger()
+    assert (person.desk.layers.labels.data == 2).all()
+    menu.actions()[1].trigger()
+    np.testing.assert_array_equal(person.desk.layers.labels.data, mine)
+
+
+def test_next_case_by_button_and_by_key(person: Person, tmp_path: Path) -> None:
+    made = study(tmp_path, cases=3)
+    person.open_study(made.path)
+    queue = person.dock.queue_panel
+    assert "c1" in queue.reason.text()
+    assert "no prediction" in queue.reason.text()
+    person.click(queue.next)
+    person.wait(lambda: person.desk.layers.labels is not None)
+    person.settle()
+    assert person.session.case.info.case_id == "c1"
+    first = person.desk.layers.labels
+    person.press(Qt.Key.Key_N)
+    person.settle()
+    assert person.session.case.info.case_id == "c2"
+    assert person.desk.layers.labels is first  # exchanged, not made anew
+    assert first.data is person.session.case.canvas.labels
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    assert person.session.case.unsaved == 1
+
+
+def test_a_late_answer_is_dropped(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    person.desk.cases.open_case("c1")
+    person.desk.cases.open_case("c2")
+    person.wait(lambda: person.desk.layers.labels is not None)
+    person.settle()
+    assert person.session.case.info.case_id == "c2"
+    assert person.desk.layers.labels.data is person.session.case.canvas.labels
+
+
+def test_deleting_the_layer_loses_nothing(opened: Person) -> None:
+    opened.drag()
+    labels = opened.session.case.canvas.labels.copy()
+    opened.viewer.layers.remove(opened.desk.layers.labels)
+    opened.rest(0.2)
+    assert "no work is lost" in opened.notices[0]
+    assert opened.dock.correct_panel.show_layers.isVisibleTo(opened.dock.correct_panel)
+    opened.click(opened.dock.correct_panel.show_layers)
+    opened.wait(lambda: opened.desk.layers.labels is not None)
+    opened.settle()
+    np.testing.assert_array_equal(opened.desk.layers.labels.data, labels)
+    opened.press(Qt.Key.Key_2)
+    opened.drag((0.4, 0.4))
+    assert opened.session.case.unsaved == 2
+
+
+def test_the_layers_array_cannot_be_replaced(opened: Person) -> None:
+    opened.drag()
+    opened.desk.layers.labels.data = np.zeros(SHAPE, np.uint8)
+    assert opened.desk.layers.labels.data is opened.session.case.canvas.labels
+    assert "put back" in opened.notices[-1]
+
+
+def test_a_new_prediction_never_overwrites_painted_voxels(person: Person, study: Study, tmp_path: Path) -> None:
+    add_model(study, tmp_path)
+    person.open_study(study.path)
+    person.open_case("c1")
+    add_prediction(study, "c1", 2)
+    person.desk.cases.reload_if_untouched(("c1",))
+    person.settle()
+    assert (person.desk.layers.labels.data == 2).all()  # nothing was painted: it shows at once
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    mine = person.session.case.canvas.labels == 1
+    add_prediction(study, "c1", 0)
+    person.desk.cases.reload_if_untouched(("c1",))
+    person.settle()
+    assert "stay as they are" in person.notices[-1]
+    assert (person.session.case.canvas.labels[mine] == 1).all()
+    person.click(person.dock.correct_panel.save)
+    person.settle()
+    person.desk.cases.reload_if_untouched(("c1",))
+    person.settle()
+    assert (person.desk.layers.labels.data[mine] == 1).all()
+    assert (person.desk.layers.labels.data[~mine] == 0).all()
+
+
+def test_a_full_disk_is_said_once_and_the_stroke_stays(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened.session.study.journal, "append", full)
+        opened.drag()
+    assert opened.complaints == ["The disk is full."]
+    assert edited(opened) > 0
+    opened.desk.cases.open_case("c2")
+    opened.settle()
+    assert opened.session.case.info.case_id == "c1"  # what is only in memory is not left behind
+    opened.click(opened.dock.correct_panel.save)
+    opened.settle()
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
+
+
+def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:
+    from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QHeaderView
+
+    person.rest(0.2)
+    controls = [
+        w
+        for kind in (QAbstractButton, QComboBox, QAbstractItemView)
+        for w in person.dock.findChildren(kind)
+        if w.isVisible() and not isinstance(w, QHeaderView)
+    ]
+    assert [w for w in controls if not w.toolTip() and not (w.parent() and w.parent().toolTip())] == []
+    inside = person.dock.area.widget()
+    assert inside.minimumSizeHint().width() <= person.dock.area.viewport().width() <= 430
+
+
+def test_panels_opened_alone_share_the_session(make_napari_viewer: Callable[..., object], study: Study) -> None:
+    viewer = make_napari_viewer(show=True)
+    _, queue = viewer.window.add_plugin_dock_widget("napari-apprentice", "Next case")
+    _, correct = viewer.window.add_plugin_dock_widget("napari-apprentice", "Correct")
+    assert queue.desk is correct.desk
+    desk = queue.desk
+    viewer.window.remove_dock_widget(queue)
+    assert desk.open
+    viewer.window.remove_dock_widget(correct)
+    assert not desk.open
+
+
+def test_sample_scans_open_as_layers(make_napari_viewer: Callable[..., object]) -> None:
+    viewer = make_napari_viewer()
+    layers = viewer.open_sample("napari-apprentice", "scans")
+    assert len(layers) == 2
+    assert all(layer.data.ndim == 3 for layer in layers)
