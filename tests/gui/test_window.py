@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from builders import SHAPE, study, volume, write_nifti
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import StorageError
+from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window
@@ -161,7 +162,8 @@ def test_accepting_a_slice_in_3d_is_refused_once_in_words(opened: Person) -> Non
     opened.click(opened.dock.correct_panel.accept_slice)
     assert len(opened.complaints) == 1
     assert "3D view" in opened.complaints[0]
-    assert opened.dock.findChildren(type(opened.dock._box.itemAt(2).widget()))[-1].text.text() == opened.complaints[0]
+    lines = [line.text.text() for line in opened.dock.findChildren(StatusLine)]
+    assert lines == opened.complaints
     opened.viewer.dims.ndisplay = 2
 
 
@@ -295,7 +297,7 @@ def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:
     assert inside.minimumSizeHint().width() <= person.dock.area.viewport().width() <= 430
 
 
-def test_panels_opened_alone_share_the_session(make_napari_viewer: Callable[..., object], study: Study) -> None:
+def test_panels_opened_alone_share_the_session(make_napari_viewer: Callable[..., object]) -> None:
     viewer = make_napari_viewer(show=True)
     _, queue = viewer.window.add_plugin_dock_widget("napari-apprentice", "Next case")
     _, correct = viewer.window.add_plugin_dock_widget("napari-apprentice", "Correct")

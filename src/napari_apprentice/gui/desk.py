@@ -49,7 +49,7 @@ class Desk(QObject):
         self.runner = Runner(str(start_log(self._folder)), self)
         self.bridge = Bridge(self.session, self)
         self.facts = FactsReader(self.session, self.bridge, self.runner, self)
-        self.layers = CaseLayers(self.viewer, self)
+        self.layers = CaseLayers(self.viewer, lambda: self.viewer.window._qt_viewer.canvas.native.repaint(), self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self)
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)

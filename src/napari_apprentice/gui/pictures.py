@@ -109,9 +109,10 @@ def _large(name: str, levels: tuple[Any, ...], index: int) -> Channel:
 def contrast_limits(voxels: NDArray[Any]) -> tuple[float, float]:
     """From the 1st to the 99.8th percentile of a sample of voxels; never empty."""
     sample = voxels.ravel()[:: max(1, voxels.size // 200_000)]
-    low, high = (float(v) for v in np.nanpercentile(sample, (1, 99.8)))
-    if not np.isfinite(low) or not np.isfinite(high):
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
         return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(sample, (1, 99.8)))
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -1,7 +1,7 @@
 """A form made from a settings dataclass, so that a new setting appears in the window by itself."""
 
 import dataclasses
-import math
+from decimal import Decimal
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
@@ -72,8 +72,7 @@ def _or(limit: float | None, otherwise: float) -> float:
 
 
 def _step(value: float) -> float:
-    """A tenth of the value's leading digit's place: 0.001 moves in steps of 0.0001."""
-    if value == 0:
-        return 0.01
-    step: float = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    return min(step, 1.0)
+    """A tenth of the value's last written digit; Qt shows as many digits as the step has, and rounds to them."""
+    exponent = Decimal(str(value)).normalize().as_tuple().exponent
+    digits = exponent if isinstance(exponent, int) else 0
+    return min(10.0 ** (digits - 1), 1.0)
