@@ -11,8 +11,8 @@ from napari_apprentice.core.phantom import phantom, schema
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 
 FOLDER = Path(__file__).resolve().parent
-KNOWN = tuple(f"site-a-{i:02d}" for i in range(1, 6))
-FIRST_SITE = tuple(f"site-a-{i:02d}" for i in range(6, 9))
+KNOWN = tuple(f"site-a-{i:02d}" for i in range(1, 11))
+FIRST_SITE = tuple(f"site-a-{i:02d}" for i in range(11, 14))
 SECOND_SITE = tuple(f"site-b-{i:02d}" for i in range(1, 9))
 
 

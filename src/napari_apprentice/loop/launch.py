@@ -4,6 +4,7 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 `cancel` asks the child to stop. Nothing here imports torch; only the child does.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -70,6 +71,7 @@ class Engine:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 text=True,
+                env=_environment(),
             )
         return self._process
 
@@ -93,6 +95,15 @@ class Engine:
             process.wait()
 
 
+def _environment() -> dict[str, str]:
+    """The environment for a child, with OpenMP threads that sleep while they wait.
+
+    Threads that spin for work starve whatever shares the cores with them: the window, or a prediction
+    beside a training run.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **os.environ}
+
+
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     """Start a training run in a process of its own, which outlives the one that started it."""
     with (run.path / "output.txt").open("ab") as output:
@@ -102,6 +113,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=_environment(),
         )
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
     threading.Thread(target=process.wait, name=f"wait for {run.run_id}", daemon=True).start()

@@ -14,11 +14,13 @@ from napari_apprentice.core.records import Example, ModelVersion, now
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
+DRAWN_BACK = (0.85, 0.7, 0.5)  # shares of the tuned weights that are tried when it forgets
 LIBRARIES = ("napari-apprentice", "torch", "monai", "numpy")
 
 
@@ -35,13 +37,12 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     examples, held_out = collect(study, learned)
     _refuse_empty(examples, base)
     plan = base.plan if base else plan_for(examples, study, run)
-    candidate = run.path / "weights.safetensors"
+    fitted = run.path / "weights.safetensors"
     start = study.models.weights(base.name) if base else None
-    result = yield from fit(
-        plan, examples, held_out, settings, start, candidate, run.path / "checkpoint", run.cancelled
-    )
-    report = yield from _gate(run, study, plan, candidate, held_out, settings)
-    version = _register(study, base, plan, (examples, held_out), settings, report, candidate)
+    result = yield from fit(plan, examples, held_out, settings, start, fitted, run.path / "checkpoint", run.cancelled)
+    report, weights, share = yield from _gate(run, study, plan, fitted, held_out, settings)
+    note = "" if share == 1.0 else f"{share:.0%} of the way from {base.name if base else ''} to the tuned weights"
+    version = _register(study, base, plan, (examples, held_out), settings, report, weights, note)
     active = _activate(study, version, report)
     return {
         "model": version.name, "active": active, "gate": report.to_json() if report else None,
@@ -89,22 +90,32 @@ def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
 
 
 def _gate(
-    run: RunFolder,
-    study: Study,
-    plan: Plan,
-    candidate: Path,
-    held_out: Sequence[Example],
-    settings: TrainSettings,
-) -> Generator[Progress, None, GateReport | None]:
+    run: RunFolder, study: Study, plan: Plan, fitted: Path, held_out: Sequence[Example], settings: TrainSettings
+) -> Generator[Progress, None, tuple[GateReport | None, Path, float]]:
+    """The verdict, the weights it is about, and the share of the tuned weights in them.
+
+    A fine-tune that gains but forgets is drawn back towards its base, step by step, and measured again;
+    the first that passes is taken. When none does, the verdict is that of the fine-tune itself.
+    """
     active = study.models.active()
     if active is None:
-        return None
+        return None, fitted, 1.0
     yield Progress(settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans")
     device = choose_device(settings.device)
     version = study.models.info(active)
     before = _scores(Predictor(version.plan, study.models.weights(active), device), held_out, run)
-    after = _scores(Predictor(plan, candidate, device), held_out, run)
-    return judge(before, after)
+    first = judge(before, _scores(Predictor(plan, fitted, device), held_out, run))
+    base = run.request["base"]
+    if first.passed or base is None or not any(row.replay for row in first.rows):
+        return first, fitted, 1.0
+    for share in DRAWN_BACK:
+        yield Progress(settings.steps, settings.steps, f"Drawing back to {share:.0%} of the change, against forgetting")
+        weights = run.path / f"weights-{share:.2f}.safetensors"
+        between(study.models.weights(base), fitted, share, weights)
+        report = judge(before, _scores(Predictor(plan, weights, device), held_out, run))
+        if report.passed:
+            return report, weights, share
+    return first, fitted, 1.0
 
 
 def _scores(predictor: Predictor, held_out: Sequence[Example], run: RunFolder) -> list[CaseScore]:
@@ -113,7 +124,7 @@ def _scores(predictor: Predictor, held_out: Sequence[Example], run: RunFolder) -
 
 def _register(
     study: Study, base: ModelVersion | None, plan: Plan, used: tuple[Sequence[Example], Sequence[Example]],
-    settings: TrainSettings, report: GateReport | None, weights: Path,
+    settings: TrainSettings, report: GateReport | None, weights: Path, note: str,
 ) -> ModelVersion:  # fmt: skip
     version = ModelVersion(
         name=study.models.next_name(),
@@ -128,6 +139,7 @@ def _register(
         seed=settings.seed,
         libraries={name: library_version(name) for name in LIBRARIES},
         weights_digest="",
+        note=note,
     )
     return study.models.register(version, weights)
 
