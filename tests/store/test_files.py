@@ -1,8 +1,8 @@
 import errno
 
 import pytest
-from faults import fail_from
 
+from faults import fail_from
 from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.store.files import append_durably, aside_of, commit_folder, storage_errors, write_durably
 

@@ -20,7 +20,7 @@ from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
-DRAWN_BACK = (0.85, 0.7, 0.5)  # shares of the tuned weights that are tried when it forgets
+DRAWN_BACK = (0.85, 0.7, 0.55, 0.4, 0.25)  # shares of the tuned weights that are tried when it forgets
 LIBRARIES = ("napari-apprentice", "torch", "monai", "numpy")
 
 
