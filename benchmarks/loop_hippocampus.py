@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from common import Result, drain, options, real_scans
-from napari_apprentice.scans.reader import read_label_map
 
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.corrector import correct
 from napari_apprentice.core.metrics import added_path_length
 from napari_apprentice.loop.correcting import store_label_map
 from napari_apprentice.loop.msd import read_msd
+from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.session import Session
 
 FIRST, SECOND, HELD_OUT = 20, 20, 40

@@ -60,12 +60,12 @@ class GateReport:
         return float(np.mean([r.before for r in rows])), float(np.mean([r.after for r in rows]))
 
 
-def judge(before: Sequence[CaseScore], after: Sequence[CaseScore]) -> GateReport:
+def judge(before: Sequence[CaseScore], after: Sequence[CaseScore], names: Mapping[int, str]) -> GateReport:
     """Compare a candidate with the active version, pair by pair, on the same held-out scans.
 
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and no label falls by more than 0.01 on replay. Without a held-out correction there
-    is no proof, so it does not pass.
+    is no proof, so it does not pass. `names` maps label ids to what a person calls them.
     """
     rows = _rows(before, after)
     corrections = [r for r in rows if not r.replay]
@@ -79,12 +79,18 @@ def judge(before: Sequence[CaseScore], after: Sequence[CaseScore]) -> GateReport
     if means[1] < means[0]:
         return GateReport(rows, False, f"held-out corrections get worse: mean Dice {means[0]:.3f} to {means[1]:.3f}")
     if worse:
-        return GateReport(rows, False, f"label {worse[0].label} gets worse on held-out corrections: {_drop(worse[0])}")
+        return GateReport(
+            rows, False, f"{_called(worse[0].label, names)} gets worse on held-out corrections: {_drop(worse[0])}"
+        )
     if forgotten:
         return GateReport(
-            rows, False, f"label {forgotten[0].label} is forgotten on earlier scans: {_drop(forgotten[0])}"
+            rows, False, f"{_called(forgotten[0].label, names)} is forgotten on earlier scans: {_drop(forgotten[0])}"
         )
     return GateReport(rows, True, f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
+
+
+def _called(label: int, names: Mapping[int, str]) -> str:
+    return names.get(label, f"label {label}")  # one that was taken out of the schema since
 
 
 def _drop(row: GateRow) -> str:

@@ -102,9 +102,10 @@ def _gate(
         return None, fitted, 1.0
     yield Progress(settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans")
     device = choose_device(settings.device)
+    names = {i: study.schema.name(i) for i in study.schema.ids}
     version = study.models.info(active)
     before = _scores(Predictor(version.plan, study.models.weights(active), device), held_out, run)
-    first = judge(before, _scores(Predictor(plan, fitted, device), held_out, run))
+    first = judge(before, _scores(Predictor(plan, fitted, device), held_out, run), names)
     base = run.request["base"]
     if first.passed or base is None or not any(row.replay for row in first.rows):
         return first, fitted, 1.0
@@ -112,7 +113,7 @@ def _gate(
         yield Progress(settings.steps, settings.steps, f"Drawing back to {share:.0%} of the change, against forgetting")
         weights = run.path / f"weights-{share:.2f}.safetensors"
         between(study.models.weights(base), fitted, share, weights)
-        report = judge(before, _scores(Predictor(plan, weights, device), held_out, run))
+        report = judge(before, _scores(Predictor(plan, weights, device), held_out, run), names)
         if report.passed:
             return report, weights, share
     return first, fitted, 1.0
