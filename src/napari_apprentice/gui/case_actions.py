@@ -41,6 +41,7 @@ class CaseActions(QObject):
         self._generation = 0
         self._expected: Pictures | None = None
         self._recording = False
+        self._warned = False
         self.saving = False
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
@@ -54,14 +55,33 @@ class CaseActions(QObject):
 
     def open_case(self, case_id: str) -> None:
         """Open a case for correction; the one open before keeps its strokes in its journal."""
-        case = self._session.case
-        if self.saving or (case is not None and case.unwritten):
-            why = "is being saved" if self.saving else "has strokes the disk could not take: free some space and save"
-            self._runner.tell(StorageError(f"The open case {why}; open the next one after that."))
+        if not self.may_leave():
             return
+        case = self._session.case
         if case is not None and case.unsaved and case.info.case_id != case_id:
             self._runner.said.emit(f"{case.unsaved} unsaved strokes of {case.info.case_id} are kept.")
         self._load(case_id)
+
+    def may_leave(self) -> bool:
+        """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
+        case = self._session.case
+        if not self.saving and (case is None or not case.unwritten):
+            return True
+        why = "is being saved" if self.saving else "has strokes the disk could not take: free some space and save"
+        self._runner.tell(StorageError(f"The open case {why}; leave it after that."))
+        return False
+
+    def may_close(self) -> bool:
+        """Whether the window may close: strokes that are in memory only hold it up, once."""
+        case = self._session.case
+        unwritten = case.unwritten if case is not None else 0
+        if not unwritten or self._warned:
+            return True
+        self._warned = True
+        self._runner.tell(
+            StorageError("The open case has strokes the disk could not take: save first, or close again to lose them.")
+        )
+        return False
 
     def reload_if_untouched(self, case_ids: tuple[str, ...]) -> None:
         """After new predictions: fill what is unseen in the open case, unless a person works on it."""
@@ -97,19 +117,21 @@ class CaseActions(QObject):
         self._generation += 1
         generation = self._generation
         before = self._session.case
-        job = self._runner.run(f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id))
+        job = self._runner.run(f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id), stops=False)
         job.returned.connect(lambda pictures: self._arrived(pictures, generation, before))
 
     def _arrived(self, pictures: Pictures, generation: int, before: object) -> None:
         if generation != self._generation or not self._session.has_study:
             return  # another case was asked for in the meantime
-        if self._layers.mid_stroke:
+        if self._layers.mid_stroke or self.saving:
             QTimer.singleShot(RETRY_MS, lambda: self._arrived(pictures, generation, before))
             return
         case = self._session.case
-        same = case is not None and case.info.case_id == pictures.case.info.case_id
-        if same and case is not None and (case is not before or case.unsaved != pictures.case.unsaved):
-            return  # painted on while it was read: what is on the screen is newer
+        if case is not None and case.info.case_id == pictures.case.info.case_id:
+            if case is not before or (case.unsaved, case.parent) != (pictures.case.unsaved, pictures.case.parent):
+                return  # painted on or saved while it was read: what is on the screen is newer
+        elif not self.may_leave():  # the disk filled up while the other case was read
+            return
         self._expected = pictures
         self._session.show_case(pictures.case)
 
@@ -130,7 +152,7 @@ class CaseActions(QObject):
             return
         self._generation += 1
         generation = self._generation
-        job = self._runner.run("Reading the scan", lambda: load_pictures(self._session, case))
+        job = self._runner.run("Reading the scan", lambda: load_pictures(self._session, case), stops=False)
         job.returned.connect(lambda pictures: self._show_if_still_open(pictures, generation))
 
     def _show_if_still_open(self, pictures: Pictures, generation: int) -> None:
@@ -199,7 +221,8 @@ class CaseActions(QObject):
             QTimer.singleShot(RETRY_MS, self.save)
             return
         self._lock(True)
-        job = self._runner.run("Saving corrections", self._session.save)
+        job = self._runner.run("Saving corrections", self._session.save, stops=False)
+        self._warned = False
         job.returned.connect(lambda r: self._runner.said.emit(f"Saved {r.name} of {r.case_id}."))
         job.ended.connect(lambda: self._lock(False))
 

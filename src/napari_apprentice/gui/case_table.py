@@ -17,6 +17,7 @@ COLUMNS = (
     ("Rev.", "Stored revisions."),
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
+SUBJECT_WIDTH = 66  # can be dragged wider; by default a subject is named like its case
 
 
 class CaseModel(QAbstractTableModel):
@@ -65,7 +66,7 @@ class CaseModel(QAbstractTableModel):
         if role == SORT_ROLE:
             return _keys(row)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.case_id}: {row.state}"
+            return f"{row.case_id}, subject {row.subject}: {row.state}"
         if role == Qt.ItemDataRole.FontRole and row.case_id == self._here:
             font = QFont()
             font.setBold(True)
@@ -91,7 +92,10 @@ class CaseTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
-        compact(self, stretched=1)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of cases differ at their ends
+        header = compact(self, stretched=0)
+        header.setSectionResizeMode(1, header.ResizeMode.Interactive)
+        header.resizeSection(1, SUBJECT_WIDTH)
         self.doubleClicked.connect(lambda _: self.open_selected())
 
     def selected(self) -> str | None:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QWidget
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.facts import FactsReader
+from napari_apprentice.gui.layer_making import warm_up
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.log import start_log, stop_log
 from napari_apprentice.gui.model_actions import ModelActions
@@ -50,15 +51,16 @@ class Desk(QObject):
         self.bridge = Bridge(self.session, self)
         self.facts = FactsReader(self.session, self.bridge, self.runner, self)
         self.layers = CaseLayers(self.viewer, lambda: self.viewer.window._qt_viewer.canvas.native.repaint(), self)
-        self.studies = StudyActions(self.session, self.runner, self.viewer, self)
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
+        self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
-        self._watch = WindowWatch(self.viewer.window, lambda: self.session.case is not None, self)
+        self._watch = WindowWatch(self.viewer.window, lambda: self.session.case is not None, self.cases.may_close, self)
         self._watch.save_pressed.connect(self.cases.save)
         self._watch.closed.connect(self.close)
         self.viewer.bind_key("N", lambda _: self.cases.next_case(), overwrite=True)
         self.runner.went_wrong.connect(show_error)
         self.bridge.noticed.connect(show_info)
+        self.runner.run("Getting ready", warm_up, quiet=True)
         self._members: set[int] = set()
         self.open = True
 

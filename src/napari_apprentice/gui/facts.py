@@ -75,7 +75,8 @@ class FactsReader(QObject):
             signal.connect(self.refresh)
 
     def refresh(self) -> None:
-        """Read again soon."""
+        """Read again soon; a reading under way is out of date."""
+        self._generation += 1
         self._timer.start()
 
     def close(self) -> None:
@@ -83,7 +84,6 @@ class FactsReader(QObject):
         self._timer.stop()
 
     def _read(self) -> None:
-        self._generation += 1
         generation = self._generation
         job = self._runner.run("Reading the study", lambda: read_facts(self._session), quiet=True)
         job.returned.connect(lambda facts: self._show(facts, generation))

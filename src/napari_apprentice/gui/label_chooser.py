@@ -44,7 +44,9 @@ class LabelChooser(QListWidget):
     def _add(self, text: str, label_id: int, colour: str) -> None:
         swatch = QPixmap(14, 14)
         swatch.fill(QColor(colour))
-        item = QListWidgetItem(QIcon(swatch), text)
+        icon = QIcon(swatch)
+        icon.addPixmap(swatch, QIcon.Mode.Selected)  # else Qt tints the colour of the chosen label
+        item = QListWidgetItem(icon, text)
         item.setData(Qt.ItemDataRole.UserRole, label_id)
         item.setSizeHint(item.sizeHint().expandedTo(self.sizeHint().scaled(1, ROW_HEIGHT, Qt.AspectRatioMode(0))))
         self.addItem(item)

@@ -11,8 +11,16 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.gui.pictures import Channel
 from napari_apprentice.loop.opening import OpenCase
 
+LABELS, STATUS, UNCERTAINTY = "Corrections", "Status", "Uncertainty"
 AXES = ("z", "y", "x")
 STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
+
+
+def warm_up() -> None:
+    """Make one layer of each kind and forget it: napari imports half a second of code for the first ones."""
+    place = {"scale": (1.0, 1.0, 1.0), "units": ("mm",) * 3, "axis_labels": AXES}
+    Image(np.zeros((1, 2, 2), np.uint8), colormap="gray", **place)
+    Labels(np.zeros((1, 2, 2), np.uint8), colormap=DirectLabelColormap(color_dict=STATUS_COLOURS), **place)
 
 
 def scan_layer(channel: Channel, case: OpenCase) -> Image:
@@ -31,7 +39,7 @@ def scan_name(channel: Channel, case: OpenCase) -> str:
 def uncertainty_layer(uncertainty: NDArray[np.uint8], case: OpenCase) -> Image:
     """How unsure the model version was; hidden to begin with."""
     return Image(
-        uncertainty, name="Uncertainty", colormap="magma", blending="additive", visible=False,
+        uncertainty, name=UNCERTAINTY, colormap="magma", blending="additive", visible=False,
         contrast_limits=(0, 255), **_place(case),
     )  # fmt: skip
 
@@ -39,7 +47,7 @@ def uncertainty_layer(uncertainty: NDArray[np.uint8], case: OpenCase) -> Image:
 def status_layer(case: OpenCase) -> Labels:
     """Accepted green, edited orange; hidden to begin with, and nothing to paint on."""
     layer = Labels(
-        case.canvas.status, name="Status", opacity=0.35, visible=False,
+        case.canvas.status, name=STATUS, opacity=0.35, visible=False,
         colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
         features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **_place(case),
     )  # fmt: skip
@@ -51,7 +59,7 @@ def labels_layer(case: OpenCase, schema: LabelSchema) -> Labels:
     """The canvas itself, to paint on: the layer holds the very array, not a copy."""
     ids = [0, *schema.ids]
     layer = Labels(
-        case.canvas.labels, name="Corrections", opacity=0.55, colormap=label_colours(schema),
+        case.canvas.labels, name=LABELS, opacity=0.55, colormap=label_colours(schema),
         features={"index": ids, "label": [schema.name(i) for i in ids]}, **_place(case),
     )  # fmt: skip
     layer.brush_size = max(3, round(max(case.info.shape[1:]) / 25))

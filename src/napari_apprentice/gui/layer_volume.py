@@ -48,6 +48,11 @@ def world_matrix(layer: Any) -> np.ndarray:
     return np.diag([*millimetres, 1.0]) @ matrix
 
 
+def in_millimetres(layer: Any) -> bool:
+    """Whether a layer's units are lengths; a layer without units has pixels."""
+    return all(u.is_compatible_with("mm") for u in layer.units)
+
+
 def ras_affine(matrix: np.ndarray) -> np.ndarray:
     """(4, 4) index (z, y, x, 1) to millimetres in RAS+, from napari's matrix of 2 or 3 axes."""
     n = matrix.shape[0] - 1

@@ -75,6 +75,7 @@ class ModelActions(QObject):
         job = self._runner.run("Predicting", lambda: _predicting(self._session, case_ids, settings))
         self.prediction = job
         job.returned.connect(self._on_predicted)
+        job.cancelled.connect(lambda: self._runner.said.emit("Prediction was cancelled; finished cases are kept."))
         job.ended.connect(self._on_prediction_ended)
 
     def _on_predicted(self, result: tuple[tuple[str, ...], str]) -> None:
@@ -123,6 +124,7 @@ class ModelActions(QObject):
             return
         job = self._runner.run(title, verb, on_cancel=self._cancel_run)
         self.training = job
+        job.progressed.connect(lambda _: self._cancel_run() if job.cancelling else None)  # asked before it had begun
         job.returned.connect(self._on_tuned)
         job.cancelled.connect(lambda: self._runner.said.emit("Training was cancelled; its checkpoint is kept."))
         job.ended.connect(self._on_training_ended)
@@ -142,9 +144,12 @@ class ModelActions(QObject):
         self._facts.refresh()
 
     def _on_study_changed(self) -> None:
+        if self.prediction is not None:
+            self.prediction.cancel()
+            self.prediction.abandon()
+            self.prediction = None
         if self.training is not None:  # another study: its run goes on, unwatched
             self.training.abandon()
-            self.training.blockSignals(True)
             self.training, self._run = None, None
             self.training_ended.emit()
 
@@ -164,8 +169,9 @@ def open_cases(facts: Facts) -> tuple[str, ...]:
 def _predicting(
     session: Session, case_ids: tuple[str, ...], settings: PredictSettings
 ) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
-    done = yield from session.predict(case_ids, settings)
-    active = session.study.models.active()
+    study = session.study  # another one may be open at the end
+    active = study.models.active()
+    done = yield from session.predict(case_ids, settings, active)
     if not done or active is None:
         return done, "nothing"
-    return done, str(session.study.predictions.record(done[-1], active).get("device", ""))
+    return done, str(study.predictions.record(done[-1], active).get("device", ""))

@@ -41,7 +41,8 @@ class NewStudyDialog(QDialog):
         form.addRow("Labels", self.labels)
         form.addRow(self.problem)
         form.addRow(buttons)
-        self.labels.changed.connect(lambda: self.problem.setText(""))
+        for change in (self.labels.changed, self.name.textEdited, self.folder.textChanged):
+            change.connect(lambda: self.problem.setText(""))
 
     def path(self) -> Path:
         """The study's folder."""
@@ -61,9 +62,19 @@ class NewStudyDialog(QDialog):
 
     def _accept_if_right(self) -> None:
         try:
-            self.path()
+            _refuse_taken(self.path())
             self.schema()
         except ApprenticeError as error:
             self.problem.setText(str(error))
             return
         self.accept()
+
+
+def _refuse_taken(path: Path) -> None:
+    """Here, and not after the dialog has closed: what was typed would be lost."""
+    try:
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be read ({error.strerror}); choose another folder.") from error
+    if taken:
+        raise InputError(f"{path.name} exists already and is not empty; choose another name.")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
-LARGE = 256**3  # voxels of one channel; above, slices are read from disk when they are looked at
+LARGE = 448**3  # voxels of one channel; above, slices are read from disk when they are looked at
+SLAB = 64  # slices that are read together: the chunks on disk are that thick, so one slice costs as much
 
 
 class ChannelView:
@@ -29,6 +30,7 @@ class ChannelView:
         self.shape: tuple[int, ...] = tuple(array.shape[1:])
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
         self.ndim = len(self.shape)
+        self._slab: tuple[int, NDArray[Any]] | None = None  # first slice, and the slices from there
 
     @property
     def size(self) -> int:
@@ -40,7 +42,19 @@ class ChannelView:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         index = index if isinstance(index, tuple) else (index,)
+        if index and isinstance(index[0], int | np.integer):
+            slices, z = self._slices_around(int(index[0]))
+            return np.asarray(slices[(z, *index[1:])])
         return np.asarray(self._array[(self._channel, *index)])
+
+    def _slices_around(self, z: int) -> tuple[NDArray[Any], int]:
+        """The slab that slice `z` is in, kept for the next slice, and the slice's place in it."""
+        z = z + self.shape[0] if z < 0 else z
+        start = z - z % SLAB
+        slab = self._slab
+        if slab is None or slab[0] != start:
+            slab = self._slab = (start, np.asarray(self._array[self._channel, start : start + SLAB]))
+        return slab[1], z - start
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self._array[self._channel], dtype=dtype)

@@ -69,7 +69,7 @@ class StatusLine(QWidget):
     def _update(self) -> None:
         job = self._runner.shown
         self.bar.setVisible(job is not None)
-        self.cancel.setVisible(job is not None)
+        self.cancel.setVisible(job is not None and job.stops)
         if job is None:
             self.text.setText(self._last)
             self.text.setStyleSheet(self._style)

@@ -10,7 +10,9 @@ from qtpy.QtCore import QObject
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
-from napari_apprentice.gui.layer_volume import volume_from_layer
+from napari_apprentice.gui.case_actions import CaseActions
+from napari_apprentice.gui.layer_making import UNCERTAINTY
+from napari_apprentice.gui.layer_volume import case_id_for, in_millimetres, volume_from_layer
 from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.loop.adding import AddReport
 from napari_apprentice.loop.sample import making_sample_study
@@ -22,23 +24,28 @@ class StudyActions(QObject):
 
     Parameters
     ----------
-    session, runner, viewer
-        Whose verbs, where they run, whose layers can be added.
+    session, runner, viewer, cases
+        Whose verbs, where they run, whose layers can be added, who knows whether the open case can be left.
     """
 
-    def __init__(self, session: Session, runner: Runner, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(
+        self, session: Session, runner: Runner, viewer: Any, cases: CaseActions, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._runner = runner
         self._viewer = viewer
+        self._cases = cases
 
     def create(self, path: Path, schema: LabelSchema) -> None:
         """Make a study and open it."""
-        self._runner.attempt(lambda: self._session.create_study(path, schema))
+        if self._cases.may_leave():
+            self._runner.attempt(lambda: self._session.create_study(path, schema))
 
     def open(self, path: Path) -> None:
         """Open a study."""
-        self._runner.attempt(lambda: self._session.open_study(path))
+        if self._cases.may_leave():
+            self._runner.attempt(lambda: self._session.open_study(path))
 
     def try_sample(self) -> Job:
         """Make a study of the sample scans in the user's data folder and open it."""
@@ -61,13 +68,14 @@ class StudyActions(QObject):
 
     def _add_layers(self) -> None:
         study = self._session.study
-        layers = [x for x in self._viewer.layers if type(x).__name__ == "Image" and x.name not in study.cases.ids()]
-        layers = [x for x in layers if x.name != "Uncertainty"]
+        known = {UNCERTAINTY, *study.cases.ids()}
+        layers = [x for x in self._viewer.layers if type(x).__name__ == "Image" and case_id_for(x.name) not in known]
         if not layers:
             raise InputError("There is no image layer to add: open a scan in napari first, or use Add scans.")
         volumes = [volume_from_layer(layer) for layer in layers]
         job = self._runner.run("Adding layers", lambda: _add_volumes(self._session, volumes))
         job.returned.connect(self._report)
+        job.returned.connect(lambda _: _put_aside(layers))
 
     def _report(self, report: AddReport) -> None:
         if report.refused:
@@ -97,3 +105,11 @@ def _add_volumes(session: Session, volumes: list[Any]) -> Generator[Progress, No
         yield Progress(done, len(volumes), f"Adding {volume.source_name}")
         added.append(session.add_volume(volume, volume.source_name))
     return AddReport(tuple(added), ())
+
+
+def _put_aside(layers: list[Any]) -> None:
+    """Hide layers that are cases now, and give them a unit, so that they neither shine through nor disagree."""
+    for layer in layers:
+        layer.visible = False
+        if not in_millimetres(layer):
+            layer.units = ("mm",) * layer.ndim

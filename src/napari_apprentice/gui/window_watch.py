@@ -17,14 +17,19 @@ class WindowWatch(QObject):
         napari's window.
     wants_save
         Whether a case is open, so that the key is ours.
+    may_close
+        Whether the window may close; it tells the person why not.
     """
 
     save_pressed = Signal()
     closed = Signal()
 
-    def __init__(self, window: Any, wants_save: Callable[[], bool], parent: QObject | None = None) -> None:
+    def __init__(
+        self, window: Any, wants_save: Callable[[], bool], may_close: Callable[[], bool], parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._wants_save = wants_save
+        self._may_close = may_close
         # There is no public way to the window's Qt object, and a menu's shortcut cannot be outbid:
         # two shortcuts with the same keys make Qt do neither.
         self._target: QWidget | None = window._qt_window
@@ -40,6 +45,9 @@ class WindowWatch(QObject):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802, ARG002 - Qt's name
         """Take the key at the override that Qt offers before it tries shortcuts."""
         if event is not None and event.type() == QEvent.Type.Close:
+            if not self._may_close():
+                event.ignore()
+                return True
             QTimer.singleShot(0, self._after_close)  # a person may still say no
         if not isinstance(event, QKeyEvent) or not self._is_save(event):
             return False

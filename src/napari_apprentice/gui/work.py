@@ -77,6 +77,8 @@ class Job(QObject):
         Not shown in the status line, such as reading the case table.
     on_cancel
         How to ask it to stop; by default its generator is closed at its next report.
+    stops
+        Whether it can be asked to stop at all; opening a case, for example, is too short for that.
     """
 
     progressed = Signal(object)
@@ -92,11 +94,12 @@ class Job(QObject):
 
     def __init__(
         self, title: str, verb: Verb, quiet: bool = False, on_cancel: Callable[[], None] | None = None,
-        parent: QObject | None = None,
+        stops: bool = True, parent: QObject | None = None,
     ) -> None:  # fmt: skip
         super().__init__(parent)
         self.title = title
         self.quiet = quiet
+        self.stops = stops
         self.cancelling = False
         self._told = 0.0
         self.last: Progress | None = None
@@ -116,8 +119,10 @@ class Job(QObject):
             self._on_cancel()
 
     def abandon(self) -> None:
-        """Stop listening, and stop at the next report; what runs in another process goes on."""
+        """Announce and show nothing more, and stop at the next report; what runs in another process goes on."""
         self._work.stop.set()
+        self.quiet = True
+        self.blockSignals(True)
 
     @property
     def has_news(self) -> bool:
@@ -181,9 +186,12 @@ class Runner(QObject):
         """Whether any job is under way."""
         return bool(self._jobs)
 
-    def run(self, title: str, verb: Verb, *, quiet: bool = False, on_cancel: Callable[[], None] | None = None) -> Job:
+    def run(
+        self, title: str, verb: Verb, *, quiet: bool = False, on_cancel: Callable[[], None] | None = None,
+        stops: bool = True,
+    ) -> Job:  # fmt: skip
         """Start a job; connect to its signals at once, they come from the event loop."""
-        job = Job(title, verb, quiet, on_cancel, self)
+        job = Job(title, verb, quiet, on_cancel, stops, self)
         self._jobs.append(job)
         job.failed.connect(self.tell)
         job.start()
