@@ -1,6 +1,11 @@
 """The command line, from an empty folder to an exported label map."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,9 @@ import numpy as np
 import pytest
 
 from builders import OBLIQUE, write_nifti
-from napari_apprentice.cli import main
+from napari_apprentice.cli import COMMANDS, main
+from napari_apprentice.loop.tuning import resumable_training, running_training
+from napari_apprentice.store.study import Study
 
 SHAPE = (12, 10, 8)  # (i, j, k) of the files
 
@@ -100,6 +107,91 @@ def test_bad_input_is_one_plain_sentence_and_the_study_stays_sound(
         assert "\n" not in answer["text"]
         assert "Traceback" not in answer["text"]
     assert run(capsys, "check", study)["problems"] == []
+
+
+@pytest.mark.parametrize("arguments", [("create",), ("frob",), ("queue", "a", "--frob"), ("train", "a", "--seed", "x")])
+def test_wrong_usage_is_one_json_object_too(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    answer = run(capsys, *arguments)
+    assert answer["code"] == 2
+    assert answer["error"] == "UsageError"
+    assert main([*arguments]) == 2
+    assert "usage: apprentice" in capsys.readouterr().err
+
+
+def test_labels_and_a_decathlon_file_are_not_taken_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "create", tmp_path / "a", "--labels", "x", "--msd", tmp_path / "d.json")["code"] == 2
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_unexpected_fault_is_one_json_object(
+    monkeypatch: pytest.MonkeyPatch, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setitem(COMMANDS, "queue", broken)
+    assert run(capsys, "queue", files)["error"] == "UnexpectedError"
+
+
+def test_a_setting_that_is_no_number_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "create", files / "a.study", "--labels", "lesion")
+    answer = run(capsys, "train", files / "a.study", "--rate", "nan")
+    assert answer["error"] == "InputError"
+    assert "rate" in answer["text"]
+
+
+def test_scans_of_the_same_name_get_their_folders_name(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    for i in (1, 2, 3):
+        (files / f"p{i}").mkdir()
+        (files / f"c{i}.nii.gz").rename(files / f"p{i}" / "CT.nii.gz")
+    scans = [files / f"p{i}" / "CT.nii.gz" for i in (1, 2, 3)]
+    assert run(capsys, "add", study, *scans[:2])["added"] == ["p1_CT", "p2_CT"]
+    assert run(capsys, "add", study, scans[2])["added"] == ["CT"]
+    again = run(capsys, "add", study, scans[0])
+    assert again["code"] == 1
+    assert "in this study already, as case p1_CT" in again["refused"][0][1]
+    copy = scans[0].rename(files / "copy.nii.gz")  # under another name it could end up on both sides of the split
+    assert run(capsys, "add", study, copy)["added"] == []
+
+
+def test_evaluating_says_what_is_missing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    empty = write_nifti(files / "empty.nii.gz", np.zeros(SHAPE, np.uint8))
+    run(capsys, "add", study, files / "c1.nii.gz", "--corrected", empty)
+    gone = run(capsys, "evaluate", study, files / "nowhere", "--what", "corrected")
+    assert "does not exist" in gone["text"]
+    (files / "refs").mkdir()
+    empty.rename(files / "refs" / "c1.nii.gz")
+    answer = run(capsys, "evaluate", study, files / "refs", "--what", "corrected")
+    assert "nothing to compare" in answer["text"]
+
+
+def test_ctrl_c_stops_training_and_offers_to_resume(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    run(capsys, "add", study, files / "c1.nii.gz", "--corrected", files / "labels" / "c1.nii.gz")
+    command = [sys.executable, "-m", "napari_apprentice.cli", "train", str(study), "--steps", "3000", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        _until(lambda: any('"loss"' in e.read_text() for e in study.glob("runs/*/events.jsonl")))
+        parent.send_signal(signal.SIGINT)
+        said = json.loads(parent.communicate(timeout=60)[0])
+    assert parent.returncode == 1
+    assert (said["error"], "--resume" in said["text"]) == ("Cancelled", True)
+    opened = Study.open(study)
+    assert running_training(opened) is None
+    assert resumable_training(opened) is not None
+    assert run(capsys, "fine-tune", study, "--resume")["error"] == "InputError"  # it is a train run
+    assert run(capsys, "check", study)["problems"] == []
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_labels_come_from_a_decathlon_file(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

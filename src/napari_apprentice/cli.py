@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from napari_apprentice.cli_options import parser, settings_from
+from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import ApprenticeError, InputError
+from napari_apprentice.errors import ApprenticeError, Cancelled, InputError
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.msd import read_msd
@@ -25,7 +26,9 @@ from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
+from napari_apprentice.store.runs import RunFolder
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Options = argparse.Namespace
 Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
@@ -33,27 +36,35 @@ Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines f
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 refused or something is wrong, 2 usage."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = parser().parse_args(given)
+    except UsageError as error:
+        text = f"{error}\n{error.usage.strip()}"
+        return _refuse("UsageError", str(error) if "--json" in given else text, "--json" in given, 2)
     session = Session(getattr(options, "author", "") or "")
     try:
         facts, lines = COMMANDS[options.command](options, session)
     except ApprenticeError as error:
-        return _refuse(error, options.json)
+        return _refuse(type(error).__name__, str(error), options.json)
     except KeyboardInterrupt:
-        print("Stopped; what was finished is kept.", file=sys.stderr)
-        return 1
+        return _refuse("Cancelled", "Stopped; what was finished is kept.", options.json)
+    except Exception as error:
+        log.exception("apprentice %s", options.command)
+        text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."
+        return _refuse("UnexpectedError", text, options.json)
     finally:
         session.close()
     print(json.dumps(facts) if options.json else "\n".join(lines))
     return 1 if facts.get("problems") or facts.get("refused") else 0
 
 
-def _refuse(error: ApprenticeError, as_json: bool) -> int:
+def _refuse(error: str, text: str, as_json: bool, code: int = 1) -> int:
     if as_json:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        print(json.dumps({"error": error, "text": text}))
     else:
-        print(f"apprentice: {error}", file=sys.stderr)
-    return 1
+        print(f"apprentice: {text}", file=sys.stderr)
+    return code
 
 
 def _drain(work: Generator[Progress, None, T], quiet: bool) -> T:
@@ -120,12 +131,33 @@ def _fine_tune(options: Options, session: Session) -> Answer:
 
 
 def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
-    resumable = session.resumable_training() if options.resume else None
-    if options.resume and resumable is None:
-        raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
-    run = resumable or session.begin_training(kind, settings)
-    report = _drain(session.follow_training(run), options.json)
+    run = _resumable(session, kind) if options.resume else session.begin_training(kind, settings)
+    try:
+        report = _drain(session.follow_training(run), options.json)
+    except KeyboardInterrupt:
+        return _stopped(session, run, options)
     return _tune_facts(report), [*_gate_lines(session, report), report.verdict]
+
+
+def _resumable(session: Session, kind: str) -> RunFolder:
+    run = session.resumable_training()
+    if run is None:
+        raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
+    if run.kind != kind:
+        raise InputError(f"The run that can go on is of another kind: apprentice {run.kind} STUDY --resume.")
+    return run
+
+
+def _stopped(session: Session, run: RunFolder, options: Options) -> Answer:
+    """Ctrl-C: wait until the run has stopped after its step. A second one leaves it to stop by itself."""
+    if not options.json:
+        print("Stopping after this step.", file=sys.stderr, flush=True)
+    try:
+        report = _drain(session.stop_training(run), quiet=True)
+    except Cancelled as error:
+        text = f"Training was stopped; apprentice {run.kind} {options.study} --resume goes on with it."
+        raise Cancelled(text) from error
+    return _tune_facts(report), [report.verdict]  # it was done already
 
 
 def _tune_facts(report: TuneReport) -> dict[str, Any]:

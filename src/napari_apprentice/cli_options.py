@@ -3,16 +3,32 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
 
 S = TypeVar("S", bound=Settings)
 
 
+class UsageError(Exception):
+    """The command line could not be understood; `usage` shows how it is written."""
+
+    def __init__(self, text: str, usage: str) -> None:
+        super().__init__(text)
+        self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that leaves it to the caller how a fault is told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of ending the process."""
+        raise UsageError(message, self.format_usage())
+
+
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; the command's name comes out as `command`."""
-    top = argparse.ArgumentParser(prog="apprentice", description="A segmentation model that learns from corrections.")
+    """The whole command line; the command's name comes out as `command`. Its faults are UsageErrors."""
+    top = Parser(prog="apprentice", description="A segmentation model that learns from corrections.")
     commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
     _study_commands(commands)
     _learning_commands(commands)
@@ -29,8 +45,9 @@ def settings_from(options: argparse.Namespace, base: S) -> S:
 
 def _study_commands(commands: Any) -> None:
     create = _command(commands, "create", "make a new study")
-    create.add_argument("--labels", help="label names, separated by commas")
-    create.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
+    labels = create.add_mutually_exclusive_group()
+    labels.add_argument("--labels", help="label names, separated by commas")
+    labels.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
     create.add_argument("--title", default="", help="title of the study")
 
     add = _command(commands, "add", "add scans as cases")

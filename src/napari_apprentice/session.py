@@ -19,7 +19,7 @@ from napari_apprentice.core.ranking import Candidate, QueueItem, review_queue
 from napari_apprentice.core.records import ModelVersion, Prediction, Revision
 from napari_apprentice.core.volume import LabelArray, Volume
 from napari_apprentice.errors import InputError, StudyError
-from napari_apprentice.loop import adding, correcting, evaluating, exporting, predicting, tuning
+from napari_apprentice.loop import adding, correcting, evaluating, exporting, predicting, relabelling, tuning
 from napari_apprentice.loop.launch import Engine
 from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.store.recent import RecentStudies
@@ -121,6 +121,11 @@ class Session:
         self.recent.remember(study.path)
         self.events.study_changed.emit()
         self.events.case_opened.emit()
+
+    def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
+        """Give the study another list of labels; InputError when one that would go is in use."""
+        yield from relabelling.change_labels(self.study, schema)
+        self.events.cases_changed.emit()
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
@@ -261,6 +266,10 @@ class Session:
         finally:
             self.events.models_changed.emit()
             self.events.cases_changed.emit()
+
+    def stop_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
+        """Ask a training run to stop and follow it until it has; Cancelled when it did."""
+        return tuning.stop_training(run)
 
     def running_training(self) -> RunFolder | None:
         """The training run under way in this study, also one an earlier session started."""

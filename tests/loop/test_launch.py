@@ -1,6 +1,7 @@
 """Child processes: what they report, how they are stopped, and what is left when they are killed."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,13 @@ from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
 from napari_apprentice.loop.launch import DISK_FAILED, Engine, follow, is_running
 from napari_apprentice.loop.predicting import predict
-from napari_apprentice.loop.tuning import begin_training, follow_training, resumable_training, running_training
+from napari_apprentice.loop.tuning import (
+    begin_training,
+    follow_training,
+    resumable_training,
+    running_training,
+    stop_training,
+)
 from napari_apprentice.store.check import check
 from napari_apprentice.store.study import Study
 
@@ -60,8 +67,8 @@ def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
         cases, _ = drain(predict(study, engine, ["c1", "c2"], PredictSettings()))
         assert cases == ("c1", "c2")
         assert study.predictions.has("c1", "v0001")
-        child = engine.submit(study.runs.create("predict", _nothing(study)))
-        assert child.is_running()
+        child = engine.submit(study.runs.create("predict", _nothing()))
+        assert child.poll() is None
     finally:
         engine.stop()
     assert not psutil.pid_exists(child.pid)
@@ -83,6 +90,65 @@ def test_a_killed_training_run_resumes(study: Study) -> None:
     assert running_training(study) is None
     assert study.models.names() == ()
     assert sound(study)
+
+
+def test_of_two_trainings_begun_at_once_one_is_refused(study: Study) -> None:
+    first, second = (begin_training(study, "train", first_model_settings(400), **TINY) for _ in range(2))
+    work = follow_training(first)
+    next(work)
+    with pytest.raises(RunError, match="still training"):
+        next(follow_training(second))
+    assert study.runs.ids() == (first.run_id,)
+    with pytest.raises(Cancelled):
+        drain(stop_training(first))
+    assert sound(study)
+
+
+def test_a_run_killed_before_its_first_checkpoint_can_go_on(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(2), **TINY)
+    work = follow_training(run)
+    next(work)
+    _pid(run).kill()
+    with pytest.raises(RunError, match="killed"):
+        drain(work)
+    found = resumable_training(study)
+    assert found is not None
+    assert drain(follow_training(found))[0].model == "v0001"
+
+
+def test_a_copied_study_keeps_to_itself(study: Study, tmp_path: Path) -> None:
+    begin_training(study, "train", first_model_settings(1), **TINY)
+    shutil.copytree(study.path, tmp_path / "copy.study")
+    copy = Study.open(tmp_path / "copy.study")
+    found = resumable_training(copy)
+    assert found is not None
+    drain(follow_training(found))
+    assert (copy.models.names(), study.models.names()) == (("v0001",), ())
+
+
+def test_an_engine_whose_asker_was_killed_leaves_its_work(study: Study) -> None:
+    """Its input closes; the run under way is asked to stop, and the process ends."""
+    run = study.runs.create("train", {})
+    script = """
+import sys, time
+from pathlib import Path
+from napari_apprentice.loop import worker
+def slow(run):
+    while not run.cancelled():
+        time.sleep(0.02)
+        yield worker.Progress(0, 1, "waiting")
+    raise worker.Cancelled("asked to stop")
+worker.task_for = lambda run, prediction: slow
+sys.exit(worker.main(["--serve"]))
+"""
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(str(run.path)) + "\n")
+    child.stdin.flush()
+    _pid(run)
+    child.stdin.close()
+    assert child.wait(timeout=30) == 0
+    assert run.events()[0][-1]["event"] == "cancelled"
 
 
 def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) -> None:
@@ -142,7 +208,7 @@ def test_a_killed_engine_is_started_again(study: Study) -> None:
     try:
         work = predict(study, engine, ["c1"], PredictSettings())
         next(work)
-        engine.submit(study.runs.create("predict", _nothing(study))).kill()
+        engine.submit(study.runs.create("predict", _nothing())).kill()
         with pytest.raises(RunError, match="killed"):
             drain(work)
         assert drain(predict(study, engine, ["c1"], PredictSettings()))[0] == ("c1",)
@@ -170,8 +236,8 @@ def _modules_after_predicting(study: Study) -> list[str]:
     return modules
 
 
-def _nothing(study: Study) -> dict[str, object]:
-    return {"study": str(study.path), "model": "v0001", "cases": [], "settings": PredictSettings().to_json()}
+def _nothing() -> dict[str, object]:
+    return {"model": "v0001", "cases": [], "settings": PredictSettings().to_json()}
 
 
 def _pid(run) -> psutil.Process:  # type: ignore[no-untyped-def]

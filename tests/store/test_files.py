@@ -12,7 +12,7 @@ from napari_apprentice.store.files import append_durably, aside_of, commit_folde
     [
         (errno.ENOSPC, "disk is full"),
         (errno.EROFS, "cannot be written to"),
-        (errno.EACCES, "cannot be written to"),
+        (errno.EACCES, "may not read or change"),
         (errno.ENOENT, "cannot be reached"),
         (errno.EINVAL, "could not be stored or read"),
     ],

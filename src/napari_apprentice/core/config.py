@@ -44,7 +44,7 @@ def _check(f: "dataclasses.Field[Any]", value: Any) -> None:
     low, high, choices = (f.metadata.get(k) for k in ("low", "high", "choices"))
     if choices and value not in choices:
         raise InputError(f"{f.name} is {value!r}; it can be {', '.join(choices)}.")
-    if (low is not None and value < low) or (high is not None and value > high):
+    if (low is not None and not value >= low) or (high is not None and not value <= high):  # NaN is refused too
         raise InputError(f"{f.name} is {value}; it must lie between {low} and {high}.")
 
 

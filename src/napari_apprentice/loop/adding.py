@@ -13,7 +13,8 @@ from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import LabelMap, Volume
 from napari_apprentice.errors import ApprenticeError, GeometryError, InputError, StorageError
 from napari_apprentice.loop.correcting import check_fits
-from napari_apprentice.scans.reader import case_id_from, expand, read_label_map, read_volume
+from napari_apprentice.loop.naming import Names
+from napari_apprentice.scans.reader import expand, read_label_map, read_volume
 from napari_apprentice.store.study import Study
 
 
@@ -58,26 +59,41 @@ def add_scans(
         raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
     if corrected is not None and len(files) != 1:
         raise InputError(f"--corrected goes with one scan, not with {len(files)}.")
+    names = Names(study, files)
     added: list[str] = []
     refused: list[tuple[str, str]] = []
     warnings: list[str] = []
     for done, path in enumerate(files):
         yield Progress(done, len(files), f"Adding {path.name}")
         try:
-            volume = read_volume(path)
-            labels = _fitting(study, volume, corrected) if corrected else None
-            case_id = add_volume(study, volume, case_id_from(path), subject=subject, channels=channels)
+            case_id, oddities = _add_file(study, path, names, subject, corrected, author, channels)
         except StorageError:
             raise
         except ApprenticeError as error:
             refused.append((path.name, str(error)))
             continue
         added.append(case_id)
-        warnings += volume.warnings
-        if labels is not None:
-            keep_accepted(study, case_id, labels, author)
+        warnings += oddities
     yield Progress(len(files), len(files), f"Added {len(added)} of {len(files)}")
     return AddReport(tuple(added), tuple(refused), tuple(warnings))
+
+
+def _add_file(
+    study: Study, path: Path, names: Names, subject: str | None, corrected: Path | None, author: str,
+    channels: tuple[str, ...],
+) -> tuple[str, tuple[str, ...]]:  # fmt: skip
+    volume = read_volume(path)
+    case_id = names.choose(path, volume)
+    labels = _fitting(study, volume, corrected) if corrected else None
+    case_id = add_volume(study, volume, case_id, subject=subject, channels=channels)
+    names.take(case_id, volume)
+    if labels is not None:
+        try:
+            keep_accepted(study, case_id, labels, author)
+        except StorageError as error:
+            text = f"{error} Scan {case_id} itself was added; give it its label map with the correct command."
+            raise StorageError(text) from error
+    return case_id, volume.warnings
 
 
 def add_volume(

@@ -9,7 +9,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import GeometryError, InputError
-from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.loop.opening import OpenCase, as_shown
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
 
@@ -60,18 +60,15 @@ def store_label_map(
     study: Study, case_id: str, labels: LabelArray, *, accept: str, author: str, origin: str = "correction"
 ) -> Revision:
     """Store labels (z, y, x) as a revision against what the case showed before; see `import_correction`."""
-    newest = study.revisions.newest(case_id)
-    active = study.models.active()
-    model = active if active and study.predictions.has(case_id, active) else None
-    if model is not None:
-        status = compare(study.predictions.read(case_id, model).labels, labels, accept)
-    elif newest is not None:
-        status = compare(study.revisions.read(case_id, newest.name)[0], labels, accept)
+    parent, model, shown = as_shown(study, case_id)
+    if shown is not None:
+        # What was known stays known, also where the newest model version happens to say the same.
+        status = np.maximum(compare(shown.labels, labels, accept), shown.status)
     elif accept == "edited":
         raise InputError(f"Case {case_id} has no prediction to compare with; use --accept all.")
     else:
         status = np.full(labels.shape, ACCEPTED, np.uint8)
-    provenance = Provenance(author, newest.name if newest else None, model, origin=origin)
+    provenance = Provenance(author, parent, model, origin=origin)
     revision = study.revisions.save(case_id, labels, status, provenance)
     study.split.assign(study.cases.info(case_id).subject)
     return revision

@@ -54,6 +54,8 @@ def evaluate(
     InputError
         The folder has no file that belongs to a case with a prediction or revision.
     """
+    if not references.exists():
+        raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
     files = {case_id_from(p): p for p in expand([references])}
     version = "" if what == "corrected" else model or active_model(study)
     rows: dict[str, dict[int, float]] = {}
@@ -67,6 +69,8 @@ def evaluate(
             f"No file in {references} belongs to a case with a {what if what == 'prediction' else 'correction'}: "
             "references are matched by file name, for example case-01.nii.gz for case-01."
         )
+    if not any(rows.values()):
+        raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
     return Evaluation(version, rows)
 
 

@@ -4,6 +4,7 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 `cancel` asks the child to stop. Nothing here imports torch; only the child does.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -42,8 +43,8 @@ class Engine:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def submit(self, run: RunFolder) -> psutil.Popen | psutil.Process:
-        """Queue a run; starts the process when there is none.
+    def submit(self, run: RunFolder) -> "subprocess.Popen[str]":
+        """Queue a run; starts the process, which is returned, when there is none.
 
         Raises
         ------
@@ -54,10 +55,10 @@ class Engine:
             process = self._alive()
             try:
                 assert process.stdin is not None
-                process.stdin.write(f"{run.path}\n")
+                process.stdin.write(json.dumps(str(run.path.resolve())) + "\n")
                 process.stdin.flush()
-                return psutil.Process(process.pid)
-            except (OSError, psutil.NoSuchProcess):
+                return process
+            except OSError:
                 self.stop()
         raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
 
@@ -74,10 +75,6 @@ class Engine:
                 env=_environment(),
             )
         return self._process
-
-    def exit_code(self) -> int | None:
-        """Exit status of the process, None while it runs or before it was started."""
-        return self._process.poll() if self._process else None
 
     def stop(self) -> None:
         """End the process; a request under way is lost, its run folder stays."""
@@ -142,7 +139,7 @@ def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def follow(
-    run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None" = None, offset: int = 0
+    run: RunFolder, process: "subprocess.Popen[Any] | None" = None, offset: int = 0
 ) -> Generator[Progress, None, dict[str, Any]]:
     """Yield what a run reports until it ends; its result is returned.
 
@@ -174,15 +171,8 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def _has_ended(run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None") -> bool:
-    if process is None:
-        return not is_running(run)
-    if isinstance(process, subprocess.Popen):
-        return process.poll() is not None
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def _has_ended(run: RunFolder, process: "subprocess.Popen[Any] | None") -> bool:
+    return not is_running(run) if process is None else process.poll() is not None
 
 
 def _progress(event: dict[str, Any]) -> Progress:
@@ -201,16 +191,18 @@ def _result(event: dict[str, Any], run: RunFolder) -> dict[str, Any]:
     return result
 
 
-def _death(run: RunFolder, process: "subprocess.Popen[Any] | psutil.Process | None") -> ApprenticeError:
-    code = process.poll() if isinstance(process, subprocess.Popen) else None
+def _death(run: RunFolder, process: "subprocess.Popen[Any] | None") -> ApprenticeError:
+    code = process.poll() if process is not None else None
     if code == DISK_FAILED:
         return StorageError(
             f"The disk that holds {run.path.parent.parent} is full or cannot be written; free some space."
         )
-    how = "was killed" if code is None or code < 0 else f"ended with status {code}"
+    how = "was killed, perhaps for want of memory" if code is None or code < 0 else f"ended with status {code}"
+    if run.kind == "predict":
+        return RunError(f"The prediction process {how}. The study is unharmed; predict again.")
     return RunError(
-        f"The process of run {run.run_id} {how}, perhaps for want of memory. The study is unharmed; "
-        f"start it again, and it goes on from its last checkpoint. Details: {_last_line(run.path / 'output.txt')}"
+        f"The process of run {run.run_id} {how}. The study is unharmed; resume the run, and it goes on from its "
+        f"last checkpoint. Details: {_last_line(run.path / 'output.txt')}"
     )
 
 

@@ -182,11 +182,24 @@ def load_case(study: Study, case_id: str) -> OpenCase:
     if journal is not None and journal.strokes:
         canvas = _start(study, info, journal.parent, journal.model)
         return OpenCase(study, info, canvas, journal.parent, journal.model, journal.strokes)
+    parent, model, shown = as_shown(study, case_id)
+    return OpenCase(study, info, shown or _start(study, info, None, None), parent, model)
+
+
+def as_shown(study: Study, case_id: str) -> tuple[str | None, str | None, Canvas | None]:
+    """What a case shows before anything is changed.
+
+    Returns
+    -------
+    Its newest revision, the active model version if that predicted it, and the one filled up with the
+    other; None for each that there is not.
+    """
     newest = study.revisions.newest(case_id)
     parent = newest.name if newest else None
     active = study.models.active()
     model = active if active and study.predictions.has(case_id, active) else None
-    return OpenCase(study, info, _start(study, info, parent, model), parent, model)
+    nothing = parent is None and model is None
+    return parent, model, None if nothing else _start(study, study.cases.info(case_id), parent, model)
 
 
 def _start(study: Study, info: CaseInfo, parent: str | None, model: str | None) -> Canvas:

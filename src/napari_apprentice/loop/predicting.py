@@ -26,8 +26,8 @@ def predict(
         study.cases.info(case_id)
     run = study.runs.create(
         "predict",
-        {"study": str(study.path.resolve()), "model": version, "cases": list(case_ids), "settings": settings.to_json()},
-    )  # fmt: skip
+        {"model": version, "cases": list(case_ids), "settings": settings.to_json()},
+    )
     finished = False
     try:
         result = yield from follow(run, engine.submit(run))

@@ -1,13 +1,16 @@
 """The training verbs of the parent process: make a run, start it, follow it."""
 
+import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import InputError, RunError
+from napari_apprentice.errors import RunError, StorageError
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import follow, is_running, outcome, start_training
 from napari_apprentice.store.runs import RunFolder
@@ -40,7 +43,7 @@ class TuneReport:
 def begin_training(
     study: Study, kind: str, settings: TrainSettings, *, memory_mb: float = 1500.0, features: int = 16
 ) -> RunFolder:
-    """Make the run folder of a training run and start its process.
+    """Make the run folder of a training run; `follow_training` starts its process.
 
     Parameters
     ----------
@@ -54,15 +57,12 @@ def begin_training(
     RunError
         A training run of this study is under way.
     """
-    busy = running_training(study)
-    if busy is not None:
-        raise RunError(f"Run {busy.run_id} is still training in this study; wait for it or cancel it first.")
+    _refuse_second(study)
     base = study.models.base_of(active_model(study)) if kind == "fine-tune" else None
     return study.runs.create(
         kind,
-        {"study": str(study.path.resolve()), "base": base, "settings": settings.to_json(),
-         "memory_mb": memory_mb, "features": features},
-    )  # fmt: skip
+        {"base": base, "settings": settings.to_json(), "memory_mb": memory_mb, "features": features},
+    )
 
 
 def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
@@ -74,10 +74,38 @@ def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
         ended = outcome(events)
         if ended is not None and ended["event"] == "done":
             return _report(run, ended["result"])
-        run.withdraw_cancel()
-        process = start_training(run)
+        process = _start_alone(run)
     result = yield from follow(run, process, offset)
     return _report(run, result)
+
+
+def stop_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
+    """Ask a run to stop and follow it to its end: Cancelled, or its report when it was done already."""
+    run.cancel()
+    result = yield from follow(run)
+    return _report(run, result)
+
+
+def _start_alone(run: RunFolder) -> "subprocess.Popen[bytes]":
+    """Start a run's process, unless another run of the study was started in the meantime."""
+    study = Study.open(run.study_path)
+    try:
+        with study.runs.alone():
+            _refuse_second(study)
+            run.withdraw_cancel()
+            process = start_training(run)
+            run.emit({"event": "started", "pid": process.pid, "born": psutil.Process(process.pid).create_time()})
+            return process
+    except RunError:
+        if not run.events()[0]:  # it never began: nobody shall be offered to resume it
+            study.runs.discard(run.run_id)
+        raise
+
+
+def _refuse_second(study: Study) -> None:
+    busy = running_training(study)
+    if busy is not None:
+        raise RunError(f"Run {busy.run_id} is still training in this study; wait for it or cancel it first.")
 
 
 def running_training(study: Study) -> RunFolder | None:
@@ -87,19 +115,17 @@ def running_training(study: Study) -> RunFolder | None:
 
 
 def resumable_training(study: Study) -> RunFolder | None:
-    """The newest training run, if it was cancelled or killed and has a checkpoint to go on from."""
-    runs = [r for r in (study.runs.open(i) for i in study.runs.ids()) if r.kind in TRAINING]
-    if not runs or is_running(runs[-1]) or not (runs[-1].path / "checkpoint").exists():
+    """The newest training run, if it was cancelled or killed, or the disk failed it.
+
+    It goes on from its last checkpoint; from the start when it had not come to one.
+    """
+    runs = (study.runs.open(i) for i in reversed(study.runs.ids()))
+    newest = next((r for r in runs if r.kind in TRAINING), None)
+    if newest is None or is_running(newest):
         return None
-    ended = outcome(runs[-1].events(0)[0])
-    return runs[-1] if ended is None or ended["event"] == "cancelled" else None
-
-
-def find_run(study: Study, run_id: str) -> RunFolder:
-    """A training run by its id."""
-    if run_id not in study.runs.ids():
-        raise InputError(f"There is no run {run_id} in this study.")
-    return study.runs.open(run_id)
+    ended = outcome(newest.events(0)[0]) or {"event": "killed"}
+    disk_failed = ended["event"] == "failed" and ended["error"] == StorageError.__name__
+    return newest if disk_failed or ended["event"] in ("killed", "cancelled") else None
 
 
 def _report(run: RunFolder, result: dict[str, Any]) -> TuneReport:

@@ -1,13 +1,17 @@
 """What a child process runs: run folders, one after another. The only way into learn, and so to torch.
 
 `python -m napari_apprentice.loop.worker RUN_FOLDER` does one run and ends; with `--serve` it takes run
-folders from standard input, a line each, until that closes.
+folders from standard input, a line of JSON each, until that closes; then it leaves the run under way.
 """
 
+import json
 import logging
 import os
+import queue
 import sys
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +65,30 @@ def _drain(run: RunFolder, task: Task) -> dict[str, Any]:
         run.emit({"event": "progress", **{k: v for k, v in vars(progress).items() if v is not None}})
 
 
+class Requests(Iterator[RunFolder]):
+    """Run folders from standard input; when that closes, the asker is gone and the run under way is cancelled."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._now: RunFolder | None = None
+        threading.Thread(target=self._read, name="read requests", daemon=True).start()
+
+    def __next__(self) -> RunFolder:
+        path = self._waiting.get()
+        if path is None:
+            raise StopIteration
+        self._now = RunFolder.at(path)
+        return self._now
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._waiting.put(Path(json.loads(line)))
+        self._waiting.put(None)
+        if self._now is not None:
+            with suppress(StorageError):  # it then ends after this run
+                self._now.cancel()
+
+
 def task_for(run: RunFolder, prediction: PredictionTask) -> Task:
     """The work a run's kind stands for."""
     tasks: dict[str, Task] = {"predict": prediction, "train": train, "fine-tune": train}
@@ -74,10 +102,9 @@ def main(arguments: list[str]) -> int:
     # The window, the person and the mouse go first: this work waits for whatever they leave over.
     psutil.Process().nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
     prediction = PredictionTask()
-    paths = (line.strip() for line in sys.stdin) if arguments == ["--serve"] else iter(arguments)
+    runs = Requests() if arguments == ["--serve"] else (RunFolder.at(Path(a)) for a in arguments)
     try:
-        for path in paths:
-            run = RunFolder.at(Path(path))
+        for run in runs:
             run_one(run, task_for(run, prediction))
     except (StorageError, OSError):
         log.exception("The run folder cannot be written")

@@ -22,7 +22,7 @@ class PredictionTask:
 
     def __call__(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         """Run it; the result names the cases predicted."""
-        study = Study.open(Path(run.request["study"]))
+        study = Study.open(run.study_path)
         model = str(run.request["model"])
         settings = PredictSettings.from_json(run.request["settings"])
         cases = [str(c) for c in run.request["cases"]]

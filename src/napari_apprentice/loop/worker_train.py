@@ -29,7 +29,7 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
 
     The result names the new model version and says whether it became active and why.
     """
-    study = Study.open(Path(run.request["study"]))
+    study = Study.open(run.study_path)
     settings = TrainSettings.from_json(run.request["settings"])
     yield Progress(0, settings.steps, "Reading corrections")
     base = study.models.info(run.request["base"]) if run.request["base"] else None

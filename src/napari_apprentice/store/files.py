@@ -11,7 +11,7 @@ from pathlib import Path
 from napari_apprentice.errors import StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_CLOSED = {errno.EACCES, errno.EPERM}
 _GONE = {errno.ENOENT, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.ETIMEDOUT}
 
 
@@ -39,10 +39,13 @@ def _sentence(what: str, error: OSError) -> str:
     kept = "What was stored before is unchanged."
     if error.errno in _FULL:
         return f"The disk is full; {what} could not be stored. {kept} Make room and try again."
+    remedy = "Change its permissions, or copy the study to a folder of your own."
+    if error.errno == errno.EROFS:
+        return f"The study's folder cannot be written to; {what} could not be stored. {kept} {remedy}"
     if error.errno in _CLOSED:
         return (
-            f"The study's folder cannot be written to; {what} could not be stored. {kept} "
-            "Change its permissions, or copy the study to a folder of your own."
+            f"This account may not read or change the study's folder; {what} could not be stored or read. {kept} "
+            f"{remedy}"
         )
     if error.errno in _GONE:
         return (

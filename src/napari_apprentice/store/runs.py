@@ -2,18 +2,21 @@
 
 import json
 import os
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.records import now
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import InputError, RunError, StudyError
 from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
 
+_STALE_SECONDS = 10.0
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
 
 
@@ -55,6 +58,11 @@ class RunFolder:
         if not isinstance(request, dict):
             raise StudyError(f"{path.name}/{DOCUMENT} is damaged: it holds no request.")
         return cls(path, str(document.get("kind", "")), request)
+
+    @property
+    def study_path(self) -> Path:
+        """The study it lies in; not written down, so that a copied or moved study keeps to itself."""
+        return self.path.resolve().parents[1]
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Append one event; a reader sees it at once, whole.
@@ -159,6 +167,37 @@ class Runs:
             raise InputError(f"There is no run {run_id[:120]!r} in this study.")
         return RunFolder.at(self.root / run_id)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let one process at a time decide about the runs of this study.
+
+        Raises
+        ------
+        RunError
+            Another process has been deciding for longer than that takes.
+        StorageError
+            The disk is full, gone or read-only.
+        """
+        gate = self.root / ".alone"
+        patience = time.monotonic() + 2 * _STALE_SECONDS
+        with storage_errors("the start of a run"):
+            while not _made(gate):
+                if time.monotonic() > patience:
+                    raise RunError("Another process is starting a run in this study; try again.")
+                if _age(gate) > _STALE_SECONDS:  # whoever made it was killed
+                    with suppress(OSError):
+                        gate.rmdir()
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                gate.rmdir()
+
+    def discard(self, run_id: str) -> None:
+        """Remove a run that never began."""
+        remove_quietly(self.open(run_id).path)
+
     def _lay_down(self, run_id: str, kind: str, request: Mapping[str, Any]) -> bool:
         aside = aside_of(self.root / run_id)
         try:
@@ -168,6 +207,21 @@ class Runs:
             return commit_folder(aside, self.root / run_id)
         finally:
             remove_quietly(aside)
+
+
+def _made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
