@@ -1,17 +1,28 @@
 """Once around the loop in a real window, by its real buttons, with real child processes; and it stays alive."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from driving import Heartbeat, Person
+from models import add_model
 
+from builders import study as make_study
 from napari_apprentice.core.correction import whole
 from napari_apprentice.loop.sample import sample_reference
 
 pytestmark = [pytest.mark.window, pytest.mark.timeout(600)]
 
 LATEST_MS = 100.0
+IDLE_SECONDS = 3.0
+
+
+def lateness_at_rest(person: Person, beat: Heartbeat) -> float:
+    """How late the timer is with nothing under way: what the machine, not the program, is to blame for."""
+    beat.reset()
+    person.rest(IDLE_SECONDS)
+    return beat.worst_ms
 
 
 def correct_like_the_reference(person: Person) -> None:
@@ -29,6 +40,7 @@ def test_once_around_the_loop(person: Person) -> None:
     person.wait(lambda: person.desk.facts.now.active == "starter", 120)
     person.settle()
 
+    at_rest = lateness_at_rest(person, beat)
     person.click(dock.predict_panel.all_open)
     person.wait(lambda: person.desk.models.prediction.last is not None, 180)  # the child process has started
     beat.reset()
@@ -72,6 +84,22 @@ def test_once_around_the_loop(person: Person) -> None:
     person.settle()
     assert person.session.case.info.case_id not in corrected
     assert np.shares_memory(person.desk.layers.labels.data, person.session.case.canvas.labels)
-    sys.stderr.write(f"\nlatest beat: predicting {late_predicting:.0f} ms, training {late_training:.0f} ms\n")
-    assert late_predicting <= LATEST_MS
-    assert late_training <= LATEST_MS
+    measured = f"at rest {at_rest:.0f} ms, predicting {late_predicting:.0f} ms, training {late_training:.0f} ms"
+    sys.stderr.write(f"\nlatest beat: {measured}\n")
+    if at_rest > LATEST_MS:
+        pytest.skip(f"this machine is too busy to tell: {measured}")
+    assert late_predicting <= LATEST_MS, measured
+    assert late_training <= LATEST_MS, measured
+
+
+def test_the_prediction_process_ends_with_the_window(person: Person, tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    add_model(study, tmp_path)
+    person.open_study(study.path)
+    person.click(person.dock.predict_panel.all_open)
+    person.wait(lambda: person.session._engine._process is not None)
+    engine = person.session._engine._process
+    assert engine.poll() is None
+    person.viewer.close()
+    person.wait(lambda: engine.poll() is not None, 20)
+    assert person.complaints == []

@@ -14,6 +14,7 @@ from napari_apprentice.gui.case_table import CaseTable
 from napari_apprentice.gui.curves import Curves
 from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.label_chooser import LabelChooser
+from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.layer_volume import case_id_for, volume_from_layer
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.pictures import ChannelView, contrast_limits
@@ -74,6 +75,33 @@ def test_new_study_dialog_says_what_is_missing_and_stays(qtbot: QtBot, tmp_path:
     dialog.make.click()
     assert dialog.result() == 1
     assert dialog.path() == tmp_path / "hearts.study"
+
+
+def test_new_study_dialog_refuses_a_taken_name_before_anything_is_lost(qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "hearts.study").mkdir()
+    (tmp_path / "hearts.study" / "study.json").write_text("{}")
+    dialog = NewStudyDialog()
+    qtbot.addWidget(dialog)
+    dialog.folder.setText(str(tmp_path))
+    dialog.name.setText("hearts")
+    dialog.labels.table.item(0, NAME).setText("heart")
+    dialog.make.click()
+    assert dialog.result() == 0
+    assert dialog.problem.text() == "hearts.study exists already and is not empty; choose another name."
+
+
+def test_labels_dialog_shows_what_there_is_and_says_what_is_wrong(qtbot: QtBot) -> None:
+    dialog = LabelsDialog(SCHEMA)
+    qtbot.addWidget(dialog)
+    assert dialog.schema() == SCHEMA
+    dialog.labels.table.item(1, NAME).setText("liver")
+    dialog.keep.click()
+    assert dialog.result() == 0
+    assert dialog.problem.text() == "Label name used twice: liver."
+    dialog.labels.table.item(1, NAME).setText("spleen")
+    dialog.keep.click()
+    assert dialog.result() == 1
+    assert dialog.schema().name(2) == "spleen"
 
 
 def rows() -> tuple[CaseRow, ...]:
@@ -168,6 +196,26 @@ def test_channel_view_reads_only_its_channel() -> None:
     np.testing.assert_array_equal(view[0], voxels[1, 0])
     np.testing.assert_array_equal(view[0, :, 1:3], voxels[1, 0, :, 1:3])
     np.testing.assert_array_equal(np.asarray(view), voxels[1])
+
+
+def test_channel_view_reads_a_slab_once_for_the_slices_in_it() -> None:
+    class Counting:
+        shape, dtype = (1, 130, 3, 4), np.dtype(int)
+        voxels = np.arange(130 * 12).reshape(1, 130, 3, 4)
+        reads = 0
+
+        def __getitem__(self, index: object) -> np.ndarray:
+            self.reads += 1
+            return self.voxels[index]
+
+    array = Counting()
+    view = ChannelView(array, 0)
+    for z in (0, 63, 1):
+        np.testing.assert_array_equal(view[z, 1:, :2], array.voxels[0, z, 1:, :2])
+    assert array.reads == 1
+    for z in (64, 129, -1):
+        np.testing.assert_array_equal(view[z], array.voxels[0, z])
+    assert array.reads == 3
 
 
 @pytest.mark.parametrize("voxels", [np.zeros(10), np.full(10, np.nan), np.arange(10)])

@@ -314,3 +314,14 @@ def test_sample_scans_open_as_layers(make_napari_viewer: Callable[..., object]) 
     layers = viewer.open_sample("napari-apprentice", "scans")
     assert len(layers) == 2
     assert all(layer.data.ndim == 3 for layer in layers)
+
+
+def test_the_length_follows_the_steps_and_the_steps_the_length(person: Person) -> None:
+    panel = person.dock.tune_panel
+    panel.preset.setCurrentIndex(1)
+    assert panel.form.get("steps") == 2000
+    panel.form.set("steps", 77)
+    assert panel.preset.currentIndex() == -1
+    assert panel.preset.placeholderText() == "as in Advanced settings"
+    panel.form.set("steps", 250)
+    assert panel.preset.currentData() == "quick"

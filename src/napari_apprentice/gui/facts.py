@@ -28,6 +28,8 @@ class Facts:
     previous: str | None = None
     running: RunFolder | None = None
     resumable: RunFolder | None = None
+    outgrown: bool = False
+    """The study has a label that the active model version does not know."""
 
     @property
     def active(self) -> str | None:
@@ -47,7 +49,13 @@ def read_facts(session: Session) -> Facts:
     return Facts(
         study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
         session.previous_model(), session.running_training(), session.resumable_training(),
+        _outgrown(session),
     )  # fmt: skip
+
+
+def _outgrown(session: Session) -> bool:
+    active = session.study.models.active()
+    return active is not None and not set(session.study.schema.ids) <= set(session.model(active).plan.labels)
 
 
 class FactsReader(QObject):

@@ -8,16 +8,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.gui.layer_making import (
-    LABELS,
-    STATUS,
-    UNCERTAINTY,
-    labels_layer,
-    scan_layer,
-    scan_name,
-    status_layer,
-    uncertainty_layer,
-)
+from napari_apprentice.gui.layer_making import labels_layer, scan_layer, scan_name, status_layer, uncertainty_layer
 from napari_apprentice.gui.painting import labels_before, painted_box
 from napari_apprentice.gui.pictures import Pictures
 from napari_apprentice.loop.opening import OpenCase
@@ -126,9 +117,9 @@ class CaseLayers(QObject):
         self._show_uncertainty(pictures)
         self._add_labels(pictures.case, schema)
         self._remove(old)
-        for layer, name in ((self.labels, LABELS), (self.status, STATUS), (self.uncertainty, UNCERTAINTY)):
+        for layer in (self.labels, self.status, self.uncertainty):
             if layer is not None:
-                layer.name = name  # napari numbered it while the old one was there
+                layer.name = layer.name.partition(" [")[0]  # napari's number from while the old one was there
 
     def _exchange(self, pictures: Pictures) -> None:
         canvas, scale = pictures.case.canvas, pictures.case.info.spacing

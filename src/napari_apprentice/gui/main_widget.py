@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_apprentice.gui.correct_panel import CorrectPanel
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_apprentice.session import Session
 
 WIDTH = 400
+SETTLE_MS = 50  # until a widget that was just shown has its place
 
 
 class ApprenticeWidget(Panel):
@@ -68,8 +69,24 @@ class ApprenticeWidget(Panel):
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._target: QWidget = self.tune_panel
+        self._scroll = QTimer(self)
+        self._scroll.setSingleShot(True)
+        self._scroll.setInterval(SETTLE_MS)
+        self._scroll.timeout.connect(self._scroll_to_target)
+        desk.models.training_began.connect(lambda *_: self._look_at(self.tune_panel.curves))
+        desk.models.tuned.connect(lambda _: self._look_at(self.tune_panel.table, only_near=True))
         self._box.addWidget(self.area, 1)
         self._box.addWidget(self.queue_panel)
+
+    def _look_at(self, widget: QWidget, only_near: bool = False) -> None:
+        """Scroll to what has just appeared, once it has its place; or only where the curves are looked at."""
+        if not only_near or not self.tune_panel.curves.visibleRegion().isEmpty():
+            self._target = widget
+            self._scroll.start()
+
+    def _scroll_to_target(self) -> None:
+        self.area.ensureWidgetVisible(self._target, 0, 8)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Wide enough that nothing is cut off."""

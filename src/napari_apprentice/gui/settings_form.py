@@ -1,6 +1,7 @@
 """A form made from a settings dataclass, so that a new setting appears in the window by itself."""
 
 import dataclasses
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +41,14 @@ class SettingsForm:
         """Show other values."""
         for f in _fields(settings):
             self._fields[f.name].value = getattr(settings, f.name)
+
+    def get(self, name: str) -> Any:
+        """The value of one field."""
+        return self._fields[name].value
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back when a person or the program changes a value."""
+        self._container.changed.connect(lambda _: callback())
 
     def set(self, name: str, value: Any) -> None:
         """Show another value of one field."""

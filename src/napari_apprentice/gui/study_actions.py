@@ -47,6 +47,14 @@ class StudyActions(QObject):
         if self._cases.may_leave():
             self._runner.attempt(lambda: self._session.open_study(path))
 
+    def set_labels(self, schema: LabelSchema) -> None:
+        """Give the study another list of labels; the open case is shown anew with it."""
+        if not self._cases.may_leave():
+            return
+        job = self._runner.run("Changing labels", lambda: self._session.set_labels(schema))
+        job.returned.connect(lambda _: self._cases.reopen())
+        job.returned.connect(lambda _: self._runner.said.emit("The labels of the study were changed."))
+
     def try_sample(self) -> Job:
         """Make a study of the sample scans in the user's data folder and open it."""
         path = sample_path(self._session.recent.folder)

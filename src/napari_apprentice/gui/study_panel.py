@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLabel
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.gui.case_table import CaseTable
 from napari_apprentice.gui.facts import Facts
+from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
 
@@ -34,6 +35,7 @@ class StudyPanel(Panel):
     sample_requested = Signal()
     files_added = Signal(list)
     layers_added = Signal()
+    labels_changed = Signal(object)
     case_requested = Signal(str)
 
     def _build(self) -> None:
@@ -52,6 +54,7 @@ class StudyPanel(Panel):
         self.add_folder = button("Add folder ...", "Add a folder of scans, or a DICOM series.")
         self.add_layers = button("Add open layers", "Add the image layers that are open in napari as cases.")
         self.open_case = button("Open case", "Open the selected case for correction.")
+        self.labels = button("Labels ...", "Name, colour, add or remove the labels of the study.")
         self._box.addWidget(self.title)
         for row in (
             (self.new, self.open, self.recent),
@@ -64,7 +67,10 @@ class StudyPanel(Panel):
             self._box.addLayout(line)
         self._box.insertWidget(1, self.guide)
         self._box.addWidget(self.table, 1)
-        self._box.addWidget(self.open_case)
+        line = QHBoxLayout()
+        line.addWidget(self.open_case, 1)
+        line.addWidget(self.labels)
+        self._box.addLayout(line)
         self._connect()
         self._show(self.desk.facts.now)
 
@@ -76,6 +82,8 @@ class StudyPanel(Panel):
         self.add_files.clicked.connect(self._ask_for_files)
         self.add_folder.clicked.connect(self._ask_for_folder)
         self.add_layers.clicked.connect(self.layers_added)
+        self.labels.clicked.connect(self.ask_for_labels)
+        self.labels_changed.connect(studies.set_labels)
         self.open_case.clicked.connect(self.table.open_selected)
         self.table.opened.connect(self.case_requested)
         self.recent_menu.aboutToShow.connect(self._list_recent)
@@ -98,7 +106,7 @@ class StudyPanel(Panel):
         self.guide.setText(guide)
         self.guide.setVisible(bool(guide))
         self.sample.setVisible(not there)
-        for widget in (self.table, self.open_case, self.add_files, self.add_folder, self.add_layers):
+        for widget in (self.table, self.open_case, self.labels, self.add_files, self.add_folder, self.add_layers):
             widget.setVisible(there)
         self.open_case.setEnabled(bool(facts.rows))
         self._show_rows(facts)
@@ -137,6 +145,16 @@ class StudyPanel(Panel):
         dialog = NewStudyDialog(self)
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self._create(dialog.path(), dialog.schema())
+        dialog.deleteLater()
+
+    def ask_for_labels(self) -> None:
+        """Show the dialog for the study's labels."""
+        schema = self.desk.facts.now.schema
+        if schema is None:
+            return
+        dialog = LabelsDialog(schema, self)
+        if dialog.exec() == QDialog.DialogCode.Accepted and dialog.schema() != schema:
+            self.labels_changed.emit(dialog.schema())
         dialog.deleteLater()
 
     def _create(self, path: Path, schema: LabelSchema) -> None:

@@ -41,6 +41,7 @@ class TunePanel(Panel):
         for name, steps in PRESETS.items():
             self.preset.addItem(f"{name} ({steps} steps)", name)
         self.preset.setCurrentIndex(list(PRESETS).index(DEFAULT_PRESET))
+        self.preset.setPlaceholderText("as in Advanced settings")
         self.preset.setToolTip("How long to train; longer is usually better, up to a point.")
         self.form = SettingsForm(TrainSettings(steps=PRESETS[DEFAULT_PRESET]))
         self.advanced = Section("Advanced settings", self.form.native, "The recipe of the training run.", False)
@@ -82,7 +83,8 @@ class TunePanel(Panel):
         models = self.desk.models
         self.fine_tune.clicked.connect(self._ask)
         self.train_first.clicked.connect(self._ask)
-        self.preset.currentIndexChanged.connect(lambda _: self.form.set("steps", self._steps()))
+        self.preset.currentIndexChanged.connect(self._on_preset)
+        self.form.on_change(self._on_form)
         self.cancel.clicked.connect(self.cancel_requested)
         self.resume.clicked.connect(self.resume_requested)
         self.models.activated.connect(self.activate_requested)
@@ -97,7 +99,16 @@ class TunePanel(Panel):
         self.desk.bridge.study_changed.connect(self._forget)
 
     def _steps(self) -> int:
-        return PRESETS[str(self.preset.currentData())]
+        return PRESETS.get(str(self.preset.currentData()), self.form.get("steps"))
+
+    def _on_preset(self, index: int) -> None:
+        if index >= 0:
+            self.form.set("steps", self._steps())
+
+    def _on_form(self) -> None:
+        steps = list(PRESETS.values())
+        now = self.form.get("steps")
+        self.preset.setCurrentIndex(steps.index(now) if now in steps else -1)
 
     def _ask(self) -> None:
         self.desk.runner.attempt(lambda: self.train_requested.emit(self.form.value()))
@@ -108,7 +119,7 @@ class TunePanel(Panel):
         self._show(self.desk.facts.now)
 
     def _show(self, facts: Facts) -> None:
-        first = facts.active is None
+        first = facts.active is None or facts.outgrown
         if first != self._first:
             self._first = first
             self.form.show(first_model_settings(self._steps()) if first else TrainSettings(steps=self._steps()))
@@ -116,6 +127,7 @@ class TunePanel(Panel):
         learnable = any(row.revisions for row in facts.rows)
         self.fine_tune.setEnabled(not running and not first and learnable)
         self.train_first.setVisible(first and facts.path is not None)
+        self.train_first.setText("Train anew, with the new labels" if facts.outgrown else "Train first model")
         self.train_first.setEnabled(not running and learnable)
         self.cancel.setVisible(running)
         self.resume.setVisible(not running and facts.resumable is not None)
@@ -157,4 +169,6 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Open a study first."
     if not learnable:
         return "Correct and save a case first: there is nothing to learn from yet."
+    if facts.outgrown:
+        return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
     return "A cancelled training run can go on." if facts.resumable else ""

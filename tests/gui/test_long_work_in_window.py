@@ -1,0 +1,175 @@
+"""Cancel, resume, find again, close: what happens to work that takes long."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import Person
+from engines import last_step, slow_process
+from models import add_model
+from qtpy.QtCore import Qt
+
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.gui.status_line import StatusLine
+from napari_apprentice.loop.launch import Engine
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+Processes = list["subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Slow stand-ins for the processes that train and predict; none outlives the test."""
+    started: Processes = []
+
+    def start(run) -> "subprocess.Popen[str]":
+        started.append(slow_process(run.path))
+        return started[-1]
+
+    monkeypatch.setattr("napari_apprentice.loop.tuning.start_training", start)
+    monkeypatch.setattr(Engine, "submit", lambda _, run: start(run))
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def ready(person: Person, study: Study, tmp_path: Path) -> Person:
+    """A study with a model version and a correction to learn from."""
+    add_model(study, tmp_path)
+    shape = study.cases.info("c1").shape
+    study.revisions.save("c1", np.ones(shape, np.uint8), np.ones(shape, np.uint8), Provenance("me"))
+    person.open_study(study.path)
+    return person
+
+
+def said(person: Person) -> str:
+    (line,) = person.dock.findChildren(StatusLine)
+    return str(line.text.text())
+
+
+def cancel_in_status_line(person: Person) -> None:
+    (line,) = person.dock.findChildren(StatusLine)
+    person.click(line.cancel)
+
+
+def begin_fine_tuning(person: Person) -> None:
+    person.click(person.dock.tune_panel.fine_tune)
+    person.wait(lambda: person.desk.models.training is not None and person.desk.models.training.last is not None)
+    person.rest(0.4)
+
+
+def test_a_first_model_is_trained_from_nothing(person: Person, study: Study, processes: Processes) -> None:
+    panel = person.dock.tune_panel
+    person.open_study(study.path)
+    assert not panel.train_first.isEnabled()
+    assert "nothing to learn from yet" in panel.step.text()
+    shape = study.cases.info("c1").shape
+    study.revisions.save("c1", np.ones(shape, np.uint8), np.ones(shape, np.uint8), Provenance("me"))
+    person.desk.facts.refresh()
+    person.wait(lambda: panel.train_first.isEnabled())
+    assert not panel.fine_tune.isEnabled()
+    person.click(panel.train_first)
+    person.wait(lambda: person.desk.models.training is not None and person.desk.models.training.last is not None)
+    run = person.desk.facts.now.running or study.runs.open(study.runs.ids()[-1])
+    assert run.kind == "train"
+    assert run.request["settings"]["rate"] == 0.01  # a first model's, not a fine-tune's
+    assert len(processes) == 1
+
+
+def test_training_is_cancelled_and_resumed(ready: Person, processes: Processes) -> None:
+    panel = ready.dock.tune_panel
+    begin_fine_tuning(ready)
+    assert panel.cancel.isVisibleTo(panel)
+    assert not panel.fine_tune.isEnabled()
+    assert panel.curves.points[0] > 0
+    assert "Step" in panel.step.text()
+    ready.click(panel.cancel)
+    ready.wait(lambda: ready.desk.models.training is None)
+    ready.settle()
+    assert said(ready) == "Training was cancelled; its checkpoint is kept."
+    assert ready.complaints == []
+    assert panel.resume.isVisibleTo(panel)
+    ready.rest(0.3)
+    assert ready.desk.models.training is None  # nobody took it up again by itself
+    assert len(processes) == 1
+    ready.click(panel.resume)
+    ready.wait(lambda: ready.desk.models.training is not None and ready.desk.models.training.last is not None)
+    assert len(processes) == 2
+    assert processes[1].poll() is None
+
+
+def test_training_goes_on_when_the_window_closes_and_is_found_again(
+    ready: Person, processes: Processes, make_napari_viewer: Callable[..., object]
+) -> None:
+    begin_fine_tuning(ready)
+    (run,) = ready.session.study.runs.ids()
+    folder, study = ready.session.study.runs.root / run, ready.session.study.path
+    ready.viewer.close()
+    ready.rest(0.2)
+    before = last_step(folder)
+    ready.rest(0.5)
+    assert processes[0].poll() is None
+    assert last_step(folder) > before
+    again = Person(make_napari_viewer(show=True))
+    again.session.open_study(study)
+    again.wait(lambda: again.desk.models.training is not None and again.desk.models.training.last is not None)
+    again.rest(0.4)
+    assert len(processes) == 1  # watched, not started anew
+    assert again.dock.tune_panel.curves.points[0] >= before  # from the run's beginning
+    again.click(again.dock.tune_panel.cancel)
+    again.wait(lambda: again.desk.models.training is None)
+    again.settle()
+    assert processes[0].wait(10) == 0
+    assert again.complaints == []
+    again.viewer.close()
+
+
+def test_a_prediction_is_cancelled_and_says_so(ready: Person, processes: Processes) -> None:
+    ready.click(ready.dock.predict_panel.all_open)
+    ready.wait(lambda: ready.desk.models.prediction.last is not None)
+    assert not ready.dock.predict_panel.all_open.isEnabled()
+    cancel_in_status_line(ready)
+    ready.wait(lambda: ready.desk.models.prediction is None)
+    ready.settle()
+    assert said(ready) == "Prediction was cancelled; finished cases are kept."
+    assert ready.dock.predict_panel.all_open.isEnabled()
+    assert processes[0].wait(10) == 0
+    assert ready.complaints == []
+
+
+def test_another_study_leaves_training_alone_and_its_cancel_out_of_reach(
+    ready: Person, processes: Processes, tmp_path: Path
+) -> None:
+    from builders import study as make_study
+
+    begin_fine_tuning(ready)
+    (tmp_path / "other").mkdir()
+    ready.open_study(make_study(tmp_path / "other").path)
+    ready.rest(0.3)
+    assert ready.desk.models.training is None
+    assert ready.desk.runner.shown is None
+    assert processes[0].poll() is None
+    assert ready.complaints == []
+
+
+def test_a_model_version_is_activated_and_one_click_goes_back(ready: Person, tmp_path: Path) -> None:
+    add_model(ready.session.study, tmp_path, "v0002")
+    ready.desk.facts.refresh()
+    models = ready.dock.tune_panel.models
+    ready.wait(lambda: models.list.count() == 2)
+    assert ready.desk.facts.now.active == "v0002"
+    models.list.setCurrentRow(1)
+    ready.click(models.activate)
+    ready.wait(lambda: ready.desk.facts.now.active == "v0001")
+    assert models.back.text() == "Back to v0002"
+    ready.click(models.back)
+    ready.wait(lambda: ready.desk.facts.now.active == "v0002")
+    ready.press(Qt.Key.Key_N)
+    ready.settle()
+    assert ready.complaints == []

@@ -1,0 +1,200 @@
+"""Bad input, full disks, many cases: one plain sentence, nothing lost, and the work goes on."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import Person
+from models import add_model
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QApplication
+
+from builders import study as make_study
+from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+
+@pytest.fixture
+def opened(person: Person, study: Study) -> Person:
+    """With case c1 open, and the brush in hand."""
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.press(Qt.Key.Key_1)
+    return person
+
+
+def drop(person: Person, *paths: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
+    button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    person.dock.study_panel.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, button, keys))
+    person.settle()
+
+
+def disk_is_full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def is_plain(sentence: str) -> bool:
+    return not any(word in sentence for word in ("Traceback", "Error", "Exception", "errno", "<", "/tmp"))
+
+
+def test_what_is_no_scan_is_named_in_one_sentence_each(opened: Person, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("shopping")
+    (tmp_path / "scan.nii.gz").write_text("<!DOCTYPE html><html>Sign in</html>")
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "0001.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 40)
+    for name in ("notes.txt", "scan.nii.gz", "series"):
+        before = len(opened.complaints)
+        drop(opened, tmp_path / name)
+        assert len(opened.complaints) == before + 1
+        assert name in opened.complaints[-1]
+        assert is_plain(opened.complaints[-1])
+    assert "web page" in opened.complaints[1]
+    assert "DICOM" in opened.complaints[2]
+    assert len(opened.desk.facts.now.rows) == 2
+
+
+def test_a_folder_that_is_no_study_leaves_the_open_one(opened: Person, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    opened.dock.study_panel.open_requested.emit(tmp_path / "empty")
+    opened.settle()
+    assert opened.complaints == ["empty is no study: it has no study.json. Create one, or open another."]
+    assert opened.session.case.info.case_id == "c1"
+    assert opened.desk.layers.labels is not None
+
+
+def test_a_disk_that_is_full_while_saving_loses_nothing(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened.drag()
+    labels = opened.session.case.canvas.labels.copy()
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_apprentice.store.revisions.write_array", disk_is_full)
+        opened.click(opened.dock.correct_panel.save)
+        opened.settle()
+    assert len(opened.complaints) == 1
+    assert opened.complaints[0].startswith("The disk is full")
+    assert is_plain(opened.complaints[0])
+    assert opened.session.case.unsaved == 1
+    assert opened.session.study.revisions.names("c1") == ()
+    opened.drag((0.4, 0.4))  # the brush is still in hand
+    assert opened.session.case.unsaved == 2
+    opened.click(opened.dock.correct_panel.save)
+    opened.settle()
+    stored, status = opened.session.study.revisions.read("c1", "r0001")
+    assert (stored[labels != 0] == labels[labels != 0]).all()
+    assert (status == 2).any()
+
+
+def test_strokes_in_memory_only_hold_up_another_study_and_once_the_close(
+    opened: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_study(tmp_path / "other")
+    monkeypatch.setattr("napari_apprentice.store.journal.append_durably", disk_is_full)
+    opened.drag()
+    assert opened.session.case.unwritten == 1
+    opened.dock.study_panel.open_requested.emit(other.path)
+    opened.settle()
+    assert "free some space and save" in opened.complaints[-1]
+    assert opened.session.case.info.case_id == "c1"
+    window = opened.viewer.window._qt_window
+    assert not window.close()
+    assert window.isVisible()
+    assert "close again to lose them" in opened.complaints[-1]
+    opened.viewer.close()
+    opened.rest(0.1)
+    assert not opened.desk.open
+
+
+def test_changing_cases_leaves_nothing_behind(person: Person, tmp_path: Path) -> None:
+    made = make_study(tmp_path, cases=3)
+    person.open_study(made.path)
+    person.open_case("c1")
+    widgets, layers = len(QApplication.allWidgets()), [layer.name for layer in person.viewer.layers]
+    for turn in range(1, 21):
+        person.desk.cases.open_case(f"c{turn % 3 + 1}")
+        person.settle()
+    assert len(QApplication.allWidgets()) <= widgets
+    assert [layer.name for layer in person.viewer.layers][1:] == layers[1:] == ["Status", "Corrections"]
+    assert not person.desk.runner.busy
+
+
+def test_a_large_scan_is_read_from_disk_and_painted_on(
+    person: Person, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_apprentice.gui.pictures.LARGE", 10)
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.open_case("c2")
+    assert [layer.name for layer in person.viewer.layers] == ["c2", "Status", "Corrections"]
+    shown = person.viewer.layers["c2"]
+    np.testing.assert_array_equal(
+        np.asarray(shown.data[0] if shown.multiscale else shown.data), study.cases.voxels("c2")[0]
+    )
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    assert person.session.case.unsaved == 1
+
+
+def test_layers_that_became_cases_are_put_aside(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    layer = person.viewer.add_image(np.random.default_rng(0).random((4, 5, 6)), name="my scan")
+    person.click(person.dock.study_panel.add_layers)
+    person.wait(lambda: len(person.desk.facts.now.rows) == 3)
+    person.settle()
+    assert not layer.visible
+    assert {str(u) for u in layer.units} == {"millimeter"}
+    person.click(person.dock.study_panel.add_layers)
+    person.settle()
+    assert "no image layer to add" in person.complaints[-1]
+
+
+def change_labels(person: Person, *labels: Label) -> None:
+    person.dock.study_panel.labels_changed.emit(LabelSchema(labels))
+    person.settle()
+    person.rest(0.1)
+    person.settle()
+
+
+def test_labels_of_a_study_are_renamed_added_and_kept_while_in_use(opened: Person) -> None:
+    one, two = opened.session.study.schema.labels
+    opened.drag()
+    mine = opened.session.case.canvas.labels.copy()
+    change_labels(opened, Label(1, "liver", "#112233"), two, Label(3, "spleen", "#445566"))
+    assert "liver" in opened.dock.correct_panel.labels.item(0).text()
+    assert "spleen" in opened.dock.correct_panel.labels.item(2).text()
+    np.testing.assert_allclose(
+        opened.desk.layers.labels.get_color(1)[:3], np.array([0x11, 0x22, 0x33]) / 255, atol=0.01
+    )
+    np.testing.assert_array_equal(opened.desk.layers.labels.data, mine)
+    assert opened.session.case.unsaved == 1
+    change_labels(opened, two)
+    assert opened.complaints == ["Label liver stays: unsaved strokes of case c1 use it."]
+    assert Study.open(opened.session.study.path).schema.ids == (1, 2, 3)
+    change_labels(opened, one, two)
+    assert opened.session.study.schema.ids == (1, 2)
+    opened.click(opened.dock.correct_panel.save)
+    opened.settle()
+    change_labels(opened, two)
+    assert opened.complaints[-1] == "Label one stays: revision r0001 of case c1 uses it."
+
+
+def test_a_label_that_no_model_version_knows_asks_for_training_anew(opened: Person, tmp_path: Path) -> None:
+    add_model(opened.session.study, tmp_path)
+    one, two = opened.session.study.schema.labels
+    opened.drag()
+    opened.click(opened.dock.correct_panel.save)
+    opened.settle()
+    panel = opened.dock.tune_panel
+    change_labels(opened, one, two, Label(3, "spleen", "#445566"))
+    opened.wait(lambda: opened.desk.facts.now.outgrown)
+    assert panel.train_first.isVisibleTo(panel)
+    assert panel.train_first.text() == "Train anew, with the new labels"
+    assert not panel.fine_tune.isEnabled()
+    assert "does not know all labels" in panel.step.text()
+    change_labels(opened, two)
+    assert opened.complaints == ["Label one stays: model version v0001 predicts it."]
