@@ -1,7 +1,10 @@
+import pytest
 import torch
+from safetensors import SafetensorError
 from small import make_plan
 
 from napari_apprentice.core.plan import Plan
+from napari_apprentice.errors import StorageError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.network import build
 
@@ -32,3 +35,18 @@ def test_maps_while_training_and_one_map_else():
 def test_a_plan_read_back_builds_the_same_network():
     plan = make_plan()
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    path = tmp_path / "w.safetensors"
+    weights.save(build(make_plan()), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(weights, "save_file", full)
+    with pytest.raises(StorageError, match="Make room"):
+        weights.save(build(make_plan()), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pytest
 
@@ -56,3 +57,13 @@ def test_a_folder_is_never_committed_over_another(tmp_path):
         (aside / "f").write_text(text)
         assert commit_folder(aside, final) == (text == "first")
     assert (final / "f").read_text() == "first"
+
+
+def test_what_a_killed_writer_left_is_removed_after_a_day(tmp_path):
+    old, fresh, finished = (aside_of(tmp_path / n) for n in ("old", "fresh", "done"))
+    for folder in (old, fresh, finished):
+        folder.mkdir()
+        (folder / "half").write_text("x")
+    os.utime(old, (0, 0))
+    assert commit_folder(finished, tmp_path / "done")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([fresh.name, "done"])

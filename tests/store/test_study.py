@@ -1,11 +1,14 @@
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
 from builders import study
-from faults import fail_from
+from faults import fail_from, finish
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError, StorageError, StudyError
+from napari_apprentice.store.check import check
 from napari_apprentice.store.study import Study
 
 SCHEMA = LabelSchema.from_names(["one"])
@@ -80,3 +83,20 @@ def test_the_document_is_for_people_too(tmp_path):
     document = json.loads((study(tmp_path).path / "study.json").read_text())
     assert document["apprentice_study"] == 1
     assert document["labels"][0]["name"] == "one"
+
+
+def test_a_study_that_can_only_be_read_opens_without_its_empty_folders(tmp_path, monkeypatch):
+    made = study(tmp_path)
+    for name in ("journal", "models", "runs"):
+        (made.path / name).rmdir()
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "injected")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    opened = Study.open(made.path)
+    assert opened.cases.ids() == ("c1",)
+    assert opened.runs.ids() == opened.models.names() == ()
+    assert finish(check(made.path)) == ()
+    with pytest.raises(StorageError):
+        opened.runs.create("train", {})

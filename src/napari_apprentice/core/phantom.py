@@ -45,7 +45,7 @@ def site_of(name: str) -> Site:
     if name == "B":
         hu = {"liver": 93.0, "cortex": 137.0, "medulla": 105.0, "spleen": 108.0, "muscle": 52.0,
               "bowel": 32.0, "aorta": 127.0, "stomach": 40.0}  # fmt: skip
-        return Site(hu, (6.0, 3.0, 3.0), 20.0, 5.0, 20.0, -1.0)
+        return Site(hu, (6.0, 3.0, 3.0), 25.0, 5.0, 35.0, -1.0)
     raise InputError(f"The phantom's site is A or B, not {name!r}.")
 
 

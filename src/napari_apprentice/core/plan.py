@@ -24,6 +24,10 @@ ONE_SIDED = ("liver", "spleen", "stomach", "gallbladder", "pancreas", "heart", "
 # Feature maps of 4 bytes alive per feature and voxel of one stage while training: two convolutions with
 # norm on the way down, an up-convolution, a concatenation and two more on the way up.
 MAPS = 12
+# The same per output row: logits, softmax, truth and what the loss keeps for its gradient. Measured: a step
+# with 117 labels takes 4 GB on patches that hold 1.5 GB of features.
+OUTPUT_MAPS = 6
+MOST_LABELS = 254  # a training target is one byte, and 255 means unknown
 
 
 @dataclass(frozen=True)
@@ -125,18 +129,23 @@ def derive_plan(
     Raises
     ------
     ModelError
-        No example, or examples with differing channels.
+        No example, examples with differing channels, or more than 254 labels.
     """
     if not fingerprints:
         raise ModelError("There is nothing to plan a model from: correct at least one case first.")
     if len({len(f.channels) for f in fingerprints}) > 1:
         raise ModelError("The cases have differing numbers of channels, so one model cannot read them all.")
+    if len(schema.ids) > MOST_LABELS:
+        raise ModelError(
+            f"One model learns up to {MOST_LABELS} labels, this study has {len(schema.ids)}: "
+            "split it, or teach fewer labels."
+        )
     spacing = _target_spacing(np.array([f.spacing for f in fingerprints]))
     shapes = np.array([np.array(f.shape) * f.spacing / spacing for f in fingerprints])
     flat = np.median([f.shape[0] for f in fingerprints]) == 1
     median = np.maximum(np.round(np.median(shapes, axis=0)), 1)
-    patch, strides, kernels = _fit(median, spacing, memory_mb, features, bool(flat))
-    room = memory_mb / _memory_mb(patch, strides, features)
+    patch, strides, kernels = _fit(median, spacing, memory_mb, (features, len(schema.ids)), bool(flat))
+    room = memory_mb / _memory_mb(patch, strides, features, len(schema.ids))
     return Plan(
         spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         patch=patch,
@@ -160,9 +169,10 @@ def _target_spacing(spacings: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(
-    median: NDArray[np.float64], spacing: NDArray[np.float64], memory_mb: float, features: int, flat: bool
+    median: NDArray[np.float64], spacing: NDArray[np.float64], memory_mb: float, maps: tuple[int, int], flat: bool
 ) -> tuple[Triple, tuple[Triple, ...], tuple[Triple, ...]]:
-    """The largest patch, up to the median shape, of which two fit into memory."""
+    """The largest patch, up to the median shape, of which two fit into memory; `maps` is (features, labels)."""
+    features, labels = maps
     cube = 1 / spacing * (256**3 * np.prod(spacing)) ** (1 / 3)  # 256^3 voxels, as wide in mm along all axes
     size = np.ones(3) if flat else np.minimum(median, np.ceil(cube))
     if flat:
@@ -171,7 +181,7 @@ def _fit(
         patch, strides, kernels = _topology(size, spacing)
         multiple = np.prod(strides, axis=0)
         shrinkable = np.where(np.array(patch) > np.maximum(multiple, SMALLEST_MAP), patch / median, 0.0)
-        if 2 * _memory_mb(patch, strides, features) <= memory_mb or not shrinkable.any():
+        if 2 * _memory_mb(patch, strides, features, labels) <= memory_mb or not shrinkable.any():
             return patch, strides, kernels
         axis = int(np.argmax(shrinkable))
         size = np.array(patch, dtype=np.float64)
@@ -201,11 +211,12 @@ def _topology(
     return _triple(np.ceil(np.ceil(size) / multiple) * multiple), tuple(strides), tuple(kernels)
 
 
-def _memory_mb(patch: Triple, strides: tuple[Triple, ...], features: int) -> float:
-    """Feature maps of one patch while training; an estimate, in MB."""
+def _memory_mb(patch: Triple, strides: tuple[Triple, ...], features: int, labels: int) -> float:
+    """Feature and output maps of one patch while training; an estimate, in MB."""
     shrunk = np.cumprod([np.prod(s) for s in strides])
     per_voxel = np.sum(np.array(_features(features, len(strides))) / shrunk)
-    return float(np.prod(patch) * per_voxel * MAPS * 4 / 1e6)
+    outputs = OUTPUT_MAPS * max(0, 1 + labels - features)  # fewer are lost in the estimate
+    return float(np.prod(patch) * (per_voxel * MAPS + outputs) * 4 / 1e6)
 
 
 def _features(first: int, stages: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from napari_apprentice.errors import ModelError
+from napari_apprentice.errors import ModelError, StorageError
 
 
 def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -22,12 +22,25 @@ def save(module: nn.Module, path: Path, *, half: bool = False) -> None:
 
 
 def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) -> None:
-    """Write named tensors beside `path` and then move them into place."""
+    """Write named tensors beside `path` and then move them into place.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, gone or read-only; what was at `path` is unchanged.
+    """
     kind = torch.float16 if half else torch.float32
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".part")
-    save_file({n: t.to("cpu", kind).contiguous() for n, t in named.items()}, aside)
-    aside.replace(path)
+    try:
+        save_file({n: t.to("cpu", kind).contiguous() for n, t in named.items()}, aside)
+        aside.replace(path)
+    except (SafetensorError, OSError) as error:  # safetensors has its own word for a full disk
+        aside.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path.name} could not be written ({error}). What was stored before is unchanged. Make room, then "
+            "resume the run."
+        ) from error
 
 
 def load(module: nn.Module, path: Path) -> None:

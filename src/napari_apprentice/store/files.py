@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from napari_apprentice.errors import StorageError
 
+_ABANDONED_SECONDS = 24 * 3600.0  # no write takes a day
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM}
 _GONE = {errno.ENOENT, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.ETIMEDOUT}
@@ -120,6 +122,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def commit_folder(aside: Path, final: Path) -> bool:
     """Make a finished folder visible under its name: fsync of all in it, then one rename.
 
+    Asides beside it that a killed process or a full disk left over a day ago are removed.
+
     Returns
     -------
     False when `final` exists already; the aside is left as it is.
@@ -137,7 +141,15 @@ def commit_folder(aside: Path, final: Path) -> bool:
             return False
         raise
     _sync_folder(final.parent)
+    _sweep(final.parent)
     return True
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(".*.aside"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                remove_quietly(path)
 
 
 def remove_quietly(path: Path) -> None:
