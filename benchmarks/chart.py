@@ -1,5 +1,7 @@
 """A line chart as SVG, so that the docs can show a benchmark's curve without another library."""
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,3 +38,18 @@ def line_chart(path: Path, title: str, x: str, y: str, lines: Mapping[str, Seque
         parts.append(f'<polyline points="{path_points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="{WIDTH - 200}" y="{44 + 16 * list(lines).index(name)}" fill="{colour}">{name}</text>')
     path.write_text("\n".join([*parts, "</svg>", ""]), encoding="utf-8")
+
+
+def main() -> None:
+    """Draw the curves that a benchmark wrote with --json: `python benchmarks/chart.py RESULT.json OUT.svg`."""
+    result, out = Path(sys.argv[1]), Path(sys.argv[2])
+    curves = json.loads(result.read_text(encoding="utf-8"))["curves"]
+    lines = {}
+    for name, curve in zip(("first model", "fine-tune"), curves, strict=True):
+        lines[f"{name}: loss"] = [(p["step"], p["loss"]) for p in curve]
+        lines[f"{name}: held-out Dice"] = [(p["step"], p["dice"]) for p in curve if p["dice"] is not None]
+    line_chart(out, result.stem, "step", "loss and Dice", lines)
+
+
+if __name__ == "__main__":
+    main()
