@@ -17,7 +17,8 @@ COLUMNS = (
     ("Rev.", "Stored revisions."),
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
-SUBJECT_WIDTH = 66  # can be dragged wider; by default a subject is named like its case
+WIDEST = {1: "Subject", 2: "in correction", 3: "Quality", 4: "Rev."}  # by column; can be dragged wider
+MARGIN = 14  # pixels
 
 
 class CaseModel(QAbstractTableModel):
@@ -67,7 +68,7 @@ class CaseModel(QAbstractTableModel):
             return _keys(row)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{row.case_id}, subject {row.subject}: {row.state}"
-        if role == Qt.ItemDataRole.FontRole and row.case_id == self._here:
+        if role == Qt.ItemDataRole.FontRole and row.case_id == self._here and index.column() == 0:
             font = QFont()
             font.setBold(True)
             return font
@@ -94,8 +95,9 @@ class CaseTable(QTableView):
         self.setTabKeyNavigation(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of cases differ at their ends
         header = compact(self, stretched=0)
-        header.setSectionResizeMode(1, header.ResizeMode.Interactive)
-        header.resizeSection(1, SUBJECT_WIDTH)
+        for column, widest in WIDEST.items():  # what is left goes to the name of the case
+            header.setSectionResizeMode(column, header.ResizeMode.Interactive)
+            header.resizeSection(column, self.fontMetrics().horizontalAdvance(widest) + MARGIN)
         self.doubleClicked.connect(lambda _: self.open_selected())
 
     def selected(self) -> str | None:

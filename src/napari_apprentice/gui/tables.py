@@ -12,6 +12,7 @@ def compact(table: QTableView, stretched: int) -> QHeaderView:
         raise RuntimeError("A table without headers.")
     side.hide()
     side.setDefaultSectionSize(ROW_HEIGHT)
+    header.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
     header.setHighlightSections(False)  # bold titles are wider than the columns were measured for
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
