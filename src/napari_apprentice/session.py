@@ -6,7 +6,6 @@ generators that yield `Progress` and return a value; the others return at once.
 
 import getpass
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from psygnal import Signal
@@ -15,38 +14,19 @@ from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.ranking import Candidate, QueueItem, review_queue
+from napari_apprentice.core.ranking import QueueItem, review_queue
 from napari_apprentice.core.records import ModelVersion, Prediction, Revision
 from napari_apprentice.core.volume import LabelArray, Volume
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop import adding, correcting, evaluating, exporting, predicting, relabelling, tuning
 from napari_apprentice.loop.launch import Engine
 from napari_apprentice.loop.opening import OpenCase, load_case
+from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows, model_rows
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One line of the case table; state is unseen, predicted, in correction, corrected or validation."""
-
-    case_id: str
-    subject: str
-    state: str
-    quality: float | None
-    revisions: int
-
-
-@dataclass(frozen=True)
-class ModelRow:
-    """One line of the model list."""
-
-    name: str
-    active: bool
-    created: str
-    parent: str | None
-    verdict: str
+__all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 
 
 class SessionEvents:
@@ -129,22 +109,7 @@ class Session:
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
-        active = self.study.models.active()
-        return tuple(self._row(case_id, active) for case_id in self.study.cases.ids())
-
-    def _row(self, case_id: str, active: str | None) -> CaseRow:
-        study = self.study
-        subject = study.cases.info(case_id).subject
-        revisions = len(study.revisions.names(case_id))
-        predicted = active is not None and study.predictions.has(case_id, active)
-        quality = study.predictions.quality(case_id, active) if active and predicted else None
-        if study.journal.started(case_id):
-            state = "in correction"
-        elif revisions:
-            state = "validation" if study.split.side(subject) == "validation" else "corrected"
-        else:
-            state = "predicted" if predicted else "unseen"
-        return CaseRow(case_id, subject, state, quality, revisions)
+        return case_rows(self.study)
 
     def add_scans(
         self, paths: Sequence[Path], subject: str | None = None, corrected: Path | None = None
@@ -281,8 +246,7 @@ class Session:
 
     def models(self) -> tuple[ModelRow, ...]:
         """The model versions, oldest first."""
-        active = self.study.models.active()
-        return tuple(_model_row(self.study.models.info(n), active) for n in self.study.models.names())
+        return model_rows(self.study)
 
     def model(self, name: str) -> ModelVersion:
         """All that is known of one model version."""
@@ -304,13 +268,7 @@ class Session:
 
     def queue(self) -> tuple[QueueItem, ...]:
         """The review queue; its head is the next case."""
-        active = self.study.models.active()
-        return review_queue(self._candidate(row, active) for row in self.case_rows())
-
-    def _candidate(self, row: CaseRow, active: str | None) -> Candidate:
-        predicted = active is not None and self.study.predictions.has(row.case_id, active)
-        started = row.state == "in correction"
-        return Candidate(row.case_id, row.quality, predicted, row.revisions > 0, started)
+        return review_queue(candidate(row) for row in self.case_rows())
 
     def next_case(self) -> str | None:
         """Case id at the head of the queue, the open case left out; None when all are corrected."""
@@ -330,8 +288,3 @@ class Session:
     ) -> evaluating.Evaluation:
         """Compare cases (by default all that have a file) with a folder of reference label maps."""
         return evaluating.evaluate(self.study, references, what=what, model=model, cases=cases)
-
-
-def _model_row(version: ModelVersion, active: str | None) -> ModelRow:
-    verdict = "" if version.gate is None else version.gate.reason
-    return ModelRow(version.name, version.name == active, version.created, version.parent, verdict or version.note)

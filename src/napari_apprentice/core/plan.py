@@ -131,15 +131,7 @@ def derive_plan(
     ModelError
         No example, examples with differing channels, or more than 254 labels.
     """
-    if not fingerprints:
-        raise ModelError("There is nothing to plan a model from: correct at least one case first.")
-    if len({len(f.channels) for f in fingerprints}) > 1:
-        raise ModelError("The cases have differing numbers of channels, so one model cannot read them all.")
-    if len(schema.ids) > MOST_LABELS:
-        raise ModelError(
-            f"One model learns up to {MOST_LABELS} labels, this study has {len(schema.ids)}: "
-            "split it, or teach fewer labels."
-        )
+    _refuse_unlearnable(fingerprints, schema)
     spacing = _target_spacing(np.array([f.spacing for f in fingerprints]))
     shapes = np.array([np.array(f.shape) * f.spacing / spacing for f in fingerprints])
     flat = np.median([f.shape[0] for f in fingerprints]) == 1
@@ -158,6 +150,18 @@ def derive_plan(
         labels=schema.ids,
         mirror_axes=_mirror_axes(fingerprints, schema, bool(flat)),
     )
+
+
+def _refuse_unlearnable(fingerprints: Sequence[Fingerprint], schema: LabelSchema) -> None:
+    if not fingerprints:
+        raise ModelError("There is nothing to plan a model from: correct at least one case first.")
+    if len({len(f.channels) for f in fingerprints}) > 1:
+        raise ModelError("The cases have differing numbers of channels, so one model cannot read them all.")
+    if len(schema.ids) > MOST_LABELS:
+        raise ModelError(
+            f"One model learns up to {MOST_LABELS} labels, this study has {len(schema.ids)}: "
+            "split it, or teach fewer labels."
+        )
 
 
 def _target_spacing(spacings: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -133,11 +133,6 @@ class Prediction:
     seconds: float = 0.0
     device: str = ""
 
-    @property
-    def mean_quality(self) -> float | None:
-        """Mean predicted Dice over the labels present; None when nothing was found."""
-        return float(np.mean(list(self.quality.values()))) if self.quality else None
-
 
 @dataclass(frozen=True, eq=False)
 class Example:

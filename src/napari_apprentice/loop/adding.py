@@ -59,14 +59,14 @@ def add_scans(
         raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
     if corrected is not None and len(files) != 1:
         raise InputError(f"--corrected goes with one scan, not with {len(files)}.")
-    names = Names(study, files)
+    work = _Adding(study, Names(study, files), subject, corrected, author, channels)
     added: list[str] = []
     refused: list[tuple[str, str]] = []
     warnings: list[str] = []
     for done, path in enumerate(files):
         yield Progress(done, len(files), f"Adding {path.name}")
         try:
-            case_id, oddities = _add_file(study, path, names, subject, corrected, author, channels)
+            case_id, oddities = work.one(path)
         except StorageError:
             raise
         except ApprenticeError as error:
@@ -78,22 +78,34 @@ def add_scans(
     return AddReport(tuple(added), tuple(refused), tuple(warnings))
 
 
-def _add_file(
-    study: Study, path: Path, names: Names, subject: str | None, corrected: Path | None, author: str,
-    channels: tuple[str, ...],
-) -> tuple[str, tuple[str, ...]]:  # fmt: skip
-    volume = read_volume(path)
-    case_id = names.choose(path, volume)
-    labels = _fitting(study, volume, corrected) if corrected else None
-    case_id = add_volume(study, volume, case_id, subject=subject, channels=channels)
-    names.take(case_id, volume)
-    if labels is not None:
+@dataclass(frozen=True, eq=False)
+class _Adding:
+    """What is the same for all files of one adding; the fields are those of `add_scans`."""
+
+    study: Study
+    names: Names
+    subject: str | None
+    corrected: Path | None
+    author: str
+    channels: tuple[str, ...]
+
+    def one(self, path: Path) -> tuple[str, tuple[str, ...]]:
+        """Add a file; its case id, and what was odd about it."""
+        volume = read_volume(path)
+        case_id = self.names.choose(path, volume)
+        labels = _fitting(self.study, volume, self.corrected) if self.corrected else None
+        case_id = add_volume(self.study, volume, case_id, subject=self.subject, channels=self.channels)
+        self.names.take(case_id, volume)
+        if labels is not None:
+            self._accept(case_id, labels)
+        return case_id, volume.warnings
+
+    def _accept(self, case_id: str, labels: LabelMap) -> None:
         try:
-            keep_accepted(study, case_id, labels, author)
+            keep_accepted(self.study, case_id, labels, self.author)
         except StorageError as error:
             text = f"{error} Scan {case_id} itself was added; give it its label map with the correct command."
             raise StorageError(text) from error
-    return case_id, volume.warnings
 
 
 def add_volume(

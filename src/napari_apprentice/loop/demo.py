@@ -17,6 +17,7 @@ from napari_apprentice.loop.predicting import predict
 from napari_apprentice.loop.report import ReportRow, write_report
 from napari_apprentice.loop.sample import STARTER, making_sample_study, sample_folder, sample_list, sample_reference
 from napari_apprentice.loop.tuning import TuneReport, begin_training, follow_training
+from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
 CORRECTED = 3
@@ -67,7 +68,7 @@ def _around(study: Study, engine: Engine, out: Path, steps: int, seed: int) -> G
         yield Progress(0, 0, f"Correcting {case_id} (simulated corrector)", case_id=case_id)
         _correct(study, case_id, seed)
     run = begin_training(study, "fine-tune", TrainSettings(steps=steps, seed=seed))
-    tune = yield from follow_training(run)
+    tune = yield from _to_its_end(run)
     yield from predict(study, engine, everything, PredictSettings(), tune.model)
     sites = {"first": sample.first_site, "second": tuple(c for c in sample.second_site if c not in corrected)}
     rows = tuple(r for site, cases in sites.items() for r in _rows(study, site, cases, tune.model))
@@ -75,6 +76,18 @@ def _around(study: Study, engine: Engine, out: Path, steps: int, seed: int) -> G
         raise RunError("Nothing is left to measure on: every sample scan was corrected.")
     write_report(study, out, rows, tune, sites["second"], sample_reference)
     return DemoReport(rows, corrected, tune, out)
+
+
+def _to_its_end(run: RunFolder) -> Generator[Progress, None, TuneReport]:
+    """Follow a training run that nobody wants any more when the demo is stopped."""
+    finished = False
+    try:
+        report = yield from follow_training(run)
+        finished = True
+    finally:
+        if not finished:
+            run.cancel()
+    return report
 
 
 def _worst(study: Study, cases: Sequence[str]) -> tuple[str, ...]:
