@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from builders import SHAPE
+from builders import SHAPE, volume
 from builders import study as make_study
+from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import Prediction, Provenance
-from napari_apprentice.loop.correcting import store_label_map
+from napari_apprentice.core.volume import LabelMap
+from napari_apprentice.errors import InputError
+from napari_apprentice.loop.correcting import check_fits, store_label_map
 from napari_apprentice.store.study import Study
 
 
@@ -25,3 +29,9 @@ def test_what_was_known_stays_known_where_the_newest_model_says_the_same(tmp_pat
     stored = study.revisions.read("c1", revision.name)[1]
     assert [int(stored[z].max()) for z in range(SHAPE[0])] == [0, 0, 2, 1, 2, 0]
     assert (revision.provenance.parent, revision.provenance.model) == ("r0001", "v0001")
+
+
+def test_instance_labels_are_refused_with_a_hint() -> None:
+    labels = LabelMap(np.arange(480, dtype=np.uint16).reshape(SHAPE), volume().geometry)
+    with pytest.raises(InputError, match=r"2, 3, 4, 5, 6, 7, 8, 9 and 470 more.*one by one"):
+        check_fits(LabelSchema.from_names(["nucleus"]), labels, "a.nii")

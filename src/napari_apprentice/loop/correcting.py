@@ -79,6 +79,9 @@ def check_fits(schema: LabelSchema, labels: LabelMap, name: str) -> None:
     strange = sorted(set(np.unique(labels.voxels).tolist()) - {0, *schema.ids})
     if strange:
         known = ", ".join(f"{x.id} {x.name}" for x in schema.labels)
+        more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
+        hint = " Objects numbered one by one must first all get their label's id." if len(strange) > 8 else ""
         raise InputError(
-            f"{name} holds label {', '.join(map(str, strange[:8]))}, which this study does not have ({known})."
+            f"{name} holds label {', '.join(map(str, strange[:8]))}{more}, which this study does not have "
+            f"({known}).{hint}"
         )

@@ -29,6 +29,7 @@ from napari_apprentice.errors import (
 from napari_apprentice.store.runs import RunFolder
 
 POLL_SECONDS = 0.05
+NICE = 5
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
 
@@ -74,6 +75,7 @@ class Engine:
                 text=True,
                 env=_environment(),
             )
+            _step_back(self._process.pid)
         return self._process
 
     def stop(self) -> None:
@@ -101,6 +103,12 @@ def _environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **os.environ}
 
 
+def _step_back(pid: int) -> None:
+    """Let the window go first: what computes in the background gets the cores that are left."""
+    with suppress(psutil.Error):  # it may have ended already; then nothing is in the way
+        psutil.Process(pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICE)
+
+
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     """Start a training run in a process of its own, which outlives the one that started it."""
     with (run.path / "output.txt").open("ab") as output:
@@ -112,6 +120,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
             start_new_session=True,
             env=_environment(),
         )
+    _step_back(process.pid)
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
     threading.Thread(target=process.wait, name=f"wait for {run.run_id}", daemon=True).start()
     return process
