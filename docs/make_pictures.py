@@ -35,6 +35,7 @@ class Photographer:
         self.viewer.window.resize(1500, 980)
         _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-apprentice", "Apprentice")
         self.desk = self.dock.desk
+        self.rest(3)  # the dock finds its width
 
     def rest(self, seconds: float = 0.5) -> None:
         """Let the window live."""
@@ -126,6 +127,7 @@ def main() -> None:
     photographer = Photographer(arguments.out)
     around(photographer, arguments.steps)
     photographer.viewer.close()
+    photographer.rest()  # the dock takes its leave in the event loop
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from driving import Heartbeat, Person
 from models import add_model
@@ -16,13 +17,19 @@ pytestmark = [pytest.mark.window, pytest.mark.timeout(600)]
 
 LATEST_MS = 100.0
 IDLE_SECONDS = 3.0
+MOST_FOREIGN = 25.0  # per cent of all cores
 
 
-def lateness_at_rest(person: Person, beat: Heartbeat) -> float:
-    """How late the timer is with nothing under way: what the machine, not the program, is to blame for."""
-    beat.reset()
+def foreign_load(person: Person) -> float:
+    """Per cent of all cores that others use while this program has nothing to do.
+
+    Without a GPU every redraw of the window is computed on these same cores, by threads that wait for
+    their turn like everybody's. On a machine that is busy with something else a late beat says nothing
+    about this program; the limit stays, but then it cannot be measured.
+    """
+    psutil.cpu_percent()
     person.rest(IDLE_SECONDS)
-    return beat.worst_ms
+    return float(psutil.cpu_percent())
 
 
 def correct_like_the_reference(person: Person) -> None:
@@ -40,7 +47,7 @@ def test_once_around_the_loop(person: Person) -> None:
     person.wait(lambda: person.desk.facts.now.active == "starter", 120)
     person.settle()
 
-    at_rest = lateness_at_rest(person, beat)
+    foreign = foreign_load(person)
     person.click(dock.predict_panel.all_open)
     person.wait(lambda: person.desk.models.prediction.last is not None, 180)  # the child process has started
     beat.reset()
@@ -84,12 +91,14 @@ def test_once_around_the_loop(person: Person) -> None:
     person.settle()
     assert person.session.case.info.case_id not in corrected
     assert np.shares_memory(person.desk.layers.labels.data, person.session.case.canvas.labels)
+    foreign = max(foreign, foreign_load(person))
     measured = (
-        f"at rest {at_rest:.0f} ms, predicting {late_predicting:.0f} ms (computed {busy_predicting:.0f}), "
+        f"others use {foreign:.0f} % of the cores, "
+        f"predicting {late_predicting:.0f} ms (computed {busy_predicting:.0f}), "
         f"training {late_training:.0f} ms (computed {busy_training:.0f})"
     )
     sys.stderr.write(f"\nlatest beat: {measured}\n")
-    if at_rest > LATEST_MS:
+    if max(late_predicting, late_training) > LATEST_MS and foreign > MOST_FOREIGN:
         pytest.skip(f"this machine is too busy to tell: {measured}")
     assert late_predicting <= LATEST_MS, measured
     assert late_training <= LATEST_MS, measured

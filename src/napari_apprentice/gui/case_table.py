@@ -17,7 +17,7 @@ COLUMNS = (
     ("Rev.", "Stored revisions."),
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
-WIDEST = {1: "Subject", 2: "in correction", 3: "Quality", 4: "Rev."}  # by column; can be dragged wider
+WIDEST = {1: "subject-01", 2: "in correction", 3: "Quality", 4: "Rev."}  # by column; can be dragged wider
 MARGIN = 14  # pixels
 
 
@@ -93,6 +93,7 @@ class CaseTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
+        self.setWordWrap(False)  # it would break a name at its hyphens and hide the rest
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of cases differ at their ends
         header = compact(self, stretched=0)
         for column, widest in WIDEST.items():  # what is left goes to the name of the case

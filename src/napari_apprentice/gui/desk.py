@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
@@ -61,6 +61,9 @@ class Desk(QObject):
         self.runner.went_wrong.connect(show_error)
         self.bridge.noticed.connect(show_info)
         self.runner.run("Getting ready", warm_up, quiet=True)
+        app = QApplication.instance()
+        if app is not None:  # a window that closes last ends the event loop before it can be noticed
+            app.aboutToQuit.connect(self.close)
         self._members: set[int] = set()
         self.open = True
 
