@@ -68,6 +68,12 @@ def test_a_missing_weights_file_is_said_plainly(tmp_path):
         Predictor(make_plan(), tmp_path / "none.safetensors", CPU)
 
 
+def test_a_label_the_model_does_not_know_was_not_found():
+    example = make_example(labels=(1, 2, 5))
+    found = {s.label: s.dice for s in scores(predictor(make_plan(labels=(1, 2))), [example], HOW, never)}
+    assert found[5] == 0.0
+
+
 def test_scores_look_at_known_voxels_only():
     example = make_example(replay=True)
     example.status[:8] = 0

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
@@ -15,6 +17,8 @@ def scores(
 ) -> list[CaseScore]:
     """Dice per example and label, on known voxels only; labels absent from both maps have no score.
 
+    A label that the model does not know but the example has counts as 0: it was not found.
+
     Raises
     ------
     Cancelled
@@ -24,7 +28,8 @@ def scores(
     for example in examples:
         prediction = _predict(predictor, example, settings, cancelled)
         known = example.status != UNSEEN
-        for label in predictor.labels:
+        present = {int(i) for i in np.unique(example.labels[known])} - {0}
+        for label in sorted({*predictor.labels, *present}):
             value = dice(prediction.labels, example.labels, label, known)
             if value is not None:
                 found.append(CaseScore(example.revision, label, value, example.replay))
