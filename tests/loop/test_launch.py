@@ -206,7 +206,7 @@ def test_a_killed_engine_is_started_again(study: Study) -> None:
     drain(follow_training(begin_training(study, "train", first_model_settings(1), **TINY)))
     engine = Engine()
     try:
-        work = predict(study, engine, ["c1"], PredictSettings())
+        work = predict(study, engine, ["c1", "c2"] * 200, PredictSettings())  # not over before the kill
         next(work)
         engine.submit(study.runs.create("predict", _nothing())).kill()
         with pytest.raises(RunError, match="killed"):
