@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--tune-steps", type=int, help="steps of the fine-tune")
     given = parser.parse_args()
     counts = (8, 6, 10) if given.quick else (FIRST, SECOND, HELD_OUT)
-    train_steps = given.train_steps or (120 if given.quick else 900)
-    tune_steps = given.tune_steps or (80 if given.quick else 600)
+    train_steps = given.train_steps or (400 if given.quick else 900)
+    tune_steps = given.tune_steps or (250 if given.quick else 600)
     folder = Path(tempfile.mkdtemp(prefix="loop-hippocampus-"))
     try:
         run(folder, real_scans("hippocampus"), counts, (train_steps, tune_steps), given.seed).show(given.json)
