@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +77,11 @@ def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
     assert sound(study)
 
 
-def test_a_killed_training_run_resumes(study: Study) -> None:
-    run = begin_training(study, "train", first_model_settings(400), **TINY)
+def test_a_killed_training_run_resumes_from_its_checkpoint(study: Study) -> None:
+    settings = replace(first_model_settings(100), validate_every=10)
+    run = begin_training(study, "train", settings, **TINY)
     work = follow_training(run)
-    while next(work).loss is None:
+    while next(work).done < 20:
         pass
     with pytest.raises(RunError, match="still training"):
         begin_training(study, "train", first_model_settings(2), **TINY)
@@ -89,6 +91,12 @@ def test_a_killed_training_run_resumes(study: Study) -> None:
     assert not is_running(run)
     assert running_training(study) is None
     assert study.models.names() == ()
+    assert sound(study)
+    found = resumable_training(study)
+    assert found is not None
+    report, seen = drain(follow_training(found))
+    assert report.steps == 100
+    assert min(p.done for p in seen if p.loss is not None) > 10
     assert sound(study)
 
 

@@ -29,7 +29,7 @@ from napari_apprentice.errors import (
 from napari_apprentice.store.runs import RunFolder
 
 POLL_SECONDS = 0.05
-NICE = 5
+NICE = 10  # the window, the person and the mouse go first
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
 

@@ -99,8 +99,6 @@ def task_for(run: RunFolder, prediction: PredictionTask) -> Task:
 
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
-    # The window, the person and the mouse go first: this work waits for whatever they leave over.
-    psutil.Process().nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
     prediction = PredictionTask()
     runs = Requests() if arguments == ["--serve"] else (RunFolder.at(Path(a)) for a in arguments)
     try:
