@@ -218,9 +218,6 @@ def test_a_late_answer_is_dropped(person: Person, study: Study) -> None:
     assert person.desk.layers.labels.data is person.session.case.canvas.labels
 
 
-# Out of the default run: napari 0.9.2 under software OpenGL sometimes dies in glDrawArrays on the redraw after
-# the removal, brush put down or not, and takes the whole test process with it. Not understood yet.
-@pytest.mark.slow
 def test_deleting_the_layer_loses_nothing(opened: Person) -> None:
     opened.drag()
     labels = opened.session.case.canvas.labels.copy()

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.facts import FactsReader
+from napari_apprentice.gui.gl_context import free_layers_in_the_canvas_context
 from napari_apprentice.gui.layer_making import warm_up
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.log import start_log, stop_log
@@ -50,7 +51,8 @@ class Desk(QObject):
         self.runner = Runner(str(start_log(self._folder)), self)
         self.bridge = Bridge(self.session, self)
         self.facts = FactsReader(self.session, self.bridge, self.runner, self)
-        self.layers = CaseLayers(self.viewer, lambda: self.viewer.window._qt_viewer.canvas.native.repaint(), self)
+        self.layers = CaseLayers(self.viewer, self)
+        free_layers_in_the_canvas_context(self.viewer)
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)

@@ -41,10 +41,9 @@ class CaseLayers(QObject):
     replaced = Signal()
     """Something put another array into the Corrections layer; the canvas was put back."""
 
-    def __init__(self, viewer: Any, redraw: Callable[[], None], parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._redraw = redraw
         self._case: OpenCase | None = None
         self._schema: LabelSchema | None = None
         self.labels: Labels | None = None
@@ -58,14 +57,12 @@ class CaseLayers(QObject):
         self._mourning.setInterval(LOST_MS)
         self._mourning.timeout.connect(self.lost)
         self._quiet = False  # true while this adapter itself changes layers
-        viewer.layers.events.removing.connect(self._on_removing)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Take the layers away and hear no more of the viewer."""
         self._mourning.stop()
         self.clear()
-        self._viewer.layers.events.removing.disconnect(self._on_removing)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
@@ -275,17 +272,6 @@ class CaseLayers(QObject):
         finally:
             self._quiet = False
         self.replaced.emit()
-
-    def _on_removing(self, event: Any) -> None:
-        """Put the brush down first, and draw that.
-
-        napari 0.9 frees the brush's buffers with the layer while the canvas still draws from them,
-        which ends the whole program.
-        """
-        layer = self._viewer.layers[event.index]
-        if isinstance(layer, Labels) and layer.mode != "pan_zoom":
-            layer.mode = "pan_zoom"
-            self._redraw()
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
