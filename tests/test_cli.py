@@ -174,7 +174,13 @@ def test_ctrl_c_stops_training_and_offers_to_resume(files: Path, capsys: pytest.
     run(capsys, "create", study, "--labels", "lesion")
     run(capsys, "add", study, files / "c1.nii.gz", "--corrected", files / "labels" / "c1.nii.gz")
     command = [sys.executable, "-m", "napari_apprentice.cli", "train", str(study), "--steps", "3000", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+    # A shell that runs this suite in the background hands down that Ctrl-C is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with parent:
         _until(lambda: any('"loss"' in e.read_text() for e in study.glob("runs/*/events.jsonl")))
         parent.send_signal(signal.SIGINT)
         said = json.loads(parent.communicate(timeout=60)[0])

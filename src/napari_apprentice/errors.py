@@ -17,6 +17,25 @@ class ScanError(ApprenticeError):
     """A file that is no scan, or a damaged one: skip it and go on with the rest."""
 
 
+class ChoiceError(ScanError):
+    """A file that can be read in several ways, none of them safe to assume: ask, and read it again.
+
+    Parameters
+    ----------
+    text
+        What is to be decided and why.
+    setting
+        Name of the field of `core.reading.ReadSettings` that decides it.
+    choices
+        Values that field can take here, each with a sentence; empty where any value of its form will do.
+    """
+
+    def __init__(self, text: str, setting: str, choices: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(text)
+        self.setting = setting
+        self.choices = choices
+
+
 class GeometryError(ApprenticeError):
     """Two grids that should be equal are not: stop before voxels are mixed up."""
 

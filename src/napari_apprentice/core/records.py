@@ -14,6 +14,7 @@ from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.reading import Step
 from napari_apprentice.core.volume import LabelArray
 
 
@@ -40,6 +41,10 @@ class CaseInfo:
         File name without folder; SHA-256 of the file's bytes.
     added
         When, UTC.
+    steps
+        What was done to the voxels between the file and the study, in order.
+    modality
+        DICOM's word (CT, MR, PT ...), "" when unknown.
     """
 
     case_id: str
@@ -50,6 +55,8 @@ class CaseInfo:
     source_name: str
     source_digest: str
     added: str
+    steps: tuple[Step, ...] = ()
+    modality: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.reading import Step
 from napari_apprentice.errors import GeometryError, InputError, ScanError
 
 LabelArray = NDArray[np.unsignedinteger[Any]]
@@ -31,6 +32,12 @@ class Volume:
         SHA-256 of the file's bytes, hexadecimal.
     warnings
         Plain sentences about what was odd but readable.
+    steps
+        What was done to the voxels between the file and here, in order; empty when they are the file's.
+    modality
+        DICOM's word where the format says it: CT, MR, PT ...; "" when unknown.
+    acquisition
+        Technical facts of the acquisition without anything that points to a person; JSON values.
     """
 
     voxels: NDArray[Any]
@@ -39,6 +46,9 @@ class Volume:
     source_name: str
     source_digest: str = ""
     warnings: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    modality: str = ""
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4 or self.voxels.shape[1:] != self.geometry.shape:
@@ -51,11 +61,12 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Integer voxels (z, y, x), canonical orientation, and geometry; `names` where the file has them."""
+    """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them."""
 
     voxels: LabelArray
     geometry: Geometry
     names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:

@@ -6,8 +6,10 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ApprenticeError, ScanError
+from napari_apprentice.scans.dicom import is_dicom, read_dicom
 from napari_apprentice.scans.itk import read_itk, read_segment_names
 from napari_apprentice.scans.nifti import read_nifti
 from napari_apprentice.scans.nifti_names import read_names
@@ -16,7 +18,6 @@ NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = (*NIFTI, *ITK)
 
-_DICOM = "DICOM series are not read yet; convert it to NIfTI, for example with dcm2niix."
 # First bytes of what is often mistaken for a scan.
 _SIGNS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the scan itself; fetch it with git lfs pull."),
@@ -27,21 +28,30 @@ _SIGNS = (
 )
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
     """Read a scan in canonical orientation; whole axes are reordered, nothing is resampled.
+
+    Parameters
+    ----------
+    settings
+        Answers to what files leave open; by default nothing is changed silently.
 
     Returns
     -------
     Voxels (c, z, y, x) in the file's number type, float32 where the file asks for scaling; oddities are
-    in its `warnings`.
+    in its `warnings`, what was done to the voxels in its `steps`.
 
     Raises
     ------
+    ChoiceError
+        It can be read in several ways; the error says which setting decides.
     ScanError
         The file is no scan, damaged, cut off, or of a kind that is not read; the text names it.
     """
     try:
         _refuse_by_sight(path)
+        if is_dicom(path):
+            return read_dicom(path, settings or ReadSettings())
         return read_itk(path) if suffix_of(path) in ITK else read_nifti(path)
     except ApprenticeError:
         raise
@@ -112,16 +122,17 @@ def _scans_in(folder: Path) -> list[Path]:
 
 def _refuse_by_sight(path: Path) -> None:
     if path.is_dir():
-        what = _DICOM if any(path.glob("*.dcm")) else "it holds no scan that can be read."
-        raise ScanError(f"{path.name} is a folder: {what}")
+        if not is_dicom(path):
+            raise ScanError(f"{path.name} is a folder: it holds no scan that can be read.")
+        return
     if not path.exists():
         raise ScanError(f"{path.name} does not exist.")
     with path.open("rb") as file:
         start = file.read(132)
     if not start:
         raise ScanError(f"{path.name} is empty; fetch it again.")
-    if start[128:] == b"DICM" or path.suffix.lower() == ".dcm":
-        raise ScanError(f"{path.name} is a DICOM file: {_DICOM}")
+    if is_dicom(path):
+        return
     for sign, sentence in _SIGNS:
         if start.lstrip().lower().startswith(sign):
             raise ScanError(f"{path.name} {sentence}")

@@ -9,6 +9,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.reading import Step
 from napari_apprentice.core.records import CaseInfo, now
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError, StudyError
@@ -79,6 +80,8 @@ class Cases:
                 source_name=str(record["source_name"]),
                 source_digest=str(record["source_digest"]),
                 added=str(record["added"]),
+                steps=tuple(Step.from_json(step) for step in record.get("steps", ())),
+                modality=str(record.get("modality", "")),
             )
         except MALFORMED as error:
             raise StudyError(f"Case {case_id} is damaged: its attributes cannot be understood.") from error
@@ -146,6 +149,9 @@ class Cases:
             "source_name": volume.source_name,
             "source_digest": volume.source_digest,
             "warnings": list(volume.warnings),
+            "steps": [step.to_json() for step in volume.steps],
+            "modality": volume.modality,
+            "acquisition": dict(volume.acquisition),
             "added": now(),
             "digests": digests,
         }
