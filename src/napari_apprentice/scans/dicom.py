@@ -5,14 +5,9 @@ from pathlib import Path
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ScanError
+from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg, sop_class
 
-
-def is_dicom(path: Path) -> bool:
-    """Whether a path is a DICOM file, by its content, or a folder that holds some directly."""
-    if path.is_dir():
-        return any(is_dicom(p) for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
+__all__ = ["is_dicom", "is_rtstruct", "is_seg", "read_dicom", "sop_class"]
 
 
 def read_dicom(path: Path, settings: ReadSettings) -> Volume:  # noqa: ARG001
