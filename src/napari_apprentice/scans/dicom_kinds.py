@@ -4,13 +4,11 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    LabelMapSegmentationStorage,
-    RTStructureSetStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
-_SEG = (SegmentationStorage, LabelMapSegmentationStorage)
+LABEL_MAP_SEG = "1.2.840.10008.5.1.4.1.1.66.7"  # newer than the dictionary of pydicom 3.0
+
+_SEG = (SegmentationStorage, LABEL_MAP_SEG)
 
 
 def is_dicom(path: Path) -> bool:
