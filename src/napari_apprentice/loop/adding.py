@@ -19,12 +19,39 @@ from napari_apprentice.store.study import Study
 
 
 @dataclass(frozen=True)
+class Question:
+    """Something a person must decide before a scan can be added.
+
+    Parameters
+    ----------
+    path
+        The file or folder to add again once it is decided; None where the case has several.
+    case
+        Name of the scan or case, to show.
+    text
+        What is to be decided and why.
+    setting
+        Field of `ReadSettings` or `AddSettings` that decides it.
+    choices
+        Values the field can take here, each with a sentence; empty where any value of its form will do.
+    """
+
+    path: Path | None
+    case: str
+    text: str
+    setting: str
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class AddReport:
-    """What came of adding files: cases added, files refused with the reason, and oddities of what was added."""
+    """What came of adding files: cases added, files refused with the reason, oddities, and what must be decided."""
 
     added: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    labelled: tuple[str, ...] = ()
 
 
 def add_scans(
