@@ -33,6 +33,14 @@ class ReadSettings(Settings):
         "Voxels that are NaN or infinite: keep them with a warning, fill them with 0, or refuse the scan.",
         choices=("keep", "zero", "refuse"),
     )
+    segments: str = setting(
+        "", "Which segments or contours of a DICOM file to take: names or numbers, separated by commas; all if empty."
+    )
+    overlap: str = setting(
+        "ask",
+        "Voxels that several segments or contours claim go to the first, the last, or the smallest of them.",
+        choices=("ask", "first", "last", "smallest"),
+    )
     suv: bool = setting(True, "PET in Bq/ml becomes SUV by body weight, which is recorded.")
     deidentify: bool = setting(True, "Take out of DICOM what points to a person (PS3.15, basic profile).")
     hide_names: bool = setting(False, "Keep no file names in the study, and name cases by number.")

@@ -61,12 +61,16 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them."""
+    """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them.
+
+    `warnings` are plain sentences about what reading or fitting it had to decide.
+    """
 
     voxels: LabelArray
     geometry: Geometry
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:
