@@ -5,9 +5,11 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout
 
+from napari_apprentice.gui.cursor_line import CursorLine
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.label_chooser import LabelChooser
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
+from napari_apprentice.gui.preset_box import PresetBox
 from napari_apprentice.loop.opening import OpenCase
 
 SETTLE_MS = 250  # counting voxels waits for a pause in painting
@@ -49,6 +51,14 @@ class CorrectPanel(Panel):
         self.uncertainty.setToolTip("Show where the model version was unsure, as a bright overlay.")
         self.status = QCheckBox("Status")
         self.status.setToolTip("Show what is accepted (green) and edited (orange); unseen is clear.")
+        self.letters = QCheckBox("Letters")
+        self.letters.setToolTip(
+            "Show at the edges of the canvas which side of the patient is there: R right, L left, A anterior, "
+            "P posterior, S superior, I inferior; two letters where the scan is oblique."
+        )
+        self.letters.setChecked(self.desk.letters.wanted)
+        self.window_preset = PresetBox(self.desk.windowing)
+        self.under_mouse = CursorLine(self.desk.mouse)
         self.strokes = note("", "Strokes are kept on disk at once; Save corrections makes a revision of them.")
         self.counts = note("", "Unseen voxels are never taught to the model.")
         self._lay_out()
@@ -64,6 +74,7 @@ class CorrectPanel(Panel):
         overlays = QHBoxLayout()
         overlays.addWidget(self.uncertainty)
         overlays.addWidget(self.status)
+        overlays.addWidget(self.letters)
         overlays.addStretch()
         self._box.addWidget(self.case)
         self._box.addWidget(self.labels)
@@ -72,6 +83,8 @@ class CorrectPanel(Panel):
         self._box.addLayout(revisions)
         self._box.addWidget(self.show_layers)
         self._box.addLayout(overlays)
+        self._box.addWidget(self.window_preset)
+        self._box.addWidget(self.under_mouse)
         self._box.addWidget(self.strokes)
         self._box.addWidget(self.counts)
 
@@ -94,6 +107,8 @@ class CorrectPanel(Panel):
         self.revert_menu.aboutToShow.connect(self._list_reverts)
         self.uncertainty.toggled.connect(lambda on: layers.show_overlay(layers.uncertainty, on))
         self.status.toggled.connect(lambda on: layers.show_overlay(layers.status, on))
+        self.letters.toggled.connect(self.desk.letters.show_letters)
+        self.desk.letters.changed.connect(self.letters.setChecked)
         self._counter.timeout.connect(self._count)
         cases.saving_changed.connect(self._enable)
         layers.label_chosen.connect(self.labels.show_chosen)
@@ -134,7 +149,7 @@ class CorrectPanel(Panel):
 
     def _show_work(self) -> None:
         case = self.desk.session.case
-        for widget in (self.labels, self.hint, self.strokes, self.counts):
+        for widget in (self.labels, self.hint, self.window_preset, self.under_mouse, self.strokes, self.counts):
             widget.setVisible(case is not None)
         if case is None:
             return

@@ -1,5 +1,6 @@
 """What the panels of one viewer share: a session, and the few objects between it and Qt."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
@@ -8,14 +9,17 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
+from napari_apprentice.gui.cursor_reader import CursorReader
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.gl_context import free_layers_in_the_canvas_context
 from napari_apprentice.gui.layer_making import warm_up
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.log import start_log, stop_log
 from napari_apprentice.gui.model_actions import ModelActions
+from napari_apprentice.gui.orientation_letters import OrientationLetters
 from napari_apprentice.gui.study_actions import StudyActions
 from napari_apprentice.gui.window_watch import WindowWatch
+from napari_apprentice.gui.windowing import Windowing
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.session import Session
 
@@ -40,6 +44,8 @@ class Desk(QObject):
         show; the open case as layers.
     studies, cases, models
         What the panels' intents lead to.
+    letters, mouse, windowing
+        The patient's sides at the canvas's edges; what is under the mouse; which grey values are shown.
     """
 
     def __init__(self, viewer: "Viewer", session: Session | None = None) -> None:
@@ -56,10 +62,14 @@ class Desk(QObject):
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
+        self.letters = OrientationLetters(self.viewer, self.session, self.bridge, self.layers, self)
+        self.mouse = CursorReader(self.viewer, self.session, self.layers, self)
+        self.windowing = Windowing(self.viewer, self.session, self.layers, self)
         self._watch = WindowWatch(self.viewer.window, lambda: self.session.case is not None, self.cases.may_close, self)
         self._watch.save_pressed.connect(self.cases.save)
         self._watch.closed.connect(self.close)
-        self.viewer.bind_key("N", lambda _: self.cases.next_case(), overwrite=True)
+        for key, verb in self._keys().items():
+            self.viewer.bind_key(key, verb, overwrite=True)
         self.runner.went_wrong.connect(show_error)
         self.bridge.noticed.connect(show_info)
         self.runner.run("Getting ready", warm_up, quiet=True)
@@ -68,6 +78,14 @@ class Desk(QObject):
             app.aboutToQuit.connect(self.close)
         self._members: set[int] = set()
         self.open = True
+
+    def _keys(self) -> dict[str, Callable[[Any], None]]:
+        """Keys of the whole viewer; none of them is napari's."""
+        return {
+            "N": lambda _: self.cases.next_case(),
+            "W": lambda _: self.windowing.cycle(),
+            "Shift-W": lambda _: self.windowing.cycle(-1),
+        }
 
     def join(self, panel: QWidget) -> None:
         """Count a panel that shares this desk; it leaves when it is destroyed or taken out of the window."""
@@ -91,7 +109,11 @@ class Desk(QObject):
         self.bridge.close()
         self.layers.close()
         self._watch.close()
-        self.viewer.bind_key("N", None, overwrite=True)
+        self.letters.close()
+        self.mouse.close()
+        self.windowing.close()
+        for key in self._keys():
+            self.viewer.bind_key(key, None, overwrite=True)
         self.session.close()
         stop_log(self._folder)
 

@@ -8,17 +8,18 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.pictures import Channel
+from napari_apprentice.gui.placing import AXES, UNITS, metadata_of, place_of
 from napari_apprentice.loop.opening import OpenCase
 
 LABELS, STATUS, UNCERTAINTY = "Corrections", "Status", "Uncertainty"
-AXES = ("z", "y", "x")
 STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
 
 
 def warm_up() -> None:
     """Make one layer of each kind and forget it: napari imports half a second of code for the first ones."""
-    place = {"scale": (1.0, 1.0, 1.0), "units": ("mm",) * 3, "axis_labels": AXES}
+    place = {"scale": (1.0, 1.0, 1.0), "units": UNITS, "axis_labels": AXES}
     Image(np.zeros((1, 2, 2), np.uint8), colormap="gray", **place)
     Labels(np.zeros((1, 2, 2), np.uint8), colormap=DirectLabelColormap(color_dict=STATUS_COLOURS), **place)
 
@@ -74,5 +75,10 @@ def label_colours(schema: LabelSchema) -> DirectLabelColormap:
 
 
 def _place(case: OpenCase) -> dict[str, Any]:
-    """Scale, unit and axis names, which all layers of a case share."""
-    return {"scale": case.info.spacing, "units": ("mm",) * 3, "axis_labels": AXES}
+    """Scale, place, unit and axis names, which all layers of a case share, and its grid for whoever writes them."""
+    return {**place_of(case.info.geometry), "metadata": metadata_of_case(case.info)}
+
+
+def metadata_of_case(info: CaseInfo) -> dict[str, Any]:
+    """What the layers of a case know of it."""
+    return metadata_of(info.geometry, case=info.case_id)

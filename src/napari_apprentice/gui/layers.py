@@ -8,9 +8,17 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.gui.layer_making import labels_layer, scan_layer, scan_name, status_layer, uncertainty_layer
+from napari_apprentice.gui.layer_making import (
+    labels_layer,
+    metadata_of_case,
+    scan_layer,
+    scan_name,
+    status_layer,
+    uncertainty_layer,
+)
 from napari_apprentice.gui.painting import labels_before, painted_box
 from napari_apprentice.gui.pictures import Pictures
+from napari_apprentice.gui.placing import move_to
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
@@ -119,17 +127,21 @@ class CaseLayers(QObject):
                 layer.name = layer.name.partition(" [")[0]  # napari's number from while the old one was there
 
     def _exchange(self, pictures: Pictures) -> None:
-        canvas, scale = pictures.case.canvas, pictures.case.info.spacing
+        info, canvas = pictures.case.info, pictures.case.canvas
         self._quiet = True
         try:
             for layer, channel in zip(self._images, pictures.channels, strict=True):
-                layer.data, layer.scale = channel.data, scale
+                layer.data = channel.data
+                move_to(layer, info.geometry)
+                layer.metadata = metadata_of_case(info)
                 layer.name = scan_name(channel, pictures.case)
                 layer.contrast_limits_range = layer.contrast_limits = channel.limits
             self._show_uncertainty(pictures)
             for labels, voxels in ((self.status, canvas.status), (self.labels, canvas.labels)):
                 if labels is not None:
-                    labels.data, labels.scale = voxels, scale
+                    labels.data = voxels
+                    move_to(labels, info.geometry)
+                    labels.metadata = metadata_of_case(info)
                     labels._undo_history.clear()
         finally:
             self._quiet = False
@@ -185,6 +197,16 @@ class CaseLayers(QObject):
         index = round(float(point[axis]))
         return axis, min(max(index, 0), self.labels.data.shape[axis] - 1)
 
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The scan's channels, in the case's order."""
+        return tuple(self._images)
+
+    @property
+    def changing(self) -> bool:
+        """Whether this adapter itself is changing its layers just now."""
+        return self._quiet
+
     # ------------------------------------------------------------- adding
 
     def _add_scan(self, pictures: Pictures) -> None:
@@ -201,7 +223,9 @@ class CaseLayers(QObject):
             self._remove([shown])
             return
         if shown is not None:
-            shown.data, shown.scale = pictures.uncertainty, pictures.case.info.spacing
+            shown.data = pictures.uncertainty
+            move_to(shown, pictures.case.info.geometry)
+            shown.metadata = metadata_of_case(pictures.case.info)
             return
         self.uncertainty = uncertainty_layer(pictures.uncertainty, pictures.case)
         self._viewer.add_layer(self.uncertainty)
@@ -236,7 +260,7 @@ class CaseLayers(QObject):
         if self.labels is None:
             return
         extra = self._viewer.dims.ndim - 3
-        self._viewer.dims.set_point(extra, index * self.labels.scale[0])
+        self._viewer.dims.set_point(extra, self.labels.data_to_world((index, 0, 0))[0])
 
     # ------------------------------------------------------------ hearing
 

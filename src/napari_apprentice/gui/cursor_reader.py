@@ -1,0 +1,99 @@
+"""Where the mouse is in the patient and in the source file, and what is there; two lines of text."""
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_apprentice.gui.anatomy import file_index, patient_position
+from napari_apprentice.gui.layers import CaseLayers
+from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.session import Session
+
+BEAT_MS = 30  # the mouse moves more often than anybody reads
+NOWHERE = "Move the mouse over the scan to read its voxels."
+
+
+class CursorReader(QObject):
+    """Follows the mouse over the open case.
+
+    Parameters
+    ----------
+    viewer, session, layers
+        Whose mouse; whose case; its layers.
+    """
+
+    said = Signal(str)
+    """What is under the mouse now."""
+
+    def __init__(self, viewer: Any, session: Session, layers: CaseLayers, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._layers = layers
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(BEAT_MS)
+        self._timer.timeout.connect(lambda: self.said.emit(self.text()))
+        self._events = (viewer.cursor.events.position, viewer.dims.events.point)
+        for event in self._events:
+            event.connect(self._on_moved)
+
+    def close(self) -> None:
+        """Hear no more of the viewer."""
+        self._timer.stop()
+        for event in self._events:
+            event.disconnect(self._on_moved)
+
+    def text(self) -> str:
+        """Two lines about what is under the mouse."""
+        case = self._session.case
+        return NOWHERE if case is None else self._here(case)
+
+    def _on_moved(self, _: Any = None) -> None:
+        if not self._timer.isActive() and self._session.case is not None:
+            self._timer.start()
+
+    def _here(self, case: OpenCase) -> str:
+        dims, labels = self._viewer.dims, self._layers.labels
+        if labels is None or dims.ndisplay != 2:
+            return NOWHERE
+        point = np.array(dims.point)
+        shown = list(dims.displayed)
+        if len(self._viewer.cursor.position) == len(point):
+            point[shown] = np.array(self._viewer.cursor.position)[shown]
+        place = np.asarray(labels.world_to_data(point))
+        voxel = np.round(place).astype(int)
+        if ((voxel < 0) | (voxel >= case.info.shape)).any():
+            return NOWHERE
+        for axis in set(range(len(point))) - set(shown):  # the slice itself, not where the slider was left
+            if axis >= len(point) - 3:
+                place[axis - len(point) + 3] = voxel[axis - len(point) + 3]
+        i, j, k = file_index(case.info.geometry, voxel.tolist())
+        return (
+            f"{patient_position(case.info.geometry, place)}   voxel {i}, {j}, {k}\n"
+            f"{'  '.join((*self._values(case, point), self._label(case, voxel)))}"
+        )
+
+    def _values(self, case: OpenCase, point: np.ndarray) -> list[str]:
+        found = []
+        for name, layer in zip(case.info.channels, self._layers.images, strict=False):
+            value = layer.get_value(point, world=True)  # from the slice that is drawn, so nothing is read for it
+            value = value[1] if layer.multiscale and value is not None else value
+            if value is not None:
+                found.append(f"{name} {number(value)}")
+        return found
+
+    def _label(self, case: OpenCase, voxel: np.ndarray) -> str:
+        label = int(case.canvas.labels[tuple(voxel)])
+        if not label:
+            return "no label"
+        schema = self._session.study.schema
+        return f"label {label} {schema.name(label)}" if label in schema.ids else f"label {label}"
+
+
+def number(value: Any) -> str:
+    """A voxel's value, whole numbers in full."""
+    if isinstance(value, np.floating | float):
+        return f"{value:.5g}" if np.isfinite(value) else "not a number"
+    return str(value)

@@ -1,0 +1,147 @@
+"""What a person sees of a scan's geometry: units, letters, the place under the mouse, windows."""
+
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from driving import Person
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+LAS = np.array([[-2.0, 0, 0, 31], [0, 1.5, 0, -50], [0, 0, 3, 20], [0, 0, 0, 1]])
+SHAPE = (20, 16, 12)  # i, j, k
+
+
+@pytest.fixture
+def ct(tmp_path: Path) -> Study:
+    """Two upright CT cases at different places in the patient, one of them stored as sagittal slices."""
+    made = Study.create(tmp_path / "ct.study", LabelSchema.from_names(["liver"]))
+    for number, affine in enumerate((LAS, LAS[:, [1, 2, 0, 3]]), 1):
+        moved = affine.copy()
+        moved[2, 3] += 100 * number
+        geometry = Geometry.from_source(SHAPE, moved)
+        voxels = np.random.default_rng(number).integers(-900, 900, SHAPE).astype(np.int16)
+        volume = Volume(geometry.to_canonical(voxels)[None], geometry, ("CT",), f"c{number}.nii.gz", "0" * 64)
+        made.cases.add(f"c{number}", f"s{number}", volume)
+    return made
+
+
+@pytest.fixture
+def opened(person: Person, ct: Study) -> Person:
+    person.open_study(ct.path)
+    person.open_case("c1")
+    return person
+
+
+def test_all_layers_of_a_case_share_place_unit_and_axes(opened: Person) -> None:
+    opened.dock.correct_panel.status.setChecked(True)
+    for case_id in ("c1", "c2"):
+        opened.open_case(case_id)
+        ours = list(opened.viewer.layers)
+        assert len(ours) == 3
+        case = opened.session.case
+        for layer in ours:
+            assert [str(u) for u in layer.units] == ["millimeter"] * 3
+            assert layer.axis_labels == ("z", "y", "x")
+            np.testing.assert_array_equal(layer.scale, case.info.spacing)
+            np.testing.assert_array_equal(layer.translate, ours[0].translate)
+            assert layer.metadata["apprentice"]["case"] == case_id
+        assert opened.viewer.dims.axis_labels == ("z", "y", "x")
+        corner = ours[0].data_to_world((0, 0, 0))
+        right, anterior, superior = (case.info.geometry.affine @ [0, 0, 0, 1])[:3]
+        np.testing.assert_allclose(corner, (superior, -anterior, -right))
+
+
+def test_letters_follow_the_view_and_never_take_the_mouse(opened: Person) -> None:
+    letters, viewer = opened.desk.letters, opened.viewer
+    assert letters.texts == ("A", "P", "R", "L")
+    viewer.dims.order = (1, 0, 2)
+    assert letters.texts == ("I", "S", "R", "L")
+    viewer.scene.camera.orientation = ("away", "up", "left")
+    assert letters.texts == ("S", "I", "L", "R")
+    viewer.scene.camera.orientation, viewer.dims.order = ("away", "down", "right"), (0, 1, 2)
+    viewer.dims.ndisplay = 3
+    assert letters.texts == ("",) * 4
+    viewer.dims.ndisplay = 2
+    opened.rest(0.1)
+    viewer.window._qt_window.resize(1200, 800)
+    opened.rest(0.2)
+    right = letters.labels[3]
+    assert right.geometry().right() < opened.canvas.width()
+    assert right.geometry().right() > opened.canvas.width() - 20
+    opened.press(Qt.Key.Key_1)
+    opened.viewer.scene.camera.zoom *= 4
+    middle = letters.labels[0].geometry().center()
+    opened.drag((middle.x() / opened.canvas.width(), middle.y() / opened.canvas.height()), (30, 10))
+    assert opened.session.case.unsaved == 1  # painted right through the letter
+    opened.click(opened.dock.correct_panel.letters)
+    assert letters.texts == ("",) * 4
+    opened.click(opened.dock.correct_panel.letters)
+    assert letters.texts == ("A", "P", "R", "L")
+    opened.session.show_case(None)
+    opened.settle()
+    assert letters.texts == ("",) * 4
+
+
+def test_the_line_tells_place_voxel_value_and_label_under_the_mouse(opened: Person) -> None:
+    opened.open_case("c2")
+    case, panel = opened.session.case, opened.dock.correct_panel
+    geometry = case.info.geometry
+    case.canvas.labels[:] = 1
+    opened.viewer.dims.set_point(0, opened.desk.layers.labels.data_to_world((3, 0, 0))[0])
+    QTest.mouseMove(opened.canvas, QPoint(opened.canvas.width() // 2 + 40, opened.canvas.height() // 2 - 30))
+    opened.rest(0.2)
+    position = np.array(opened.viewer.cursor.position)
+    index = np.round(opened.desk.layers.labels.world_to_data(position)).astype(int)
+    assert index[0] == 3
+    source = np.zeros(geometry.shape)
+    source[tuple(index)] = 1
+    i, j, k = np.argwhere(geometry.to_source(source))[0]
+    text = panel.under_mouse.text()
+    assert f"voxel {i}, {j}, {k}" in text
+    assert f"S {position[0]:.1f} mm" in text
+    assert f"CT {opened.desk.layers.images[0].data[tuple(index)]}" in text
+    assert "label 1 liver" in text
+    start = time.thread_time()
+    for _ in range(50):
+        opened.desk.mouse.text()
+    assert (time.thread_time() - start) / 50 < 1e-3
+
+
+def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> None:
+    box, layers = opened.dock.correct_panel.window_preset, opened.desk.layers
+    assert box.channel.text() == "Window of CT"
+    box.box.setCurrentIndex(2)
+    box.box.activated.emit(2)
+    assert list(layers.images[0].contrast_limits) == [-160, 240]
+    opened.open_case("c2")
+    assert list(layers.images[0].contrast_limits) == [-160, 240]
+    opened.press(Qt.Key.Key_W)
+    assert list(layers.images[0].contrast_limits) == [-450, 1050]
+    opened.press(Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
+    assert "Soft tissue" in box.box.currentText()
+    layers.images[0].contrast_limits = (-10, 77)
+    assert box.box.currentIndex() == -1  # by hand
+    opened.open_case("c1")
+    assert list(layers.images[0].contrast_limits) == [-10, 77]
+
+
+def test_a_case_is_saved_from_napari_on_its_sources_grid(opened: Person, tmp_path: Path) -> None:
+    pytest.importorskip("napari_apprentice.gui.writer")
+    opened.session.case.canvas.labels[1, 2, 3] = 1
+    out = tmp_path / "out.nii.gz"
+    assert opened.desk.layers.labels.save(str(out), plugin="napari-apprentice") == [str(out)]
+    written = nib.load(out)
+    expected = LAS + np.eye(4)[2][:, None] * [0, 0, 0, 100.0]
+    np.testing.assert_array_equal(written.affine, expected)
+    assert written.shape == SHAPE
+    assert np.asarray(written.dataobj).sum() == 1
