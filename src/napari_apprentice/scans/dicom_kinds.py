@@ -2,13 +2,34 @@
 
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    MediaStorageDirectoryStorage,
+    RTDoseStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+    SurfaceSegmentationStorage,
+    VLWholeSlideMicroscopyImageStorage,
+)
+
+from napari_apprentice.errors import ScanError
+from napari_apprentice.scans.dicom_file import quiet_pydicom, read_header, text_of
 
 LABEL_MAP_SEG = "1.2.840.10008.5.1.4.1.1.66.7"  # newer than the dictionary of pydicom 3.0
 
 _SEG = (SegmentationStorage, LABEL_MAP_SEG)
+_LABELS_ADVICE = "add it with --corrected, beside the scan it belongs to."
+_REFUSALS = {
+    SegmentationStorage: f"is a DICOM SEG: a label map; {_LABELS_ADVICE}",
+    LABEL_MAP_SEG: f"is a DICOM SEG: a label map; {_LABELS_ADVICE}",
+    RTStructureSetStorage: f"is a DICOM RTSTRUCT: contours; {_LABELS_ADVICE}",
+    SurfaceSegmentationStorage: "is a DICOM surface, no scan; surfaces are not read.",
+    MediaStorageDirectoryStorage: "is a DICOMDIR: a list of the files on a disc; add the folder it lies in.",
+    RTDoseStorage: "is a DICOM dose distribution, no scan; doses are not read.",
+    VLWholeSlideMicroscopyImageStorage: "is a microscopy slide in DICOM, which is not read; convert it to OME-Zarr.",
+}
+# Files without the preamble begin at once with one of these groups, little or big endian.
+_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
 
 def is_dicom(path: Path) -> bool:
@@ -19,14 +40,23 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
 
 
+def looks_parsable(path: Path) -> bool:
+    """Whether a file begins as DICOM files do; a web page named .dcm does not."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    return start[128:] == b"DICM" or start[:2] in _STARTS
+
+
 def sop_class(path: Path) -> str:
     """SOP class UID of a DICOM file, read without its voxels; "" when it says none or is no DICOM file."""
-    try:
-        header = dcmread(path, force=True, specific_tags=["SOPClassUID"], stop_before_pixels=True)
-    except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError):
+    if not looks_parsable(path):
         return ""
-    meta = getattr(header, "file_meta", {})
-    return str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+    try:
+        with quiet_pydicom():
+            header = read_header(path, ("SOPClassUID",))
+            return text_of(header, "SOPClassUID") or text_of(header.file_meta, "MediaStorageSOPClassUID")
+    except ScanError:
+        return ""
 
 
 def is_seg(path: Path) -> bool:
@@ -37,3 +67,13 @@ def is_seg(path: Path) -> bool:
 def is_rtstruct(path: Path) -> bool:
     """Whether a file is a DICOM RT Structure Set: contours."""
     return path.is_file() and is_dicom(path) and sop_class(path) == RTStructureSetStorage
+
+
+def refusal(uid: str, *, pixels: bool) -> str | None:
+    """Why objects of a class are no scans, as the end of a sentence; None when they may be one."""
+    if uid in _REFUSALS:
+        return _REFUSALS[uid]
+    if pixels:
+        return None
+    name = UID(uid).name if uid and UID(uid).name != uid else ""
+    return f"is a DICOM file without a picture{f' ({name})' if name else ''}; it is no scan."

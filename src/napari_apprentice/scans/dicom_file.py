@@ -1,0 +1,104 @@
+"""One DICOM file in: parsed with pydicom, kept from running away over a damaged one, and quietly."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom.config
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
+
+from napari_apprentice.errors import ScanError
+
+# Groups 7FE0 and above: pixel data, and what trails it.
+PIXELS = 0x7FE00000
+# A real header has some hundreds of top-level elements; a block of zeros looks like millions of empty ones.
+MOST_ELEMENTS = 20_000
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom from warning about values that break the standard's rules.
+
+    Its warnings also go to a log, with the value in them: it may be a person's name.
+    """
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
+    """Parse a file up to its voxels and keep the attributes named.
+
+    Raises
+    ------
+    ScanError
+        Empty or damaged.
+    """
+    with path.open("rb") as file:
+        return _parse(file, path, keywords, pixels=False)
+
+
+def read_whole(file: BinaryIO, path: Path) -> Dataset:
+    """Parse an open file with its voxels; `path` is only named in errors."""
+    return _parse(file, path, (), pixels=True)
+
+
+def _parse(file: BinaryIO, path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Dataset:
+    seen = 0
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal seen
+        seen += 1
+        if seen > MOST_ELEMENTS:
+            raise ScanError(f"{path.name} is damaged: its header does not end. Fetch it again.")
+        return not pixels and tag >= PIXELS
+
+    tags: list[BaseTag | int] | None = [Tag(tag_for_keyword(k) or 0) for k in keywords] or None
+    try:
+        parsed: Dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
+    except ScanError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom raises anything over a damaged file
+        raise ScanError(f"{path.name} is damaged or no DICOM file; fetch it again.") from error
+    return parsed
+
+
+def text_of(header: Dataset | Mapping[str, Any], keyword: str) -> str:
+    """An attribute as text, several values joined by backslashes; "" when missing or unreadable."""
+    try:
+        value = header.get(keyword)
+    except Exception:  # noqa: BLE001 - conversion of a damaged value may raise anything
+        return ""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip().strip("\0").strip()
+    if isinstance(value, bytes):
+        return ""
+    try:
+        return "\\".join(str(v) for v in value).strip()
+    except TypeError:
+        return str(value).strip()
+
+
+def numbers_of(header: Dataset | Mapping[str, Any], keyword: str) -> tuple[float, ...]:
+    """An attribute as numbers; empty when missing or when one of its values is no finite number."""
+    text = text_of(header, keyword)
+    try:
+        found = tuple(float(part) for part in text.split("\\")) if text else ()
+    except ValueError:
+        return ()
+    return found if all(abs(n) < float("inf") for n in found) else ()
+
+
+def number_of(header: Dataset | Mapping[str, Any], keyword: str, default: float = float("nan")) -> float:
+    """The first number of an attribute, or `default`."""
+    found = numbers_of(header, keyword)
+    return found[0] if found else default
