@@ -18,9 +18,10 @@ VOXELS = np.arange(24).reshape(2, 3, 4)
         ("a.nii.gz", b"", "empty"),
         ("a.nii.bz2", b"BZh91AY", "bunzip2"),
         ("a.zip", b"PK\x03\x04", "unpack"),
-        ("a.png", b"\x89PNG", "no format"),
-        ("IM0001", bytes(128) + b"DICM" + bytes(100), "dcm2niix"),
-        ("a.dcm", b"x", "dcm2niix"),
+        ("a.png", b"\x89PNG", "damaged"),
+        ("a.xyz", b"abc", "no format"),
+        ("IM0001", bytes(128) + b"DICM" + bytes(100), "IM0001"),
+        ("a.dcm", b"x", "a.dcm"),
         ("a.nii", b"x", "cut off|no NIfTI"),
         ("a.nii", b"hello world, this is text" * 20, "no NIfTI"),
         ("a.nrrd", b"hello world, this is text" * 20, "damaged"),
@@ -40,7 +41,7 @@ def test_what_is_not_there_or_a_folder_is_told(tmp_path):
     with pytest.raises(ScanError, match="no scan"):
         read_volume(tmp_path)
     (tmp_path / "1.dcm").touch()
-    with pytest.raises(ScanError, match="dcm2niix"):
+    with pytest.raises(ScanError, match=r"1\.dcm"):
         read_volume(tmp_path)
 
 

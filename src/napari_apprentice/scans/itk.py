@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +11,43 @@ import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 from numpy.typing import NDArray
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
-from napari_apprentice.scans.nifti import MOST_CHANNELS
-from napari_apprentice.scans.oddities import spacing_warnings, voxel_warnings
+from napari_apprentice.scans.colour import as_channels
+from napari_apprentice.scans.detached import voxel_files
+from napari_apprentice.scans.oddities import spacing_warnings
+from napari_apprentice.scans.raw import RATIO
+from napari_apprentice.scans.volumes import volume_names, volumes_to_read
 
 FORMAT = "itk"
-DETACHED = (".nhdr", ".mhd")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 
 
-def read_itk(path: Path) -> Volume:
+def read_itk(path: Path, settings: ReadSettings) -> Volume:
     """Read an NRRD or MetaImage file, reoriented by whole axes only.
 
     Raises
     ------
+    ChoiceError
+        It holds many volumes and none is chosen.
     ScanError
         Damaged, cut off, or of a kind that is not read.
     """
+    files = voxel_files(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-        _check_size(reader, path)
-        image = reader.Execute()
+        _check(reader, path, files)
+        geometry = _geometry(reader, path.name)
+        voxels, names, steps, warnings = _read(reader, path.name, settings)
     except RuntimeError as error:
         raise ScanError(f"{path.name} is damaged or cut off: {_reason(error)}") from error
-    geometry = _geometry(image, path.name)
-    voxels = geometry.to_canonical(_voxels(image, path.name))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    warnings = (*spacing_warnings(geometry, path.name), *voxel_warnings(voxels, path.name))
-    channels = tuple(f"c{n}" for n in range(len(voxels)))
-    return Volume(voxels, geometry, channels, path.name, digest, warnings)
-
-
-def read_segment_names(path: Path) -> dict[int, str]:
-    """Names of labels in a NRRD written by 3D Slicer (Segment0_Name ...) or by this program."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    keys = (re.fullmatch(r"Segment(\d+)_LabelValue", key) for key in reader.GetMetaDataKeys())
-    names = {}
-    for match in keys:
-        name = f"Segment{match.group(1)}_Name" if match else ""
-        if match and reader.HasMetaDataKey(name):
-            names[int(reader.GetMetaData(match.group(0)))] = reader.GetMetaData(name)
-    return names
+    warnings = (*spacing_warnings(geometry, path.name), *warnings)
+    digest = _digest(tuple(dict.fromkeys((path, *files))))
+    return Volume(geometry.to_canonical(voxels), geometry, names, path.name, digest, warnings, steps)
 
 
 def image_for(voxels: NDArray[Any], geometry: Geometry) -> sitk.Image:
@@ -72,45 +62,81 @@ def image_for(voxels: NDArray[Any], geometry: Geometry) -> sitk.Image:
     return image
 
 
-def _check_size(reader: sitk.ImageFileReader, path: Path) -> None:
+def _check(reader: sitk.ImageFileReader, path: Path, files: Sequence[Path]) -> None:
+    dimension = reader.GetDimension()
+    if dimension not in (2, 3, 4):
+        raise ScanError(f"{path.name} has {dimension} axes; scans of 2 to 4 axes are read.")
+    if reader.GetPixelID() in _COMPLEX:
+        raise ScanError(f"{path.name} holds complex voxels, which are not read; save it with one number per voxel.")
     if reader.GetPixelID() == sitk.sitkUnknown:
         raise ScanError(f"{path.name} holds voxels of a kind that is not read.")
     size = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
-    files = path.parent.iterdir() if path.suffix.lower() in DETACHED else [path]
-    # Deflate cannot shrink further than 1032 times; a header that claims more would only eat memory.
-    if size < 1 or size > 1032 * sum(f.stat().st_size for f in files if f.is_file()):
+    # Deflate cannot shrink further; a header that claims more would only eat memory.
+    if size < 1 or size > RATIO * sum(f.stat().st_size for f in files):
         raise ScanError(f"{path.name} is cut off or damaged: its header claims {size:,} voxels. Fetch it again.")
 
 
-def _geometry(image: sitk.Image, name: str) -> Geometry:
-    dimension = image.GetDimension()
-    if dimension not in (2, 3):
-        raise ScanError(f"{name} has {dimension} axes; scans of 2 or 3 axes are read.")
+def _geometry(reader: sitk.ImageFileReader, name: str) -> Geometry:
+    """Grid of the first three axes; what a fourth says is no place."""
+    axes = reader.GetDimension()
+    dimension = min(axes, 3)
     header = {
         "format": FORMAT,
         "dimension": dimension,
-        "origin": list(image.GetOrigin()),
-        "spacing": list(image.GetSpacing()),
-        "direction": list(image.GetDirection()),
+        "origin": list(reader.GetOrigin())[:dimension],
+        "spacing": list(reader.GetSpacing())[:dimension],
+        "direction": np.reshape(reader.GetDirection(), (axes, axes))[:dimension, :dimension].ravel().tolist(),
     }
     affine = np.eye(4)
     affine[:dimension, :dimension] = np.reshape(header["direction"], (dimension, dimension)) * header["spacing"]
     affine[:dimension, 3] = header["origin"]
-    i, j, k = (*image.GetSize(), 1)[:3]
+    i, j, k = (*reader.GetSize(), 1)[:3]
     try:
         return Geometry.from_source((i, j, k), LPS_TO_RAS @ affine, header)
     except GeometryError as error:
         raise ScanError(f"{name} has no usable orientation: {error}") from error
 
 
+def _read(
+    reader: sitk.ImageFileReader, name: str, settings: ReadSettings
+) -> tuple[NDArray[Any], tuple[str, ...], tuple[Step, ...], tuple[str, ...]]:
+    """Voxels (c, i, j, k), channel names, steps, warnings."""
+    components = reader.GetNumberOfComponents()
+    frames = reader.GetSize()[3] if reader.GetDimension() == 4 else 1
+    coloured = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8
+    if frames > 1 and components > 1:
+        raise ScanError(f"{name} holds {frames} volumes of {components} values per voxel, which are not read.")
+    if coloured:
+        return as_channels(_voxels(reader.Execute(), name), settings, name)
+    chosen, steps = volumes_to_read(frames * components, settings, name)
+    if frames > 1 and len(chosen) < frames:
+        voxels = _frames(reader, chosen, name)
+    else:
+        voxels = _voxels(reader.Execute(), name)
+        voxels = voxels if chosen == tuple(range(len(voxels))) else voxels[list(chosen)]
+    return voxels, volume_names(chosen), steps, ()
+
+
+def _frames(reader: sitk.ImageFileReader, chosen: tuple[int, ...], name: str) -> NDArray[Any]:
+    """Only these volumes (c, i, j, k) of a 4D file, one after the other."""
+    size = reader.GetSize()
+    found = []
+    for n in chosen:
+        reader.SetExtractSize([*size[:3], 0])
+        reader.SetExtractIndex([0, 0, 0, n])
+        found.append(_voxels(reader.Execute(), name))
+    voxels: NDArray[Any] = found[0] if len(found) == 1 else np.concatenate(found)
+    return voxels
+
+
 def _voxels(image: sitk.Image, name: str) -> NDArray[Any]:
+    """(c, i, j, k) of an image of 2, 3 or 4 axes."""
     array = sitk.GetArrayFromImage(image)
     if array.dtype.kind not in "iuf":
         raise ScanError(f"{name} holds voxels of type {array.dtype}, which are not read.")
-    count = image.GetNumberOfComponentsPerPixel()
-    if count > MOST_CHANNELS:
-        raise ScanError(f"{name} holds {count} values per voxel; time series and tensors are not read yet.")
-    if count == 1:
+    if image.GetDimension() == 4:
+        array = np.moveaxis(array, 0, 3) if image.GetNumberOfComponentsPerPixel() == 1 else array[0]
+    elif image.GetNumberOfComponentsPerPixel() == 1:
         array = array[..., None]
     if image.GetDimension() == 2:
         array = array[None]
@@ -126,6 +152,15 @@ def _fields(affine: NDArray[np.float64]) -> dict[str, list[float]]:
         "spacing": spacing.tolist(),
         "direction": (lps[:3, :3] / spacing).ravel().tolist(),
     }
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of one file; of the digests of several."""
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def _reason(error: RuntimeError) -> str:

@@ -1,5 +1,7 @@
 """Sentences about scans that can be read but deserve a look."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,23 +10,11 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.reading import ReadSettings, Step
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import ScanError
 
 _UNITS = {1: "metres", 3: "micrometres"}
-
-
-def voxel_warnings(voxels: NDArray[Any], name: str) -> tuple[str, ...]:
-    """What is odd about voxels (c, z, y, x)."""
-    found = []
-    if voxels.dtype.kind == "f":
-        # Channel and slab at a time: a mask of the whole volume would cost as much as the volume.
-        bad = sum(int(np.count_nonzero(~np.isfinite(slab))) for channel in voxels for slab in channel)
-        if bad:
-            found.append(f"{name} holds {bad} voxels that are not numbers (NaN or infinite).")
-    for number, channel in enumerate(voxels):
-        if channel.min() == channel.max():
-            where = f"channel c{number} of {name}" if len(voxels) > 1 else name
-            found.append(f"Every voxel of {where} has the same value.")
-    return tuple(found)
 
 
 def spacing_warnings(geometry: Geometry, name: str) -> list[str]:
@@ -56,3 +46,51 @@ def _forms_differ(header: Nifti1Header, geometry: Geometry) -> bool:
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):  # a quaternion that is none
         return True
     return bool(np.linalg.norm(apart[:3]) > min(geometry.spacing))
+
+
+def handle_not_numbers(volume: Volume, settings: ReadSettings) -> Volume:
+    """Do with NaN and infinite voxels what the settings say, and add what is odd about the voxels.
+
+    Raises
+    ------
+    ScanError
+        There are some, and the settings refuse them.
+    """
+    warnings = dict.fromkeys(volume.warnings)
+    bad = count_not_numbers(volume.voxels)
+    if bad and settings.not_numbers == "refuse":
+        raise ScanError(f"{volume.source_name} holds {bad} voxels that are not numbers (NaN or infinite).")
+    steps = volume.steps
+    if bad and settings.not_numbers == "zero":
+        for slab in _slabs(volume.voxels):
+            slab[~np.isfinite(slab)] = 0
+        steps = (*steps, Step("fill", f"{bad} voxels that were not numbers became 0.", {"voxels": bad}))
+    elif bad:
+        warnings[f"{volume.source_name} holds {bad} voxels that are not numbers (NaN or infinite)."] = None
+    warnings |= dict.fromkeys(constant_warnings(volume.voxels, volume.channels, volume.source_name))
+    return replace(volume, warnings=tuple(warnings), steps=steps)
+
+
+def count_not_numbers(voxels: NDArray[Any]) -> int:
+    """How many voxels (c, z, y, x) are NaN or infinite, slab by slab so as to take no memory."""
+    if voxels.dtype.kind != "f":
+        return 0
+    return sum(slab.size - int(np.count_nonzero(np.isfinite(slab))) for slab in _slabs(voxels))
+
+
+def constant_warnings(voxels: NDArray[Any], channels: tuple[str, ...], name: str) -> list[str]:
+    """Which channels (c, z, y, x) hold one value only; the first other value ends the search."""
+    found = []
+    for channel, values in zip(channels, voxels, strict=True):
+        first = values.flat[0]
+        if all((slab == first).all() for slab in _slabs(values[None])):
+            where = f"channel {channel} of {name}" if len(channels) > 1 else name
+            found.append(f"Every voxel of {where} has the same value.")
+    return found
+
+
+def _slabs(voxels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Slabs of each channel across the axis along which memory is widest, so that each lies in one piece."""
+    for channel in voxels:
+        widest = int(np.argmax(np.abs(channel.strides)))
+        yield from np.moveaxis(channel, widest, 0)

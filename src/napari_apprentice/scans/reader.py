@@ -3,29 +3,50 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ApprenticeError, ScanError
-from napari_apprentice.scans.dicom import is_dicom, read_dicom
-from napari_apprentice.scans.itk import read_itk, read_segment_names
+from napari_apprentice.scans.dicom import read_dicom
+from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.itk import read_itk
+from napari_apprentice.scans.itk_names import read_segments
+from napari_apprentice.scans.mgh import read_mgh
 from napari_apprentice.scans.nifti import read_nifti
 from napari_apprentice.scans.nifti_names import read_names
+from napari_apprentice.scans.oddities import handle_not_numbers
+from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
+from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
+from napari_apprentice.scans.picture import read_picture, read_picture_labels
+from napari_apprentice.scans.sight import is_zarr, kind_of
+from napari_apprentice.scans.suffixes import SUFFIXES as SUFFIXES
+from napari_apprentice.scans.suffixes import stem_of
+from napari_apprentice.scans.suffixes import suffix_of as suffix_of
+from napari_apprentice.scans.tiff import read_tiff
 
-NIFTI = (".nii", ".nii.gz")
-ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
-SUFFIXES = (*NIFTI, *ITK)
+T = TypeVar("T")
 
-# First bytes of what is often mistaken for a scan.
-_SIGNS = (
-    (b"version https://git-lfs", "is a Git LFS pointer, not the scan itself; fetch it with git lfs pull."),
-    (b"<!doctype", "is a web page, not a scan; the download went wrong. Fetch it again."),
-    (b"<html", "is a web page, not a scan; the download went wrong. Fetch it again."),
-    (b"bzh", "is packed with bzip2; unpack it first, for example with bunzip2."),
-    (b"pk\x03\x04", "is a zip archive; unpack it first."),
-)
+Reader = Callable[[Path, ReadSettings], Volume]
+LabelReader = Callable[[Path, ReadSettings], LabelMap]
+Names = Callable[[Path], tuple[Mapping[int, str], Mapping[int, str]]]
+
+_READERS: Mapping[str, Reader] = {
+    "dicom": read_dicom,
+    "nifti": read_nifti,
+    "itk": read_itk,
+    "mgh": read_mgh,
+    "picture": read_picture,
+    "tiff": read_tiff,
+    "zarr": read_ome_zarr,
+}
+# Kinds that know label maps otherwise than as a scan of whole numbers.
+_LABEL_READERS: Mapping[str, LabelReader] = {"picture": read_picture_labels, "zarr": read_ome_zarr_labels}
+# Where label names and colours are found beside the voxels.
+_NAMES: Mapping[str, Names] = {"nifti": read_names, "itk": read_segments}
 
 
 def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
@@ -48,50 +69,26 @@ def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
     ScanError
         The file is no scan, damaged, cut off, or of a kind that is not read; the text names it.
     """
-    try:
-        _refuse_by_sight(path)
-        if is_dicom(path):
-            return read_dicom(path, settings or ReadSettings())
-        return read_itk(path) if suffix_of(path) in ITK else read_nifti(path)
-    except ApprenticeError:
-        raise
-    except OSError as error:
-        raise ScanError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    except MemoryError as error:
-        raise ScanError(f"{path.name} does not fit into this computer's memory.") from error
-    except Exception as error:  # readers of file formats raise anything over a damaged file
-        raise ScanError(f"{path.name} is damaged or no scan ({type(error).__name__}: {error}).") from error
+    chosen = settings or ReadSettings()
+    return _guarded(path, lambda: handle_not_numbers(_READERS[kind_of(path)](path, chosen), chosen))
 
 
-def read_label_map(path: Path) -> LabelMap:
-    """Read integer voxels (z, y, x), canonical orientation, and label names where the file has them.
+def read_label_map(path: Path, settings: ReadSettings | None = None) -> LabelMap:
+    """Read integer voxels (z, y, x), canonical orientation; label names and colours where the file has them.
 
     Raises
     ------
+    ChoiceError
+        It can be read in several ways; the error says which setting decides.
     ScanError
         No scan, or one whose values are no labels.
     """
-    volume = read_volume(path)
-    if len(volume.channels) != 1:
-        raise ScanError(f"{path.name} is no label map: it holds {len(volume.channels)} values per voxel, not one.")
-    labels = as_labels(volume.voxels[0], path.name)
-    try:
-        names = read_segment_names(path) if suffix_of(path) in ITK else read_names(path)
-    except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
-        names = {}
-    return LabelMap(labels, volume.geometry, names)
-
-
-def suffix_of(path: Path) -> str:
-    """A path's readable suffix in lower case, ".nii.gz" as one; "" when it has none."""
-    name = path.name.lower()
-    return next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(s)), "")
+    return _guarded(path, lambda: _read_label_map(path, settings or ReadSettings()))
 
 
 def case_id_from(path: Path) -> str:
     """A case id from a file's name: without suffix, cleaned to letters, digits, dots, dashes, underscores."""
-    suffix = suffix_of(path)
-    stem = path.name[: -len(suffix)] if suffix else path.stem
+    stem = stem_of(path)
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:100].rstrip(".")
     if not cleaned or cleaned.lower() in ("con", "prn", "aux", "nul", "zarr.json"):
@@ -102,39 +99,68 @@ def case_id_from(path: Path) -> str:
 def expand(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Files as they are, folders as the scans directly in them, sorted; hidden files are passed over.
 
-    A folder in which nothing is readable stays, so that reading it says why.
+    A Zarr folder is one scan, and so is a folder of DICOM files; of a scan in two files the header stands
+    for both. A folder in which nothing is readable stays, so that reading it says why.
     """
     found: list[Path] = []
     for path in paths:
         if path.name.startswith("."):
             continue
-        found += _scans_in(path) or [path] if path.is_dir() else [path]
+        found += _scans_in(path) or [path] if path.is_dir() and not is_zarr(path) else [path]
     return tuple(dict.fromkeys(found))
+
+
+def _read_label_map(path: Path, settings: ReadSettings) -> LabelMap:
+    kind = kind_of(path)
+    if kind in _LABEL_READERS:
+        return _LABEL_READERS[kind](path, settings)
+    volume = _READERS[kind](path, replace(settings, colour="channels"))
+    if volume.channels == ("R", "G", "B"):
+        raise ScanError(
+            f"{path.name} is no label map: it holds colours. Save it with one whole number per voxel, the label."
+        )
+    if len(volume.channels) != 1:
+        raise ScanError(
+            f"{path.name} is no label map: it holds {len(volume.channels)} values per voxel, not one. If each "
+            "stands for a label, save the number of the largest instead (argmax)."
+        )
+    labels = as_labels(volume.voxels[0], path.name)
+    try:
+        names, colours = _NAMES[kind](path) if kind in _NAMES else ({}, {})
+    except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
+        names, colours = {}, {}
+    return LabelMap(labels, volume.geometry, names, colours, volume.warnings)
+
+
+def _guarded(path: Path, read: Callable[[], T]) -> T:
+    """Turn whatever a reader raises into a sentence about the file."""
+    try:
+        return read()
+    except ApprenticeError:
+        raise
+    except OSError as error:
+        raise ScanError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise ScanError(f"{path.name} does not fit into this computer's memory.") from error
+    except Exception as error:  # readers of file formats raise anything over a damaged file
+        raise ScanError(f"{path.name} is damaged or no scan ({type(error).__name__}: {error}).") from error
 
 
 def _scans_in(folder: Path) -> list[Path]:
     try:
-        entries = sorted(folder.iterdir())
+        entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".")]
+        slices = any(is_dicom(p) for p in entries if p.is_file())
     except OSError:
         return []
-    return [p for p in entries if not p.name.startswith(".") and suffix_of(p) and p.is_file()]
+    if slices:
+        return []
+    return [p for p in entries if _is_scan(p)]
 
 
-def _refuse_by_sight(path: Path) -> None:
+def _is_scan(path: Path) -> bool:
     if path.is_dir():
-        if not is_dicom(path):
-            raise ScanError(f"{path.name} is a folder: it holds no scan that can be read.")
-        return
-    if not path.exists():
-        raise ScanError(f"{path.name} does not exist.")
-    with path.open("rb") as file:
-        start = file.read(132)
-    if not start:
-        raise ScanError(f"{path.name} is empty; fetch it again.")
-    if is_dicom(path):
-        return
-    for sign, sentence in _SIGNS:
-        if start.lstrip().lower().startswith(sign):
-            raise ScanError(f"{path.name} {sentence}")
-    if not suffix_of(path):
-        raise ScanError(f"{path.name} is of no format that is read ({', '.join(SUFFIXES)}); convert it to .nii.gz.")
+        return is_zarr(path)
+    name = path.name.lower()
+    if name.endswith(IMAGES):
+        return not has_header(path)
+    return bool(suffix_of(path)) or name.endswith(HEADERS)

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,20 @@ from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.scans.aside import written_aside
 from napari_apprentice.scans.itk import image_for
+from napari_apprentice.scans.itk_names import put_segments
 from napari_apprentice.scans.nifti_grid import header_for
 from napari_apprentice.scans.nifti_names import names_extension
-from napari_apprentice.scans.reader import NIFTI, suffix_of
+from napari_apprentice.scans.suffixes import NIFTI, suffix_of
 
 WRITABLE = (*NIFTI, ".nrrd", ".mha")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Names and colours by label id."""
+
+    names: Mapping[int, str]
+    colours: Mapping[int, str]
 
 
 def write_label_map(
@@ -26,6 +36,7 @@ def write_label_map(
     labels: LabelArray,
     geometry: Geometry,
     names: Mapping[int, str] | None = None,
+    colours: Mapping[int, str] | None = None,
     *,
     overwrite: bool = False,
 ) -> None:
@@ -38,7 +49,9 @@ def write_label_map(
     labels
         (z, y, x) uint8 or uint16, canonical orientation.
     names
-        Label id to name, kept where the format has a place: .nii, .nii.gz and .nrrd (as 3D Slicer does).
+        Label id to name, kept where the format has a place: .nii, .nii.gz, .nrrd (as 3D Slicer does).
+    colours
+        Label id to colour as #rrggbb, kept where names are.
 
     Raises
     ------
@@ -51,17 +64,17 @@ def write_label_map(
     """
     if labels.dtype.kind != "u" or labels.dtype.itemsize > 2:
         raise InputError(f"{path.name}: a label map is written as uint8 or uint16, not {labels.dtype}.")
-    _write(path, labels, geometry, names or {}, overwrite=overwrite)
+    _write(path, labels, geometry, _Look(names or {}, colours or {}), overwrite=overwrite)
 
 
 def write_scalar(path: Path, values: NDArray[Any], geometry: Geometry, *, overwrite: bool = False) -> None:
     """Write one number per voxel (z, y, x) on the source's grid: float32, int16 or uint8; else as `write_label_map`."""
     if values.dtype not in (np.float32, np.int16, np.uint8):
         raise InputError(f"{path.name}: values are written as float32, int16 or uint8, not {values.dtype}.")
-    _write(path, values, geometry, {}, overwrite=overwrite)
+    _write(path, values, geometry, _Look({}, {}), overwrite=overwrite)
 
 
-def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str], *, overwrite: bool) -> None:
+def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look, *, overwrite: bool) -> None:
     suffix = suffix_of(path)
     if suffix not in WRITABLE:
         raise InputError(f"{path.name}: files are written as {', '.join(WRITABLE)}.")
@@ -69,14 +82,14 @@ def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[
         raise GeometryError(f"{path.name}: voxels of shape {voxels.shape} do not fit the grid {geometry.shape}.")
     with written_aside(path, overwrite=overwrite) as aside:
         if suffix in NIFTI:
-            _write_nifti(aside, voxels, geometry, names)
+            _write_nifti(aside, voxels, geometry, look)
         else:
-            _write_itk(aside, voxels, geometry, names)
+            _write_itk(aside, voxels, geometry, look)
 
 
-def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str]) -> None:
+def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look) -> None:
     header = header_for(geometry, voxels.dtype)
-    extension = names_extension(names)
+    extension = names_extension(look.names, look.colours)
     header["vox_offset"] = int(header["sizeof_hdr"]) + len(extension)
     content = geometry.to_source(voxels).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
     with path.open("wb") as file:
@@ -89,11 +102,8 @@ def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Ma
             zipped.write(content)
 
 
-def _write_itk(path: Path, voxels: NDArray[Any], geometry: Geometry, names: Mapping[int, str]) -> None:
+def _write_itk(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look) -> None:
     image = image_for(voxels, geometry)
     if suffix_of(path) == ".nrrd":
-        for number, (label, name) in enumerate(sorted(names.items())):
-            image.SetMetaData(f"Segment{number}_ID", f"Segment_{label}")
-            image.SetMetaData(f"Segment{number}_LabelValue", str(label))
-            image.SetMetaData(f"Segment{number}_Name", name)
+        put_segments(image, look.names, look.colours)
     sitk.WriteImage(image, str(path), True)
