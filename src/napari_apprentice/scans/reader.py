@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ApprenticeError, ScanError
 from napari_apprentice.scans.dicom import read_dicom
-from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.dicom_file import quiet_pydicom
+from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.scans.dicom_seg import read_seg
 from napari_apprentice.scans.itk import read_itk
 from napari_apprentice.scans.itk_names import read_segments
 from napari_apprentice.scans.mgh import read_mgh
@@ -22,6 +25,7 @@ from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
+from napari_apprentice.scans.rtstruct import read_rtstruct
 from napari_apprentice.scans.sight import is_zarr, kind_of
 from napari_apprentice.scans.suffixes import SUFFIXES as SUFFIXES
 from napari_apprentice.scans.suffixes import stem_of
@@ -73,8 +77,14 @@ def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
     return _guarded(path, lambda: handle_not_numbers(_READERS[kind_of(path)](path, chosen), chosen))
 
 
-def read_label_map(path: Path, settings: ReadSettings | None = None) -> LabelMap:
+def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: Geometry | None = None) -> LabelMap:
     """Read integer voxels (z, y, x), canonical orientation; label names and colours where the file has them.
+
+    Parameters
+    ----------
+    geometry
+        Grid of the case it is for, if there is one: contours are drawn on it. What has voxels of its own
+        may lie elsewhere and is brought there by `scans.fitting.fit`.
 
     Raises
     ------
@@ -83,7 +93,7 @@ def read_label_map(path: Path, settings: ReadSettings | None = None) -> LabelMap
     ScanError
         No scan, or one whose values are no labels.
     """
-    return _guarded(path, lambda: _read_label_map(path, settings or ReadSettings()))
+    return _guarded(path, lambda: _read_label_map(path, settings or ReadSettings(), geometry))
 
 
 def case_id_from(path: Path) -> str:
@@ -110,8 +120,11 @@ def expand(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _read_label_map(path: Path, settings: ReadSettings) -> LabelMap:
+def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
     kind = kind_of(path)
+    if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
+        with quiet_pydicom():
+            return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
     if kind in _LABEL_READERS:
         return _LABEL_READERS[kind](path, settings)
     volume = _READERS[kind](path, replace(settings, colour="channels"))
