@@ -10,11 +10,13 @@ from pathlib import Path
 
 from psygnal import Signal
 
+from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.ranking import QueueItem, review_queue
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import ModelVersion, Prediction, Revision
 from napari_apprentice.core.volume import LabelArray, Volume
 from napari_apprentice.errors import InputError, StudyError
@@ -22,6 +24,8 @@ from napari_apprentice.loop import adding, correcting, evaluating, exporting, pr
 from napari_apprentice.loop.launch import Engine
 from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows, model_rows
+from napari_apprentice.scans.datasets import find_scans
+from napari_apprentice.scans.found import Found
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -111,13 +115,31 @@ class Session:
         """The case table, by case id; reads no voxels."""
         return case_rows(self.study)
 
+    def find_scans(self, paths: Sequence[Path], settings: AddSettings | None = None) -> Found:
+        """Say what files and folders hold, before anything is read or added."""
+        return find_scans(paths, settings or AddSettings())
+
     def add_scans(
-        self, paths: Sequence[Path], subject: str | None = None, corrected: Path | None = None
+        self,
+        paths: Sequence[Path] | Found,
+        subject: str | None = None,
+        corrected: Path | None = None,
+        *,
+        settings: ReadSettings | None = None,
+        collect: AddSettings | None = None,
     ) -> Generator[Progress, None, adding.AddReport]:
-        """Add scan files or folders; see `loop.adding.add_scans`."""
+        """Add scan files, folders, or what `find_scans` found; see `loop.adding.add_scans`."""
         try:
             return (
-                yield from adding.add_scans(self.study, paths, subject=subject, corrected=corrected, author=self.author)
+                yield from adding.add_scans(
+                    self.study,
+                    paths,
+                    subject=subject,
+                    corrected=corrected,
+                    author=self.author,
+                    settings=settings,
+                    collect=collect,
+                )
             )
         finally:
             self.events.cases_changed.emit()

@@ -1,21 +1,28 @@
 """Scans into a study, one bad file never stopping the rest."""
 
+from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Provenance
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume
-from napari_apprentice.errors import ApprenticeError, GeometryError, InputError, StorageError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError
+from napari_apprentice.loop.case_reading import CaseReader, Split
 from napari_apprentice.loop.correcting import check_fits
+from napari_apprentice.loop.label_import import LabelImport, keep_accepted
 from napari_apprentice.loop.naming import Names
-from napari_apprentice.scans.reader import expand, read_label_map, read_volume
+from napari_apprentice.scans.datasets import find_scans
+from napari_apprentice.scans.found import Found, FoundCase
 from napari_apprentice.store.study import Study
+
+__all__ = ["AddReport", "Question", "add_scans", "add_volume", "keep_accepted", "looks_like_ct"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,10 @@ class Question:
 
 @dataclass(frozen=True)
 class AddReport:
-    """What came of adding files: cases added, files refused with the reason, oddities, and what must be decided."""
+    """What came of adding files: cases added, files refused with the reason, oddities, and what must be decided.
+
+    `labelled` are those of `added` that came with an accepted label map.
+    """
 
     added: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
@@ -56,109 +66,181 @@ class AddReport:
 
 def add_scans(
     study: Study,
-    paths: Sequence[Path],
+    paths: Sequence[Path] | Found,
     *,
     subject: str | None = None,
     corrected: Path | None = None,
     author: str = "",
-    channels: tuple[str, ...] = (),
+    settings: ReadSettings | None = None,
+    collect: AddSettings | None = None,
 ) -> Generator[Progress, None, AddReport]:
     """Read scans and keep each as a case; folders stand for the scans in them.
 
     Parameters
     ----------
+    paths
+        Files and folders, or what `scans.datasets.find_scans` made of them.
     subject
-        The person all of these scans are of; by default every scan is a subject of its own.
+        The person all of these scans are of; by default as the data set or DICOM says, else every
+        scan is a subject of its own.
     corrected
-        A label map that comes in as an accepted revision; only with a single scan.
-    channels
-        Channel names; by default "CT" where Hounsfield units are recognised, else the reader's.
+        A label map that comes in as an accepted revision; only with a single case.
+    settings
+        Answers to what files leave open; what is still open becomes a `Question`.
+    collect
+        How files become cases, and whether the label maps of a data set come in.
 
     Raises
     ------
     InputError
-        No file is given, or `corrected` with several scans.
+        No file is given, or `corrected` or a case id with several cases.
     StorageError
         The disk is full or gone: going on would refuse every further file for the same reason.
     """
-    files = expand(paths)
-    if not files:
-        raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
-    if corrected is not None and len(files) != 1:
-        raise InputError(f"--corrected goes with one scan, not with {len(files)}.")
-    work = _Adding(study, Names(study, files), subject, corrected, author, channels)
-    added: list[str] = []
-    refused: list[tuple[str, str]] = []
-    warnings: list[str] = []
-    for done, path in enumerate(files):
-        yield Progress(done, len(files), f"Adding {path.name}")
+    settings, collect = settings or ReadSettings(), collect or AddSettings()
+    found = paths if isinstance(paths, Found) else find_scans(paths, collect)
+    for given, flag in ((corrected, "--corrected"), (collect.case, "--case")):
+        if given and len(found.cases) != 1:
+            raise InputError(f"{flag} goes with one scan, not with {len(found.cases)}.")
+    if collect.case:
+        found = replace(found, cases=(replace(found.cases[0], case_id=collect.case),))
+    work = _Adding(study, found, settings, collect, subject, corrected, author)
+    yield from work.all()
+    return work.report()
+
+
+class _Adding:
+    """One adding under way; the arguments are those of `add_scans`."""
+
+    def __init__(
+        self,
+        study: Study,
+        found: Found,
+        settings: ReadSettings,
+        collect: AddSettings,
+        subject: str | None,
+        corrected: Path | None,
+        author: str,
+    ) -> None:
+        self._study = study
+        self._queue = deque(found.cases)
+        self._names = Names(study, found.cases, settings)
+        self._reader = CaseReader(settings, collect)
+        self._labels = LabelImport(study.schema, found, settings, collect)
+        self._named = bool(collect.case)
+        self._subject, self._corrected, self._author = subject, corrected, author
+        self._added: list[str] = []
+        self._labelled: list[str] = []
+        self._refused = list(found.refused)
+        self._warnings: list[str] = []
+        self._questions: list[Question] = []
+
+    def all(self) -> Generator[Progress, None, None]:
+        """Add case after case; one that fails is noted and passed over."""
+        done = 0
+        while self._queue:
+            case = self._queue.popleft()
+            try:
+                outcome = yield from self._read(case, done)
+                if isinstance(outcome, Split):
+                    self._queue.extendleft(reversed(outcome.cases))
+                    continue
+                self._keep(case, outcome)
+            except StorageError:
+                raise
+            except ChoiceError as error:
+                path = case.channels[0].path if len(case.channels) == 1 else None
+                self._questions.append(Question(path, shown_name(case), str(error), error.setting, error.choices))
+            except ApprenticeError as error:
+                self._refused.append((shown_name(case), str(error)))
+            done += 1
+        yield Progress(done, done, f"Added {len(self._added)} of {done}")
+
+    def report(self) -> AddReport:
+        """What came of it so far."""
+        warnings = (*self._warnings, *self._labels.summary())
+        questions = tuple(self._questions)
+        return AddReport(tuple(self._added), tuple(self._refused), warnings, questions, tuple(self._labelled))
+
+    def _read(self, case: FoundCase, done: int) -> Generator[Progress, None, Volume | Split]:
+        """Read a case, saying which channel is being read where it has several."""
+        shown, total = shown_name(case), done + 1 + len(self._queue)
+        self._labels.ask(case, shown)
+        reading = self._reader.read(case, shown)
+        while True:
+            try:
+                part = next(reading)
+            except StopIteration as end:
+                outcome: Volume | Split = end.value
+                return outcome
+            text = f"Adding {shown}: {part}" if len(case.channels) > 1 else f"Adding {shown}"
+            yield Progress(done, total, text)
+
+    def _keep(self, case: FoundCase, volume: Volume) -> None:
+        """Store a case that was read, and its label map."""
+        self._names.refuse_double(volume)
+        case_id = self._names.choose(case, volume, given=self._named)
+        subject = self._subject or self._names.subject(case, volume, case_id)
+        volume = self._names.without_names(case, volume, case_id)
+        labels = self._corrected_map(volume) if self._corrected else None
+        channels = volume.channels if len(case.channels) > 1 or case.channels[0].name else ()
+        add_volume(self._study, volume, case_id, subject=subject, channels=channels)
+        self._names.take(case_id, subject, volume)
+        self._added.append(case_id)
+        self._warnings += volume.warnings
+        if self._corrected is None:
+            labels = self._own_map(case, volume, case_id)
+        if labels is not None:
+            self._accept(case_id, labels)
+
+    def _corrected_map(self, volume: Volume) -> LabelMap | None:
+        """The label map given for the only case; what is wrong with it stops the case too."""
+        if self._corrected is None:
+            return None
+        labels = self._labels.read(self._corrected, volume)
+        check_fits(self._study.schema, labels, self._corrected.name)
+        return labels
+
+    def _own_map(self, case: FoundCase, volume: Volume, case_id: str) -> LabelMap | None:
+        """The label map a data set has for a case; what is wrong with it is said, and the case stays."""
         try:
-            case_id, oddities = work.one(path)
+            labels = self._labels.of(case, volume)
         except StorageError:
             raise
         except ApprenticeError as error:
-            refused.append((path.name, str(error)))
-            continue
-        added.append(case_id)
-        warnings += oddities
-    yield Progress(len(files), len(files), f"Added {len(added)} of {len(files)}")
-    return AddReport(tuple(added), tuple(refused), tuple(warnings))
-
-
-@dataclass(frozen=True, eq=False)
-class _Adding:
-    """What is the same for all files of one adding; the fields are those of `add_scans`."""
-
-    study: Study
-    names: Names
-    subject: str | None
-    corrected: Path | None
-    author: str
-    channels: tuple[str, ...]
-
-    def one(self, path: Path) -> tuple[str, tuple[str, ...]]:
-        """Add a file; its case id, and what was odd about it."""
-        volume = read_volume(path)
-        case_id = self.names.choose(path, volume)
-        labels = _fitting(self.study, volume, self.corrected) if self.corrected else None
-        case_id = add_volume(self.study, volume, case_id, subject=self.subject, channels=self.channels)
-        self.names.take(case_id, volume)
-        if labels is not None:
-            self._accept(case_id, labels)
-        return case_id, volume.warnings
+            self._warnings.append(f"{case_id} was added without its label map: {error}")
+            return None
+        strange = self._labels.strange(case_id, labels) if labels else None
+        if strange is None:
+            return labels
+        self._warnings += [strange] * bool(strange)
+        return None
 
     def _accept(self, case_id: str, labels: LabelMap) -> None:
+        self._warnings += labels.warnings
         try:
-            keep_accepted(self.study, case_id, labels, self.author)
+            keep_accepted(self._study, case_id, *self._labels.status(labels), author=self._author)
         except StorageError as error:
             text = f"{error} Scan {case_id} itself was added; give it its label map with the correct command."
             raise StorageError(text) from error
+        self._labelled.append(case_id)
+
+
+def shown_name(case: FoundCase) -> str:
+    """What to call a case before it has an id: its only file's name, else the data set's."""
+    only = case.channels[0] if len(case.channels) == 1 else None
+    if only is None or only.path is None:
+        path = next((c.path for c in case.channels if c.path is not None), None)
+        return case.case_id or (path.name if path else "a case")
+    return f"{only.path.name} (series {only.series})" if only.series else only.path.name
 
 
 def add_volume(
     study: Study, volume: Volume, case_id: str, *, subject: str | None = None, channels: tuple[str, ...] = ()
 ) -> str:
     """Keep a volume as a new case and return its id; the subject defaults to the id."""
-    names = channels or _channel_names(volume)
-    named = Volume(volume.voxels, volume.geometry, names, volume.source_name, volume.source_digest, volume.warnings)
+    named = replace(volume, channels=channels or _channel_names(volume))
     return study.cases.add(case_id, subject or case_id, named).case_id
-
-
-def keep_accepted(study: Study, case_id: str, labels: LabelMap, author: str) -> str:
-    """Store a label map that came with its scan as a revision in which every voxel is accepted."""
-    status = np.ones(labels.voxels.shape, np.uint8)
-    revision = study.revisions.save(case_id, labels.voxels, status, Provenance(author, origin="import"))
-    study.split.assign(study.cases.info(case_id).subject)
-    return revision.name
-
-
-def _fitting(study: Study, volume: Volume, path: Path) -> LabelMap:
-    labels = read_label_map(path)
-    difference = volume.geometry.difference(labels.geometry)
-    if difference:
-        raise GeometryError(f"{path.name} does not fit {volume.source_name}: {difference}.")
-    check_fits(study.schema, labels, path.name)
-    return labels
 
 
 def _channel_names(volume: Volume) -> tuple[str, ...]:

@@ -1,54 +1,151 @@
-"""Case ids for scan files: from the file name, with the folder's where several files share one."""
+"""Case ids and subjects for scans: from file names, from data sets, or numbers where names must not show."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
+from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.found import FoundCase
 from napari_apprentice.scans.reader import case_id_from
 from napari_apprentice.store.study import Study
 
 
 class Names:
-    """The case ids of one adding.
+    """The case ids and subjects of one adding.
 
-    Many collections keep one folder per person with files of the same names: a/CT.nii.gz, b/CT.nii.gz.
+    Many collections keep one folder per person with files of the same names: a/CT.nii.gz, b/CT.nii.gz;
+    such cases get their folder's name too.
 
     Parameters
     ----------
     study
         Where ids may be taken already.
-    files
-        All files of this adding.
+    cases
+        All cases of this adding.
+    settings
+        Says whether names of files may show, and whether DICOM is de-identified.
     """
 
-    def __init__(self, study: Study, files: Sequence[Path]) -> None:
+    def __init__(self, study: Study, cases: Sequence[FoundCase], settings: ReadSettings) -> None:
         infos = [study.cases.info(case_id) for case_id in study.cases.ids()]
+        self._settings = settings
         self._taken = {info.case_id.lower() for info in infos}
-        self._scans = {info.source_digest: info.case_id for info in infos if info.source_digest}
-        self._shared = {n for n, count in Counter(case_id_from(f).lower() for f in files).items() if count > 1}
+        self._scans = {d: i.case_id for i in infos for d in (i.source_digest, *_channel_digests(i.steps)) if d}
+        self._subjects = {info.subject.lower() for info in infos}
+        self._numbered: dict[str, str] = {}
+        self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
-    def choose(self, path: Path, volume: Volume) -> str:
-        """A free case id for a file.
+    def refuse_double(self, volume: Volume) -> None:
+        """Stop a scan, or a channel of one, that is in the study already.
 
         Raises
         ------
         InputError
-            The very same scan is in the study already, under whatever name: a second copy could end
-            up on the other side of the split.
+            It is, under whatever name: a second copy could end up on the other side of the split.
         """
-        if volume.source_digest in self._scans:
-            raise InputError(f"This scan is in this study already, as case {self._scans[volume.source_digest]}.")
-        plain = case_id_from(path)
+        for digest in (volume.source_digest, *_channel_digests(volume.steps)):
+            if digest in self._scans:
+                raise InputError(f"This scan is in this study already, as case {self._scans[digest]}.")
+
+    def choose(self, case: FoundCase, volume: Volume, *, given: bool = False) -> str:
+        """A free case id.
+
+        Parameters
+        ----------
+        given
+            Whether a person named the case; then that name is taken as it is.
+
+        Raises
+        ------
+        InputError
+            The name is taken.
+        """
+        if given:
+            return self._free(case_id_from(Path(f"{case.case_id}.nii")), case)
+        if self._settings.hide_names:
+            return self._next("case", self._taken)
+        path = _path(case)
+        if self.is_nameless(case):
+            person = str(volume.acquisition.get("subject") or "subject")
+            return self._counted(f"{case_id_from(Path(f'{person}.nii'))}_{volume.modality or 'scan'}")
+        plain = case_id_from(Path(f"{case.case_id}.nii")) if case.case_id else case_id_from(path)
         if plain.lower() not in self._taken | self._shared:
             return plain
-        longer = case_id_from(path.with_name(f"{path.resolve().parent.name}_{path.name}"))
-        if longer.lower() in self._taken:
-            raise InputError(f"Cases {plain} and {longer} are in this study already; rename the file and add it again.")
-        return longer
+        return self._free(case_id_from(path.with_name(f"{path.resolve().parent.name}_{plain}.nii")), case)
 
-    def take(self, case_id: str, volume: Volume) -> None:
+    def subject(self, case: FoundCase, volume: Volume, case_id: str) -> str:
+        """The person a case is of: as the data set or DICOM says, else one of its own."""
+        pseudonym = str(volume.acquisition.get("subject") or "")
+        if case.subject and not self.is_nameless(case):
+            return self._hidden_subject(case.subject) if self._settings.hide_names else case.subject
+        if pseudonym:
+            return pseudonym
+        return self._hidden_subject(case_id) if self._settings.hide_names else case_id
+
+    def is_nameless(self, case: FoundCase) -> bool:
+        """Whether names of its files and folders must not be used: hospitals name DICOM after people."""
+        return self._settings.deidentify and any(c.path is not None and is_dicom(c.path) for c in case.channels)
+
+    def without_names(self, case: FoundCase, volume: Volume, case_id: str) -> Volume:
+        """A volume with the case id in place of the names of its files, where these must not show."""
+        if not self._settings.hide_names:
+            return volume
+        names = [c.path.name for c in case.channels if c.path is not None]
+        return replace(
+            volume,
+            source_name=case_id,
+            warnings=tuple(_replaced(w, names, case_id) for w in volume.warnings),
+            steps=tuple(Step(s.kind, _replaced(s.what, names, case_id), s.detail) for s in volume.steps),
+        )
+
+    def take(self, case_id: str, subject: str, volume: Volume) -> None:
         """Note a case that was added."""
         self._taken.add(case_id.lower())
-        self._scans[volume.source_digest] = case_id
+        self._subjects.add(subject.lower())
+        for digest in (volume.source_digest, *_channel_digests(volume.steps)):
+            if digest:
+                self._scans[digest] = case_id
+
+    def _free(self, wanted: str, case: FoundCase) -> str:
+        if wanted.lower() not in self._taken:
+            return wanted
+        plain = case.case_id or wanted
+        raise InputError(
+            f"Case {plain} is in this study already, and so is {wanted}; rename the file and add it again."
+            if plain != wanted
+            else f"Case {wanted} is in this study already; give it another case id."
+        )
+
+    def _hidden_subject(self, found: str) -> str:
+        if found not in self._numbered:
+            self._numbered[found] = self._next("subject", self._subjects)
+            self._subjects.add(self._numbered[found])
+        return self._numbered[found]
+
+    def _counted(self, start: str) -> str:
+        return next(name for n in range(1, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
+
+    @staticmethod
+    def _next(word: str, taken: Iterable[str]) -> str:
+        pattern = re.compile(rf"{word}-(\d+)")
+        used = [int(m.group(1)) for name in taken if (m := pattern.fullmatch(name))]
+        return f"{word}-{max(used, default=0) + 1:04}"
+
+
+def _path(case: FoundCase) -> Path:
+    return next(c.path for c in case.channels if c.path is not None)
+
+
+def _channel_digests(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(str(s.detail["digest"]) for s in steps if s.kind == "channel" and s.detail.get("digest"))
+
+
+def _replaced(text: str, names: Sequence[str], by: str) -> str:
+    for name in names:
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", by, text)
+    return text

@@ -20,12 +20,15 @@ class ChannelFile:
         Channel names where the file holds several.
     labels
         A label map on this file's own grid.
+    series
+        Which DICOM series of a folder, as `ReadSettings.series`; "" leaves it to the settings.
     """
 
     name: str
     path: Path | None
     names: tuple[str, ...] = ()
     labels: Path | None = None
+    series: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""What lies in folders: scans and further folders, without what operating systems leave behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.reader import expand
+from napari_apprentice.scans.suffixes import DICOM, suffix_of
+from napari_apprentice.scans.suffixes import stem_of as plain_stem
+
+_JUNK = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "icon\r")
+
+
+def is_junk(path: Path) -> bool:
+    """Whether macOS, Windows or Linux put this file or folder there for itself."""
+    return path.name.startswith(".") or path.name.lower() in _JUNK
+
+
+def scans_in(folder: Path) -> tuple[Path, ...]:
+    """Scan files directly in a folder, sorted; none where it does not exist. DICOM files are no scans alone."""
+    if not folder.is_dir():
+        return ()
+    return tuple(p for p in expand([folder]) if p != folder and suffix_of(p) not in DICOM and not is_junk(p))
+
+
+def folders_in(folder: Path) -> tuple[Path, ...]:
+    """Folders directly in a folder, sorted."""
+    return tuple(p for p in _entries(folder) if p.is_dir() and not suffix_of(p))
+
+
+def tree(folder: Path) -> Iterator[Path]:
+    """The folder and all folders below it, sorted, each link followed no more than the file system allows."""
+    for here, below, _ in os.walk(folder):
+        below[:] = sorted(n for n in below if not is_junk(Path(n)) and not suffix_of(Path(n)))
+        yield Path(here)
+
+
+def has_dicom(folder: Path) -> bool:
+    """Whether DICOM files lie directly in a folder; a folder that may not be read holds none."""
+    try:
+        return is_dicom(folder)
+    except OSError:
+        return False
+
+
+def stem_of(path: Path, ending: str = "") -> str:
+    """File name without its readable suffix, or without the ending a data set gives all its files."""
+    if ending and path.name.lower().endswith(ending.lower()):
+        return path.name[: -len(ending)]
+    return plain_stem(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if not is_junk(p))
+    except OSError:
+        return []

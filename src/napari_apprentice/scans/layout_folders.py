@@ -1,0 +1,60 @@
+"""One folder per person: the scans in each are the channels of a case, files named like label maps its labels."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.scans.folders import scans_in, stem_of, tree
+from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+
+_WORDS = (
+    "seg|segmentation|dseg|mask|masks|label|labels|labelmap|lesion|lesions|tumou?r|tumou?rs|gtv|roi|contour|"
+    "annotation|gt|groundtruth|organs?"
+)
+_LABELS = re.compile(rf"(?:(?P<scan>.+)[-_ .])?(?P<word>{_WORDS})", re.IGNORECASE)
+
+
+def looks_like_folders(folder: Path) -> bool:
+    """Whether the folders in here hold files of the same names, as with one folder per person."""
+    places = [p for p in tree(folder) if p != folder and scans_in(p)]
+    shared = Counter(stem_of(f).lower() for p in places for f in scans_in(p))
+    return len(places) > 1 and any(count > len(places) / 2 for count in shared.values())
+
+
+def find_folders(folder: Path) -> Found:
+    """One case for each folder that holds scans directly."""
+    notes: list[str] = []
+    places = [p for p in tree(folder) if scans_in(p)]
+    cases = tuple(case for place in places if (case := _case(place, folder, notes)))
+    return Found("folders", cases, (), tuple(notes), _schema(cases), folder.name)
+
+
+def label_word(stem: str) -> tuple[str, str] | None:
+    """Of a file named like a label map, the scan it belongs to ("" for the whole case) and what it shows."""
+    match = _LABELS.fullmatch(stem)
+    return (match["scan"] or "", match["word"].lower()) if match else None
+
+
+def _case(place: Path, folder: Path, notes: list[str]) -> FoundCase | None:
+    files = {stem_of(p): p for p in scans_in(place)}
+    scans = {stem: p for stem, p in files.items() if label_word(stem) is None}
+    maps = {(label_word(stem) or ("", ""))[0]: p for stem, p in files.items() if stem not in scans}
+    if not scans:
+        return None
+    of_case = [p for scan, p in maps.items() if scan not in scans]
+    if len(of_case) > 1:
+        notes.append(f"{place.name} holds several label maps; none was taken.")
+    name = "_".join(place.relative_to(folder).parts) or place.resolve().name
+    return FoundCase(
+        name,
+        name,
+        tuple(ChannelFile(stem, p, labels=maps.get(stem)) for stem, p in scans.items()),
+        of_case[0] if len(of_case) == 1 else None,
+    )
+
+
+def _schema(cases: tuple[FoundCase, ...]) -> LabelSchema | None:
+    maps = [p for c in cases for p in (c.labels, *(f.labels for f in c.channels)) if p]
+    words = {(label_word(stem_of(p)) or ("", ""))[1] for p in maps}
+    return LabelSchema.from_names(words) if len(words) == 1 else None

@@ -1,0 +1,170 @@
+from pathlib import Path
+
+import pytest
+
+import data_sets as layouts
+from napari_apprentice.core.collecting import AddSettings
+from napari_apprentice.errors import InputError
+from napari_apprentice.scans.datasets import find_scans
+from real_data import real_data
+
+
+def names(found):
+    return [c.case_id for c in found.cases]
+
+
+def test_a_decathlon_folder_with_channels_labels_and_test_scans(tmp_path):
+    found = find_scans([layouts.msd(tmp_path / "Task01")])
+    assert (found.kind, found.title) == ("msd", "Brains")
+    assert names(found) == ["brain_001", "brain_002", "brain_900"]
+    assert [c.has_labels for c in found.cases] == [True, True, False]
+    assert found.channels == ("FLAIR", "T1w")
+    assert found.subjects == ("brain_001", "brain_002", "brain_900")
+    assert [x.name for x in found.schema.labels] == ["a", "b"]
+
+
+def test_a_listed_scan_that_is_not_there_is_told(tmp_path):
+    folder = layouts.msd(tmp_path / "Task01")
+    (folder / "imagesTr" / "brain_002.nii.gz").unlink()
+    ((name, reason),) = find_scans([folder]).refused
+    assert name == "brain_002.nii.gz"
+    assert "does not hold it" in reason
+
+
+def test_a_broken_dataset_json_costs_only_the_names(tmp_path):
+    folder = layouts.msd(tmp_path / "Task01")
+    (folder / "dataset.json").write_text("{", encoding="utf-8")
+    found = find_scans([folder])
+    assert len(found.cases) == 3
+    assert found.schema is None
+    assert any("dataset.json" in note for note in found.notes)
+
+
+def test_the_real_hippocampus_set():
+    found = find_scans([real_data("hippocampus")])
+    assert (found.kind, len(found.cases), found.channels) == ("msd", 195, ("MRI",))
+    assert all(c.labels for c in found.cases)
+    assert not found.refused
+    assert [(x.id, x.name) for x in found.schema.labels] == [(1, "Anterior"), (2, "Posterior")]
+
+
+def test_nnunet_channels_by_number_with_a_missing_one_and_ignore(tmp_path):
+    found = find_scans([layouts.nnunet(tmp_path / "Dataset001_Liver")])
+    assert (found.kind, found.ignore, names(found)) == ("nnunet", 3, ["liver_01", "liver_02"])
+    assert [(f.name, f.path is None) for f in found.cases[1].channels] == [("CT", False), ("PET", True)]
+    assert [x.name for x in found.schema.labels] == ["liver", "tumour"]
+
+
+def test_nnunet_v1_is_told_from_the_decathlon_by_its_file_names(tmp_path):
+    folder = layouts.msd(tmp_path / "Task501")
+    for path in [*folder.glob("images*/brain*")]:
+        path.rename(path.with_name(path.name.replace(".nii.gz", "_0000.nii.gz")))
+    found = find_scans([folder])
+    assert (found.kind, names(found)) == ("nnunet", ["brain_001", "brain_002", "brain_900"])
+    assert found.cases[0].labels
+
+
+def test_regions_of_nnunet_get_the_ids_they_are_painted_with(tmp_path):
+    folder = layouts.nnunet(tmp_path / "Dataset002")
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}
+    layouts.write_json(folder / "dataset.json", {"channel_names": {"0": "MR"}, "labels": labels,
+                                                 "regions_class_order": [1, 2, 3]})  # fmt: skip
+    schema = find_scans([folder]).schema
+    assert [(x.id, x.name) for x in schema.labels] == [(1, "whole"), (2, "core"), (3, "enhancing")]
+
+
+def test_a_folder_of_data_sets_asks_for_one(tmp_path):
+    layouts.nnunet(tmp_path / "raw" / "Dataset001_Liver")
+    assert find_scans([tmp_path / "raw"]).kind == "nnunet"
+    layouts.msd(tmp_path / "raw" / "Dataset002_Brain")
+    with pytest.raises(InputError, match="Dataset001_Liver, Dataset002_Brain"):
+        find_scans([tmp_path / "raw"])
+
+
+@pytest.mark.parametrize(("new", "subjects"), [(False, ("BraTS20_001", "BraTS20_002")), (True, ("BraTS-GLI-00001",))])
+def test_brats_of_both_namings(tmp_path, new, subjects):
+    found = find_scans([layouts.brats(tmp_path / "training", new=new)])
+    assert (found.kind, found.channels, found.subjects) == ("brats", ("T1", "T1CE", "T2", "FLAIR"), subjects)
+    assert all(c.labels and "seg" in c.labels.name for c in found.cases)
+    assert found.schema.ids == ((1, 2, 3) if new else (1, 2, 4))
+
+
+def test_a_brats_case_without_a_contrast_lacks_that_channel(tmp_path):
+    folder = layouts.brats(tmp_path / "training", new=False)
+    (folder / "BraTS20_002" / "BraTS20_002_t2.nii.gz").unlink()
+    found = find_scans([folder])
+    assert [f.name for f in found.cases[1].channels if f.path is None] == ["T2"]
+
+
+def test_bids_sessions_with_contrasts_as_channels(tmp_path):
+    found = find_scans([layouts.bids(tmp_path / "ds")])
+    assert (found.kind, found.title, found.subjects) == ("bids", "Lesions", ("sub-01", "sub-02"))
+    assert names(found) == ["sub-01_ses-a", "sub-01_ses-b", "sub-02"]
+    assert found.channels == ("FLAIR", "T1w", "T1w-gad")
+    assert [c.labels is not None for c in found.cases] == [True, True, False], "a map in template space is not taken"
+    assert found.schema.name(1) == "lesion"
+
+
+def test_of_several_bids_label_maps_one_is_chosen_by_path(tmp_path):
+    folder = layouts.bids(tmp_path / "ds")
+    layouts.label_map(folder / "derivatives/net/sub-02/anat/sub-02_dseg.nii.gz", 1)
+    layouts.label_map(folder / "derivatives/hand/sub-02/anat/sub-02_dseg.nii.gz", 1)
+    assert len(find_scans([folder]).cases[2].choices) == 2
+    chosen = find_scans([folder], AddSettings(labels_from="derivatives/net"))
+    assert chosen.cases[2].labels.parts[-4] == "net"
+
+
+def test_a_second_run_of_a_contrast_is_a_case_of_its_own_of_the_same_subject(tmp_path):
+    folder = layouts.bids(tmp_path / "ds")
+    layouts.scan(folder / "sub-02/anat/sub-02_run-2_T1w.nii.gz")
+    found = find_scans([folder])
+    assert [(c.case_id, c.subject) for c in found.cases[2:]] == [("sub-02", "sub-02"), ("sub-02_run-2_T1w", "sub-02")]
+
+
+def test_names_and_colours_of_bids_labels_come_from_the_table_beside_them(tmp_path):
+    folder = layouts.bids(tmp_path / "ds")
+    table = folder / "derivatives" / "hand" / "desc-hand_dseg.tsv"
+    table.write_text("index\tname\tcolor\n0\tbackground\t#000000\n1\tlesion\t#ff0000\n", encoding="utf-8")
+    assert [(x.id, x.name, x.colour) for x in find_scans([folder]).schema.labels] == [(1, "lesion", "#ff0000")]
+
+
+def test_folders_of_patients_with_a_label_map_on_each_channels_grid():
+    found = find_scans([real_data("sarcoma")])
+    assert (found.kind, len(found.cases), found.channels) == ("folders", 8, ("CT", "MR_T1", "PET"))
+    assert all(f.labels.name == f"{f.name}_tumour.nii.gz" for c in found.cases for f in c.channels)
+    assert found.schema.name(1) == "tumour"
+
+
+def test_a_plain_folder_is_its_scans_and_junk_is_passed_over(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        layouts.scan(tmp_path / name)
+    for junk in ("._a.nii.gz", "Thumbs.db", ".DS_Store", "desktop.ini"):
+        (tmp_path / junk).write_bytes(b"x")
+    (tmp_path / "__MACOSX").mkdir()
+    assert names(find_scans([tmp_path])) == ["a", "b"]
+    assert names(find_scans([*sorted(tmp_path.iterdir())])) == ["a", "b"], "as a shell's star gives them"
+
+
+def test_what_a_folder_is_taken_for_can_be_overruled(tmp_path):
+    folder = layouts.brats(tmp_path / "training", new=False) / "BraTS20_001"
+    assert names(find_scans([folder])) == ["BraTS20_001"]
+    found = find_scans([folder], AddSettings(layout="files"))
+    assert (found.kind, len(found.cases)) == ("files", 5)
+    with pytest.raises(InputError, match="annotations"):
+        find_scans([folder], AddSettings(layout="luna16"))
+    with pytest.raises(InputError, match="not laid out as msd"):
+        find_scans([folder], AddSettings(layout="msd"))
+
+
+def test_trees_of_dicom_folders_become_cases_without_folder_names():
+    found = find_scans([real_data("odd", "made", "dcm_ok").parent], AddSettings(layout="dicom"))
+    assert found.kind == "dicom"
+    assert len(found.cases) > 3
+    assert {(c.case_id, c.subject) for c in found.cases} == {("", "")}
+
+
+def test_nothing_found_is_said_with_the_path(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        find_scans([tmp_path / "nowhere" / ".hidden"])
+    with pytest.raises(InputError, match="nothing"):
+        find_scans([Path(".DS_Store")] * 0)
