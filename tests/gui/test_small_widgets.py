@@ -17,7 +17,7 @@ from napari_apprentice.gui.label_chooser import LabelChooser
 from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.layer_volume import case_id_for, volume_from_layer
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
-from napari_apprentice.gui.pictures import ChannelView, contrast_limits
+from napari_apprentice.gui.pictures import contrast_limits
 from napari_apprentice.gui.schema_table import COLOUR, ID, NAME, SchemaTable
 from napari_apprentice.gui.settings_form import SettingsForm
 from napari_apprentice.session import CaseRow
@@ -187,35 +187,6 @@ def test_pictures_that_are_no_scans_are_refused() -> None:
 def test_a_layer_name_becomes_a_case_id() -> None:
     assert case_id_for("my scan (1).nii") == "my-scan-1-.nii"
     assert case_id_for("///") == "layer"
-
-
-def test_channel_view_reads_only_its_channel() -> None:
-    voxels = np.arange(48).reshape(2, 2, 3, 4)
-    view = ChannelView(voxels, 1)
-    assert view.shape == (2, 3, 4)
-    np.testing.assert_array_equal(view[0], voxels[1, 0])
-    np.testing.assert_array_equal(view[0, :, 1:3], voxels[1, 0, :, 1:3])
-    np.testing.assert_array_equal(np.asarray(view), voxels[1])
-
-
-def test_channel_view_reads_a_slab_once_for_the_slices_in_it() -> None:
-    class Counting:
-        shape, dtype = (1, 130, 3, 4), np.dtype(int)
-        voxels = np.arange(130 * 12).reshape(1, 130, 3, 4)
-        reads = 0
-
-        def __getitem__(self, index: object) -> np.ndarray:
-            self.reads += 1
-            return self.voxels[index]
-
-    array = Counting()
-    view = ChannelView(array, 0)
-    for z in (0, 63, 1):
-        np.testing.assert_array_equal(view[z, 1:, :2], array.voxels[0, z, 1:, :2])
-    assert array.reads == 1
-    for z in (64, 129, -1):
-        np.testing.assert_array_equal(view[z], array.voxels[0, z])
-    assert array.reads == 3
 
 
 @pytest.mark.parametrize("voxels", [np.zeros(10), np.full(10, np.nan), np.arange(10)])

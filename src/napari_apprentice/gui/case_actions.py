@@ -10,8 +10,8 @@ from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.layers import CaseLayers
-from napari_apprentice.gui.pictures import Pictures, load_pictures, open_with_pictures
-from napari_apprentice.gui.work import Runner
+from napari_apprentice.gui.pictures import Pictures, Scan, load_pictures, load_scan, open_with_pictures, read_on
+from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.session import Session
 
 RETRY_MS = 100  # while the mouse is drawing
@@ -40,6 +40,8 @@ class CaseActions(QObject):
         self._layers = layers
         self._generation = 0
         self._expected: Pictures | None = None
+        self._reading_on: Job | None = None
+        self._opening = False  # the scan on the screen is not that of the session's case
         self._recording = False
         self._warned = False
         self.saving = False
@@ -115,10 +117,38 @@ class CaseActions(QObject):
 
     def _load(self, case_id: str) -> None:
         self._generation += 1
-        generation = self._generation
-        before = self._session.case
-        job = self._runner.run(f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id), stops=False)
+        generation, before = self._generation, self._session.case
+        job = self._runner.run(f"Opening {case_id}", lambda: load_scan(self._session, case_id), stops=False)
+        job.returned.connect(lambda scan: self._scan_arrived(scan, generation, before))
+
+    def _scan_arrived(self, scan: Scan, generation: int, before: object) -> None:
+        """Show the scan at once; what belongs to it can take longer."""
+        if generation != self._generation or not self._session.has_study:
+            return  # another case was asked for in the meantime
+        case, case_id = self._session.case, scan.info.case_id
+        if self._opening or case is None or case.info.case_id != case_id:
+            if self._layers.mid_stroke or self.saving:
+                QTimer.singleShot(RETRY_MS, lambda: self._scan_arrived(scan, generation, before))
+                return
+            if not self.may_leave():  # the disk filled up while the scan was read
+                return
+            self._opening = True
+            self._layers.preview(scan)
+        job = self._runner.run(
+            f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id, scan), stops=False
+        )
         job.returned.connect(lambda pictures: self._arrived(pictures, generation, before))
+        job.failed.connect(lambda _: self._go_back(generation))
+
+    def _go_back(self, generation: int) -> None:
+        """The scan is on the screen, but what belongs to it cannot be read: show the case from before."""
+        if generation != self._generation or not self._opening:
+            return
+        if self._session.case is None:
+            self._opening = False
+            self._layers.clear()
+        else:
+            self._show_what_was_opened_elsewhere()
 
     def _arrived(self, pictures: Pictures, generation: int, before: object) -> None:
         if generation != self._generation or not self._session.has_study:
@@ -129,8 +159,10 @@ class CaseActions(QObject):
         case = self._session.case
         if case is not None and case.info.case_id == pictures.case.info.case_id:
             if case is not before or (case.unsaved, case.parent) != (pictures.case.unsaved, pictures.case.parent):
-                return  # painted on or saved while it was read: what is on the screen is newer
+                self._go_back(generation)
+                return  # painted on or saved while it was read: what is in the session is newer
         elif not self.may_leave():  # the disk filled up while the other case was read
+            self._go_back(generation)
             return
         self._expected = pictures
         self._session.show_case(pictures.case)
@@ -140,9 +172,10 @@ class CaseActions(QObject):
         self._expected = None
         if case is None:
             self._generation += 1  # whatever is still being read belongs to another study
+            self._opening = False
             self._layers.clear()
         elif expected is not None and expected.case is case:
-            self._layers.show(expected, self._session.study.schema)
+            self._show(expected)
         else:
             self._show_what_was_opened_elsewhere()
 
@@ -157,7 +190,20 @@ class CaseActions(QObject):
 
     def _show_if_still_open(self, pictures: Pictures, generation: int) -> None:
         if generation == self._generation and self._session.case is pictures.case:
-            self._layers.show(pictures, self._session.study.schema)
+            self._show(pictures)
+
+    def _show(self, pictures: Pictures) -> None:
+        self._opening = False
+        self._layers.show(pictures, self._session.study.schema)
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+        if any(channel.pyramid for channel in pictures.channels):
+            self._reading_on = self._runner.run("Reading the scan", lambda: read_on(pictures.scan), quiet=True)
+            self._reading_on.ended.connect(self._forget_reading)
+
+    def _forget_reading(self) -> None:
+        if self.sender() is self._reading_on:
+            self._reading_on = None
 
     # ------------------------------------------------------------- changing
 
@@ -203,8 +249,8 @@ class CaseActions(QObject):
         self._layers.choose(label_id)
 
     def _change(self, verb: Callable[[], None]) -> None:
-        if self.saving or self._layers.mid_stroke:
-            self._runner.said.emit("A moment: a stroke is being drawn, or the corrections are being saved.")
+        if self.saving or self._opening or self._layers.mid_stroke:
+            self._runner.said.emit("A moment: a stroke is being drawn, or a case is being opened or saved.")
             return
         self._runner.attempt(verb)
 
@@ -217,7 +263,7 @@ class CaseActions(QObject):
         if self._session.case is None:
             self._runner.tell(InputError("No case is open, so there is nothing to save: open one first."))
             return
-        if self._layers.mid_stroke:
+        if self._layers.mid_stroke or self._opening:
             QTimer.singleShot(RETRY_MS, self.save)
             return
         self._lock(True)

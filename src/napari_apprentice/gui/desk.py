@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -96,8 +97,12 @@ class Desk(QObject):
     def leave(self, member: int) -> None:
         """A panel (its `id`) is gone."""
         self._members.discard(member)
-        if not self._members:
+        if self._members:
+            return
+        if isalive(self.runner):
             self.close()
+        else:  # the program ended without closing its window: Qt has taken everything down already
+            self.session.close()
 
     def close(self) -> None:
         """End the prediction process and hear no more; unsaved strokes are in the journal, training goes on."""

@@ -24,24 +24,24 @@ def warm_up() -> None:
     Labels(np.zeros((1, 2, 2), np.uint8), colormap=DirectLabelColormap(color_dict=STATUS_COLOURS), **place)
 
 
-def scan_layer(channel: Channel, case: OpenCase) -> Image:
+def scan_layer(channel: Channel, info: CaseInfo) -> Image:
     """One channel of the scan."""
     return Image(
-        channel.data, multiscale=channel.pyramid, name=scan_name(channel, case), colormap="gray",
-        contrast_limits=channel.limits, blending="translucent_no_depth", **_place(case),
+        channel.data, multiscale=channel.pyramid, name=scan_name(channel, info), colormap="gray",
+        contrast_limits=channel.limits, blending="translucent_no_depth", **_place(info),
     )  # fmt: skip
 
 
-def scan_name(channel: Channel, case: OpenCase) -> str:
+def scan_name(channel: Channel, info: CaseInfo) -> str:
     """The case's name, and the channel's where there are several."""
-    return f"{case.info.case_id} {channel.name}" if len(case.info.channels) > 1 else case.info.case_id
+    return f"{info.case_id} {channel.name}" if len(info.channels) > 1 else info.case_id
 
 
 def uncertainty_layer(uncertainty: NDArray[np.uint8], case: OpenCase) -> Image:
     """How unsure the model version was; hidden to begin with."""
     return Image(
         uncertainty, name=UNCERTAINTY, colormap="magma", blending="additive", visible=False,
-        contrast_limits=(0, 255), **_place(case),
+        contrast_limits=(0, 255), **_place(case.info),
     )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def status_layer(case: OpenCase) -> Labels:
     layer = Labels(
         case.canvas.status, name=STATUS, opacity=0.35, visible=False,
         colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
-        features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **_place(case),
+        features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **_place(case.info),
     )  # fmt: skip
     layer.editable = False
     return layer
@@ -61,7 +61,7 @@ def labels_layer(case: OpenCase, schema: LabelSchema) -> Labels:
     ids = [0, *schema.ids]
     layer = Labels(
         case.canvas.labels, name=LABELS, opacity=0.55, colormap=label_colours(schema),
-        features={"index": ids, "label": [schema.name(i) for i in ids]}, **_place(case),
+        features={"index": ids, "label": [schema.name(i) for i in ids]}, **_place(case.info),
     )  # fmt: skip
     layer.brush_size = max(3, round(max(case.info.shape[1:]) / 25))
     layer.selected_label = schema.ids[0]
@@ -74,9 +74,9 @@ def label_colours(schema: LabelSchema) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict={None: "white", 0: "transparent", **colours})
 
 
-def _place(case: OpenCase) -> dict[str, Any]:
+def _place(info: CaseInfo) -> dict[str, Any]:
     """Scale, place, unit and axis names, which all layers of a case share, and its grid for whoever writes them."""
-    return {**place_of(case.info.geometry), "metadata": metadata_of_case(case.info)}
+    return {**place_of(info.geometry), "metadata": metadata_of_case(info)}
 
 
 def metadata_of_case(info: CaseInfo) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.gui.layer_making import (
     labels_layer,
     metadata_of_case,
-    scan_layer,
-    scan_name,
     status_layer,
     uncertainty_layer,
 )
 from napari_apprentice.gui.painting import labels_before, painted_box
-from napari_apprentice.gui.pictures import Pictures
+from napari_apprentice.gui.pictures import Pictures, Scan
 from napari_apprentice.gui.placing import move_to
+from napari_apprentice.gui.scan_layers import ScanLayers
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
@@ -57,7 +56,8 @@ class CaseLayers(QObject):
         self.labels: Labels | None = None
         self.status: Labels | None = None
         self.uncertainty: Image | None = None
-        self._images: list[Image] = []
+        self._scan = ScanLayers(viewer)
+        self._seen: list[Any] = []  # layers that were visible before a preview hid them
         self._mode = "pan_zoom"
         # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
         self._mourning = QTimer(self)
@@ -73,52 +73,62 @@ class CaseLayers(QObject):
         self.clear()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
+    def preview(self, scan: Scan) -> None:
+        """Show the scan of a case whose labels are still being read; there is nothing to paint on meanwhile."""
+        if not self._seen:
+            self._seen = [x for x in (self.labels, self.status, self.uncertainty) if x is not None and x.visible]
+        self.lock(True)
+        for layer in self._seen:
+            layer.visible = False
+        self._show_scan(scan)
+        self._viewer.reset_view()
+        self._look_at(scan.start)
+
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
         """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
+        previewed = self._scan.scan is pictures.scan
         again = self._case is not None and self._case.info.case_id == pictures.case.info.case_id
-        fits = self._fits(pictures, schema)
+        point = tuple(self._viewer.dims.point)
+        moved = previewed and not np.allclose(point[-3:], self._world_of(pictures.scan.start), atol=1e-6)
+        fits = self.labels is not None and self.status is not None and self._schema == schema
         self._case, self._schema = pictures.case, schema
+        self._show_scan(pictures.scan)
         if fits:
             self._exchange(pictures)
         else:
             self._add_all(pictures, schema)
-        if not again:
+        self._scan.sharpen()
+        if not again and not previewed:
             self._viewer.reset_view()
+        if not again and not moved:
             self._look_at(pictures.start)
         self.shown.emit()
 
     def clear(self) -> None:
         """Take this adapter's layers out of the viewer."""
         self._case = None
-        self._remove(self._let_go())
+        self._remove([*self._scan.let_go(), *self._let_go()])
 
     def _let_go(self) -> list[Any]:
         """Forget the layers without removing them."""
-        ours = [*self._images, self.uncertainty, self.status, self.labels]
-        self._images, self.uncertainty, self.status, self.labels = [], None, None, None
-        return ours
+        overlays = [self.uncertainty, self.status, self.labels]
+        self.uncertainty, self.status, self.labels, self._seen = None, None, None, []
+        return overlays
 
     def _remove(self, layers: list[Any]) -> None:
         for layer in layers:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _fits(self, pictures: Pictures, schema: LabelSchema) -> bool:
-        """Whether the layers that are there can show another case: much quicker than new ones."""
-        return (
-            self.labels is not None
-            and self.status is not None
-            and self._schema == schema
-            and len(self._images) == len(pictures.channels)
-            and not any(c.pyramid for c in pictures.channels)
-            and not any(x.multiscale for x in self._images)
-        )
+    def _show_scan(self, scan: Scan) -> None:
+        self._quiet = True
+        try:
+            self._scan.show(scan)
+        finally:
+            self._quiet = False
 
     def _add_all(self, pictures: Pictures, schema: LabelSchema) -> None:
-        # The new ones come before the old ones go: a viewer that is empty in between draws its whole
-        # scene anew, which takes seconds without a GPU.
         old = self._let_go()
-        self._add_scan(pictures)
         self._show_uncertainty(pictures)
         self._add_labels(pictures.case, schema)
         self._remove(old)
@@ -130,12 +140,6 @@ class CaseLayers(QObject):
         info, canvas = pictures.case.info, pictures.case.canvas
         self._quiet = True
         try:
-            for layer, channel in zip(self._images, pictures.channels, strict=True):
-                layer.data = channel.data
-                move_to(layer, info.geometry)
-                layer.metadata = metadata_of_case(info)
-                layer.name = scan_name(channel, pictures.case)
-                layer.contrast_limits_range = layer.contrast_limits = channel.limits
             self._show_uncertainty(pictures)
             for labels, voxels in ((self.status, canvas.status), (self.labels, canvas.labels)):
                 if labels is not None:
@@ -143,8 +147,12 @@ class CaseLayers(QObject):
                     move_to(labels, info.geometry)
                     labels.metadata = metadata_of_case(info)
                     labels._undo_history.clear()
+            for layer in self._seen:
+                layer.visible = True
+            self._seen = []
         finally:
             self._quiet = False
+        self.lock(False)
 
     def refresh(self) -> None:
         """Draw labels and status anew after they changed in place."""
@@ -200,7 +208,7 @@ class CaseLayers(QObject):
     @property
     def images(self) -> tuple[Image, ...]:
         """The scan's channels, in the case's order."""
-        return tuple(self._images)
+        return tuple(self._scan.images)
 
     @property
     def changing(self) -> bool:
@@ -208,13 +216,6 @@ class CaseLayers(QObject):
         return self._quiet
 
     # ------------------------------------------------------------- adding
-
-    def _add_scan(self, pictures: Pictures) -> None:
-        for channel in pictures.channels:
-            layer = scan_layer(channel, pictures.case)
-            layer.visible = not self._images  # the first channel is looked at first
-            self._images.append(layer)
-            self._viewer.add_layer(layer)
 
     def _show_uncertainty(self, pictures: Pictures) -> None:
         shown = self.uncertainty
@@ -230,7 +231,7 @@ class CaseLayers(QObject):
         self.uncertainty = uncertainty_layer(pictures.uncertainty, pictures.case)
         self._viewer.add_layer(self.uncertainty)
         if self.labels is not None:  # it came later: below the layer one paints on
-            self._viewer.layers.move(self._viewer.layers.index(self.uncertainty), len(self._images))
+            self._viewer.layers.move(self._viewer.layers.index(self.uncertainty), len(self._scan.images))
             self._viewer.layers.selection.active = self.labels
 
     def _add_labels(self, case: OpenCase, schema: LabelSchema) -> None:
@@ -257,10 +258,16 @@ class CaseLayers(QObject):
         return lambda _: self.choose(label_id)
 
     def _look_at(self, index: int) -> None:
-        if self.labels is None:
-            return
-        extra = self._viewer.dims.ndim - 3
-        self._viewer.dims.set_point(extra, self.labels.data_to_world((index, 0, 0))[0])
+        if self._scan.images:
+            extra = self._viewer.dims.ndim - 3
+            self._viewer.dims.set_point(extra, self._world_of(index)[0])
+
+    def _world_of(self, index: int) -> tuple[float, float, float]:
+        """Where slice `index` along z is in the viewer's world, the other axes where they are."""
+        point = tuple(self._viewer.dims.point)[-3:]
+        if not self._scan.images or len(point) < 3:
+            return 0.0, 0.0, 0.0
+        return float(self._scan.images[0].data_to_world((index, 0, 0))[0]), float(point[1]), float(point[2])
 
     # ------------------------------------------------------------ hearing
 
@@ -306,5 +313,5 @@ class CaseLayers(QObject):
             self.status = None
         elif layer is self.uncertainty:
             self.uncertainty = None
-        elif layer in self._images:
-            self._images.remove(layer)
+        else:
+            self._scan.forget(layer)

@@ -1,63 +1,22 @@
 """What of a case is shown but not changed: its scan and the uncertainty; read in a worker thread."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import CaseInfo
+from napari_apprentice.gui.channel_view import ChannelView
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
-LARGE = 448**3  # voxels of one channel; above, slices are read from disk when they are looked at
-SLAB = 64  # slices that are read together: the chunks on disk are that thick, so one slice costs as much
-
-
-class ChannelView:
-    """One channel of a (c, z, y, x) array on disk as a (z, y, x) array that reads what is asked for.
-
-    Parameters
-    ----------
-    array
-        Anything indexed like an array.
-    channel
-        Index along c.
-    """
-
-    def __init__(self, array: Any, channel: int) -> None:
-        self._array = array
-        self._channel = channel
-        self.shape: tuple[int, ...] = tuple(array.shape[1:])
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        self.ndim = len(self.shape)
-        self._slab: tuple[int, NDArray[Any]] | None = None  # first slice, and the slices from there
-
-    @property
-    def size(self) -> int:
-        """Number of voxels."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        index = index if isinstance(index, tuple) else (index,)
-        if index and isinstance(index[0], int | np.integer):
-            slices, z = self._slices_around(int(index[0]))
-            return np.asarray(slices[(z, *index[1:])])
-        return np.asarray(self._array[(self._channel, *index)])
-
-    def _slices_around(self, z: int) -> tuple[NDArray[Any], int]:
-        """The slab that slice `z` is in, kept for the next slice, and the slice's place in it."""
-        z = z + self.shape[0] if z < 0 else z
-        start = z - z % SLAB
-        slab = self._slab
-        if slab is None or slab[0] != start:
-            slab = self._slab = (start, np.asarray(self._array[self._channel, start : start + SLAB]))
-        return slab[1], z - start
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self._array[self._channel], dtype=dtype)
+LARGE = 256**3  # voxels of one channel; above, the scan is shown before all of it is read
+COARSE = 1  # level of the pyramid that is shown first: an eighth of the voxels
+SPARE = 4  # a scan is read whole if it takes less than this fraction of the free memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +30,21 @@ class Channel:
 
 
 @dataclass(frozen=True, eq=False)
+class Scan:
+    """What can be shown of a case at once, whatever its size.
+
+    Parameters
+    ----------
+    start
+        The slice along z to begin with: the middle one.
+    """
+
+    info: CaseInfo
+    channels: tuple[Channel, ...]
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """Everything needed to show an open case.
 
@@ -79,34 +53,59 @@ class Pictures:
     uncertainty
         (z, y, x) uint8, or None without a prediction by the active model version.
     start
-        Slice along z to begin with: the one with most labels.
+        Slice along z to begin with: the one with most labels, or the middle one without any.
     """
 
     case: OpenCase
-    channels: tuple[Channel, ...]
+    scan: Scan
     uncertainty: NDArray[np.uint8] | None
     start: int
 
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The scan's contrasts."""
+        return self.scan.channels
 
-def open_with_pictures(session: Session, case_id: str) -> Pictures:
+
+def load_scan(session: Session, case_id: str) -> Scan:
+    """Read as much of a scan as its first slice needs."""
+    cases = session.study.cases
+    info, levels = cases.info(case_id), cases.levels(case_id)
+    start = info.shape[0] // 2
+    if int(np.prod(info.shape)) <= LARGE:
+        voxels = cases.voxels(case_id)
+        return Scan(info, tuple(_small(n, voxels[i]) for i, n in enumerate(info.channels)), start)
+    channels = tuple(_large(name, levels, index) for index, name in enumerate(info.channels))
+    coarse = min(COARSE, len(levels) - 1)
+    channels[0].data[coarse][start * levels[coarse].shape[1] // info.shape[0]]  # so that the window need not wait
+    return Scan(info, channels, start)
+
+
+def read_on(scan: Scan) -> Generator[Progress, None, None]:
+    """Bring the rest of a large scan into memory, as far as memory goes round; nearest slices first."""
+    views: list[ChannelView] = [c.data[0] for c in scan.channels if c.pyramid]
+    for view in views:
+        if view.size * view.dtype.itemsize > psutil.virtual_memory().available / SPARE:
+            return
+        while view.read_on():
+            yield Progress(0, 0, "Reading the scan")
+
+
+def open_with_pictures(session: Session, case_id: str, scan: Scan | None = None) -> Pictures:
     """Read a case and what goes with it; touches nothing that is shown."""
-    return load_pictures(session, session.load_case(case_id))
+    if scan is not None and scan.channels[0].pyramid:
+        scan.channels[0].data[0][scan.start]  # the window will want it next
+    return load_pictures(session, session.load_case(case_id), scan)
 
 
-def load_pictures(session: Session, case: OpenCase) -> Pictures:
-    """Read what goes with a case that is open already."""
+def load_pictures(session: Session, case: OpenCase, scan: Scan | None = None) -> Pictures:
+    """Read what goes with a case that is open already; `scan` where that was read before."""
     study, case_id = session.study, case.info.case_id
-    levels = study.cases.levels(case_id)
-    large = int(np.prod(case.info.shape)) > LARGE
-    voxels = None if large else study.cases.voxels(case_id)
-    channels = tuple(
-        _large(name, levels, index) if voxels is None else _small(name, voxels[index])
-        for index, name in enumerate(case.info.channels)
-    )
+    scan = scan or load_scan(session, case_id)
     active = study.models.active()
     predicted = active is not None and study.predictions.has(case_id, active)
     uncertainty = session.prediction(case_id).uncertainty if predicted else None
-    return Pictures(case, channels, uncertainty, _fullest_slice(case))
+    return Pictures(case, scan, uncertainty, _fullest_slice(case))
 
 
 def _small(name: str, voxels: NDArray[Any]) -> Channel:
@@ -116,8 +115,7 @@ def _small(name: str, voxels: NDArray[Any]) -> Channel:
 
 def _large(name: str, levels: tuple[Any, ...], index: int) -> Channel:
     views = [ChannelView(level, index) for level in levels]
-    limits = contrast_limits(np.asarray(views[-1]))
-    return Channel(name, views if len(views) > 1 else views[0], len(views) > 1, limits)
+    return Channel(name, views, True, contrast_limits(np.asarray(views[-1])))
 
 
 def contrast_limits(voxels: NDArray[Any]) -> tuple[float, float]:
@@ -131,5 +129,5 @@ def contrast_limits(voxels: NDArray[Any]) -> tuple[float, float]:
 
 
 def _fullest_slice(case: OpenCase) -> int:
-    counts = np.count_nonzero(case.canvas.labels, axis=(1, 2))
-    return int(counts.argmax()) if counts.any() else len(counts) // 2
+    counts = [np.count_nonzero(labels) for labels in case.canvas.labels]
+    return int(np.argmax(counts)) if any(counts) else len(counts) // 2
