@@ -17,7 +17,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.dicom_file import number_of, numbers_of, read_whole, text_of
+from napari_apprentice.scans.dicom_file import CountedFile, number_of, numbers_of, read_whole, text_of
 from napari_apprentice.scans.dicom_plane import Plane
 
 THREADS = 4
@@ -81,7 +81,7 @@ def read_pixels(volumes: Sequence[Sequence[Plane]], others: Iterable[Path] = (),
 
 
 def _read_file(out: NDArray[Any], path: Path, wanted: list[tuple[int, int, Plane]]) -> tuple[str, frozenset[int]]:
-    with path.open("rb") as file:
+    with CountedFile(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if not wanted:
             return digest, frozenset()

@@ -147,6 +147,8 @@ def _planes(path: Path) -> tuple[list[Plane], str]:
         if not looks_parsable(file):
             raise ScanError(f"{file.name} is no DICOM file, whatever its name says; take it away or fetch it again.")
         header = read_header(file, HEADER)
+        if not _sop_class(header) and "Rows" not in header and "SeriesInstanceUID" not in header:
+            raise ScanError(f"{file.name} is damaged or no DICOM file; fetch it again.")
         why = refusal(_sop_class(header), pixels="Rows" in header and "Columns" in header)
         if why:
             refused = refused or f"{file.name} {why}"

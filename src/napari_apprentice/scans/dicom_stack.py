@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_apprentice.core.reading import chosen_volumes
 from napari_apprentice.errors import ChoiceError, ScanError
-from napari_apprentice.scans.dicom_file import read_whole
+from napari_apprentice.scans.dicom_file import CountedFile, read_whole
 from napari_apprentice.scans.dicom_grid import check_alike
 from napari_apprentice.scans.dicom_plane import MARKS, Plane
 
@@ -135,7 +135,7 @@ def _distinct(place: list[Plane]) -> list[Plane]:
 
 def _digest(plane: Plane) -> str:
     """Of the stored voxels; frames of one file are never taken for copies."""
-    with plane.path.open("rb") as file:
+    with CountedFile(plane.path) as file:
         data = read_whole(file, plane.path)
     voxels = data.get("PixelData") or data.get("FloatPixelData") or data.get("DoubleFloatPixelData") or b""
     return f"{hashlib.sha256(voxels).hexdigest()}/{plane.frame}"
