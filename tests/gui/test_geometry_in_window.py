@@ -7,9 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from driving import Person
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from builders import OBLIQUE, write_nifti
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import Volume
@@ -136,7 +138,6 @@ def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> No
 
 
 def test_a_case_is_saved_from_napari_on_its_sources_grid(opened: Person, tmp_path: Path) -> None:
-    pytest.importorskip("napari_apprentice.gui.writer")
     opened.session.case.canvas.labels[1, 2, 3] = 1
     out = tmp_path / "out.nii.gz"
     assert opened.desk.layers.labels.save(str(out), plugin="napari-apprentice") == [str(out)]
@@ -145,3 +146,17 @@ def test_a_case_is_saved_from_napari_on_its_sources_grid(opened: Person, tmp_pat
     np.testing.assert_array_equal(written.affine, expected)
     assert written.shape == SHAPE
     assert np.asarray(written.dataobj).sum() == 1
+
+
+def test_labels_drawn_over_an_oblique_file_in_napari_are_saved_on_its_grid(person: Person, tmp_path: Path) -> None:
+    source = nib.load(write_nifti(tmp_path / "head.nii.gz", np.zeros(SHAPE, np.int16), OBLIQUE))
+    (layer,) = person.viewer.open(tmp_path / "head.nii.gz", plugin="napari-apprentice")
+    person.viewer.layers.selection.active = layer
+    person.viewer._new_labels()
+    painted = person.viewer.layers[-1]
+    painted.data[2, 3, 4] = 5
+    painted.save(str(tmp_path / "out.nii.gz"))  # no other plugin writes it
+    written = nib.load(tmp_path / "out.nii.gz")
+    assert written.affine.tobytes() == source.affine.tobytes()
+    assert np.asarray(written.dataobj).sum() == 5
+    assert "grid of head" in str(notification_manager.records[-1].message)

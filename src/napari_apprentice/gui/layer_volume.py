@@ -4,17 +4,21 @@ import re
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_apprentice.core.geometry import CANONICAL, Geometry
+from napari_apprentice.core.reading import Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
+from napari_apprentice.gui.placing import KEY, geometry_in
 
 
 def volume_from_layer(layer: Any) -> Volume:
     """Take a 2D or 3D image layer for a scan in millimetres.
 
-    napari's world has axes (z, y, x) and no anatomy; they are taken to run to Superior, Posterior and
-    Left, so that the scan looks in the study as it looks on the screen.
+    A layer that a scan file was opened as keeps that file's exact grid, unless it was moved since. For any
+    other: napari's world has axes (z, y, x) and no anatomy; they are taken to run to Superior, Posterior
+    and Left, so that the scan looks in the study as it looks on the screen.
 
     Raises
     ------
@@ -26,10 +30,30 @@ def volume_from_layer(layer: Any) -> Volume:
         raise InputError(f"Layer {layer.name} is an RGB picture, not a scan; choose a layer with one value per voxel.")
     if data.ndim not in (2, 3):
         raise InputError(f"Layer {layer.name} has {data.ndim} axes; a scan has two or three.")
-    voxels = np.asarray(data)
+    voxels, known = np.asarray(data), layer.metadata.get(KEY, {})
+    geometry = geometry_in(layer, voxels.shape)
+    if geometry is None:
+        voxels, geometry = canonical_from_world(voxels, layer)
+        return Volume(voxels[np.newaxis], geometry, ("image",), case_id_for(layer.name))
+    return Volume(
+        voxels[np.newaxis],
+        geometry,
+        (str(known.get("channel", "image")),),
+        str(known.get("source_name", layer.name)),
+        steps=tuple(Step.from_json(step) for step in known.get("steps", ())),
+        modality=str(known.get("modality", "")),
+    )
+
+
+def canonical_from_world(voxels: NDArray[Any], layer: Any) -> tuple[NDArray[Any], Geometry]:
+    """Voxels (z, y, x) in canonical order, and a grid, from where a layer of 2 or 3 axes lies in napari's world.
+
+    Files are written with their axes the other way round, x first, as is the custom.
+    """
     voxels = voxels[np.newaxis] if voxels.ndim == 2 else voxels
-    geometry = Geometry.from_source(voxels.shape, ras_affine(world_matrix(layer)))
-    return Volume(geometry.to_canonical(voxels)[np.newaxis], geometry, ("image",), case_id_for(layer.name))
+    affine = ras_affine(world_matrix(layer))[:, [2, 1, 0, 3]]
+    geometry = Geometry.from_source((voxels.shape[2], voxels.shape[1], voxels.shape[0]), affine)
+    return geometry.to_canonical(voxels.transpose(2, 1, 0)), geometry
 
 
 def case_id_for(name: str) -> str:

@@ -9,10 +9,12 @@ from qtpy.QtCore import QObject
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.layer_making import UNCERTAINTY
 from napari_apprentice.gui.layer_volume import case_id_for, in_millimetres, volume_from_layer
+from napari_apprentice.gui.placing import KEY
 from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.loop.adding import AddReport
 from napari_apprentice.loop.sample import making_sample_study
@@ -77,10 +79,10 @@ class StudyActions(QObject):
     def _add_layers(self) -> None:
         study = self._session.study
         known = {UNCERTAINTY, *study.cases.ids()}
-        layers = [x for x in self._viewer.layers if type(x).__name__ == "Image" and case_id_for(x.name) not in known]
+        layers = [x for x in self._viewer.layers if _is_new(x, known)]
         if not layers:
             raise InputError("There is no image layer to add: open a scan in napari first, or use Add scans.")
-        volumes = [volume_from_layer(layer) for layer in layers]
+        volumes = [(case_id_for(layer.name), volume_from_layer(layer)) for layer in layers]
         job = self._runner.run("Adding layers", lambda: _add_volumes(self._session, volumes))
         job.returned.connect(self._report)
         job.returned.connect(lambda _: _put_aside(layers))
@@ -107,11 +109,17 @@ def _sample(path: Path) -> Generator[Progress, None, Any]:
     return (yield from making_sample_study(path))
 
 
-def _add_volumes(session: Session, volumes: list[Any]) -> Generator[Progress, None, AddReport]:
+def _is_new(layer: Any, known: set[str]) -> bool:
+    """Whether a layer is an image that is neither the open case's nor a case of the same name."""
+    ours = "case" in layer.metadata.get(KEY, {})
+    return type(layer).__name__ == "Image" and not ours and case_id_for(layer.name) not in known
+
+
+def _add_volumes(session: Session, volumes: list[tuple[str, Volume]]) -> Generator[Progress, None, AddReport]:
     added = []
-    for done, volume in enumerate(volumes):
-        yield Progress(done, len(volumes), f"Adding {volume.source_name}")
-        added.append(session.add_volume(volume, volume.source_name))
+    for done, (case_id, volume) in enumerate(volumes):
+        yield Progress(done, len(volumes), f"Adding {case_id}")
+        added.append(session.add_volume(volume, case_id))
     return AddReport(tuple(added), ())
 
 

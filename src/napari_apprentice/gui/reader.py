@@ -1,0 +1,132 @@
+"""File > Open and drag and drop: scans and label maps as layers that know their grid."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari.utils.notifications import show_error, show_info
+
+from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.volume import LabelMap, Volume
+from napari_apprentice.errors import ApprenticeError, ChoiceError
+from napari_apprentice.gui.choice_dialog import ask_about, with_answer
+from napari_apprentice.gui.placing import is_oblique, metadata_of, place_of
+from napari_apprentice.gui.window_presets import AUTOMATIC, limits_of
+from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.label_sign import says_labels
+from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.scans.sight import is_zarr
+from napari_apprentice.scans.suffixes import stem_of
+
+T = TypeVar("T", Volume, LabelMap)
+LayerTuple = tuple[Any, dict[str, Any], str]
+NOTHING: list[Any] = [(None,)]  # napari's word for "read, but there is no layer to show"
+MOST_QUESTIONS = 8
+COLOURS = {"R": "red", "G": "green", "B": "blue"}
+OBLIQUE = (
+    "{name} is oblique: it is shown along its own axes, so over a scan with other axes it fits in its centre only. "
+    "Its exact place is kept, also when it is saved."
+)
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[Any]] | None:
+    """What napari calls first: the function that reads a path, None for a folder that holds no scan."""
+    first = Path(path if isinstance(path, str) else path[0])
+    return None if first.is_dir() and not _is_scan_folder(first) else read
+
+
+def read(path: str | Sequence[str]) -> list[Any]:
+    """Layers of one or several files; what cannot be read is told in a sentence and left out."""
+    layers: list[Any] = []
+    for one in _scans([path] if isinstance(path, str) else path):
+        try:
+            layers += layers_of(one)
+        except ApprenticeError as error:
+            show_error(str(error))
+    return layers or NOTHING
+
+
+def layers_of(path: Path) -> list[LayerTuple]:
+    """Read a file or a DICOM folder; a choice it leaves open is asked for where there is a window.
+
+    Returns
+    -------
+    Napari's layer tuples: voxels (z, y, x) in canonical orientation, placed in mm; per channel one image, or
+    one labels layer where the file says that it is a label map.
+
+    Raises
+    ------
+    ScanError
+        No scan, a damaged one, or one with a choice nobody made.
+    """
+    if says_labels(path):
+        return [_labels(path, _answered(path, lambda settings: read_label_map(path, settings)))]
+    return _images(_answered(path, lambda settings: read_volume(path, settings)))
+
+
+def _answered(path: Path, reads: Callable[[ReadSettings], T]) -> T:
+    settings = ReadSettings()
+    for _ in range(MOST_QUESTIONS):
+        try:
+            return reads(settings)
+        except ChoiceError as question:
+            answer = ask_about(path.name, str(question), question.setting, question.choices)
+            if answer is None:
+                raise
+            settings = with_answer(settings, question.setting, answer)
+    return reads(settings)
+
+
+def _images(volume: Volume) -> list[LayerTuple]:
+    warnings = list(volume.warnings)
+    if is_oblique(volume.geometry):
+        warnings.append(OBLIQUE.format(name=volume.source_name))
+    for sentence in (*warnings, *(step.what for step in volume.steps)):
+        show_info(sentence)
+    coloured = set(volume.channels) == set(COLOURS)
+    made: list[LayerTuple] = []
+    for number, (channel, voxels) in enumerate(zip(volume.channels, volume.voxels, strict=True)):
+        look = {
+            "name": stem_of(Path(volume.source_name)) + (f" {channel}" if len(volume.channels) > 1 else ""),
+            "colormap": COLOURS[channel] if coloured else "gray",
+            "contrast_limits": (0, 255) if coloured else limits_of(AUTOMATIC, voxels, False),
+            "blending": "additive" if coloured else "translucent_no_depth",
+            "visible": coloured or number == 0,
+        }
+        known = metadata_of(
+            volume.geometry,
+            channel=channel,
+            source_name=volume.source_name,
+            modality=volume.modality,
+            steps=[step.to_json() for step in volume.steps],
+            warnings=warnings,
+        )
+        made.append((voxels, {**look, **place_of(volume.geometry), "metadata": known}, "image"))
+    return made
+
+
+def _labels(path: Path, found: LabelMap) -> LayerTuple:
+    ids = sorted(found.names)
+    look: dict[str, Any] = {"name": stem_of(path), "opacity": 0.55}
+    if ids:
+        look["features"] = {"index": [0, *ids], "label": ["background", *(found.names[i] for i in ids)]}
+    if found.colours:
+        look["colormap"] = {None: "white", 0: "transparent", **found.colours}
+    known = metadata_of(found.geometry, source_name=path.name)
+    return found.voxels, {**look, **place_of(found.geometry), "metadata": known}, "labels"
+
+
+def _scans(paths: Sequence[str]) -> list[Path]:
+    """The paths; several DICOM files of one folder, opened as a stack, stand for the folder."""
+    found = [Path(p) for p in paths]
+    parents = {p.parent for p in found}
+    if len(found) > 1 and len(parents) == 1 and all(p.is_file() and is_dicom(p) for p in found):
+        return list(parents)
+    return found
+
+
+def _is_scan_folder(folder: Path) -> bool:
+    try:
+        return is_zarr(folder) or is_dicom(folder)
+    except OSError:
+        return False
