@@ -17,7 +17,7 @@ from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.corrector import correct
 from napari_apprentice.core.metrics import added_path_length
 from napari_apprentice.loop.correcting import store_label_map
-from napari_apprentice.loop.msd import read_msd
+from napari_apprentice.scans.dataset_json import read_dataset_json
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.session import Session
 
@@ -46,7 +46,7 @@ def run(folder: Path, data: Path, counts: tuple[int, int, int], steps: tuple[int
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     first, second, held_out = _split(shuffled, counts)
     session = Session(author="simulated corrector")
-    session.create_study(folder / "hippocampus.study", read_msd(data / "dataset.json")[1])
+    session.create_study(folder / "hippocampus.study", read_dataset_json(data / "dataset.json").schema)
     for name in first:
         drain(session.add_scans([data / "imagesTr" / name], corrected=data / "labelsTr" / name))
     one = drain(session.follow_training(session.begin_training("train", first_model_settings(steps[0], seed))))

@@ -13,17 +13,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_apprentice.cli_add import case_of_channels, found_facts, found_lines, report_facts, report_lines
 from napari_apprentice.cli_options import UsageError, parser, settings_from
+from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ApprenticeError, Cancelled, InputError
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import active_model
-from napari_apprentice.loop.msd import read_msd
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.scans.dataset_json import read_dataset_json
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.runs import RunFolder
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         session.close()
     print(json.dumps(facts) if options.json else "\n".join(lines))
-    return 1 if facts.get("problems") or facts.get("refused") else 0
+    return 1 if any(facts.get(key) for key in ("problems", "refused", "questions")) else 0
 
 
 def _refuse(error: str, text: str, as_json: bool, code: int = 1) -> int:
@@ -97,25 +100,47 @@ def _line(progress: Progress) -> str:
 
 
 def _create(options: Options, session: Session) -> Answer:
-    if options.msd is not None:
-        title, schema = read_msd(options.msd)
-    elif options.labels:
-        title, schema = "", LabelSchema.from_names(options.labels.split(","))
-    else:
-        raise InputError("A new study needs its labels: --labels liver,kidney or --msd dataset.json.")
+    title, schema = _title_and_labels(options, session)
     session.create_study(options.study, schema, options.title or title or options.study.stem)
     names = [f"{x.id} {x.name}" for x in schema.labels]
     return {"study": str(options.study), "labels": schema.to_json()}, [f"Made {options.study}: {', '.join(names)}."]
 
 
+def _title_and_labels(options: Options, session: Session) -> tuple[str, LabelSchema]:
+    if options.msd is not None:
+        facts = read_dataset_json(options.msd)
+        return facts.title, facts.schema
+    if options.labels:
+        return "", LabelSchema.from_names(options.labels.split(","))
+    if options.dataset is None:
+        raise InputError("A new study needs its labels: --labels liver,kidney or --dataset FOLDER.")
+    found = session.find_scans([options.dataset])
+    if found.schema is None:
+        raise InputError(
+            f"{options.dataset} is taken as {found.kind}, which does not name its labels here; "
+            "name them with --labels liver,kidney."
+        )
+    return found.title, found.schema
+
+
 def _add(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    report = _drain(session.add_scans(options.paths, options.subject, options.corrected), options.json)
-    lines = [f"Added {len(report.added)}: {', '.join(report.added)}" if report.added else "Added nothing."]
-    lines += [f"  note: {w}" for w in report.warnings]
-    lines += [f"Refused {len(report.refused)}:"] * bool(report.refused)
-    lines += [f"  {name}: {reason}" for name, reason in report.refused]
-    return asdict(report), lines
+    if options.paths and options.channel:
+        raise InputError("Scans are given as paths or with --channel NAME=PATH, not both.")
+    collect = settings_from(options, AddSettings())
+    if options.channel:
+        found = case_of_channels(options.channel, collect.case)
+    else:
+        found = session.find_scans(options.paths, collect)
+    facts = {"understood": found_facts(found)}
+    if options.dry_run:
+        return facts, [*found_lines(found), "Nothing was added."]
+    if not options.json:
+        print("\n".join(found_lines(found)), file=sys.stderr, flush=True)
+    settings = settings_from(options, ReadSettings())
+    work = session.add_scans(found, options.subject, options.corrected, settings=settings, collect=collect)
+    report = _drain(work, options.json)
+    return {**report_facts(report), **facts}, report_lines(report)
 
 
 def _train(options: Options, session: Session) -> Answer:

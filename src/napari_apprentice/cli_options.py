@@ -5,7 +5,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from napari_apprentice.cli_add import channel_from
+from napari_apprentice.core.collecting import LAYOUTS, AddSettings
 from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
+from napari_apprentice.core.reading import ReadSettings
 
 S = TypeVar("S", bound=Settings)
 
@@ -47,14 +50,11 @@ def _study_commands(commands: Any) -> None:
     create = _command(commands, "create", "make a new study")
     labels = create.add_mutually_exclusive_group()
     labels.add_argument("--labels", help="label names, separated by commas")
-    labels.add_argument("--msd", type=Path, help="take labels and title from a Decathlon dataset.json")
+    labels.add_argument("--msd", type=Path, help="take labels and title from a dataset.json")
+    labels.add_argument("--dataset", type=Path, metavar="FOLDER", help="take labels and title from a data set")
     create.add_argument("--title", default="", help="title of the study")
 
-    add = _command(commands, "add", "add scans as cases")
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scan files, or folders of them")
-    add.add_argument("--subject", help="the person these scans are of; by default one per scan")
-    add.add_argument("--corrected", type=Path, metavar="LABELMAP", help="accepted label map of a single scan")
-    _author(add)
+    _add_command(_command(commands, "add", "add scans as cases: files, DICOM series, whole data sets"))
 
     correct = _command(commands, "correct", "store a label map made elsewhere as a revision")
     correct.add_argument("case", metavar="CASE")
@@ -63,6 +63,47 @@ def _study_commands(commands: Any) -> None:
     _author(correct)
 
     _command(commands, "check", "verify everything a study holds")
+
+
+def _add_command(add: argparse.ArgumentParser) -> None:
+    text = "scan files, folders of them, or the folder of a data set"
+    paths = add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=text, default=())
+    add.add_argument(
+        "--channel",
+        action=_ChannelAction,
+        instead_of=paths,
+        type=channel_from,
+        metavar="NAME=PATH",
+        help="instead of paths: a file that is one channel of the case; may come several times",
+    )
+    add.add_argument("--dry-run", action="store_true", help="only say what would be added")
+    text = "the person these scans are of; by default as the data set or DICOM says, else one per scan"
+    add.add_argument("--subject", help=text)
+    add.add_argument("--corrected", type=Path, metavar="LABELMAP", help="accepted label map of a single scan")
+    _author(add)
+    add.add_argument("--as", dest="layout", choices=LAYOUTS, help="what a folder is taken for (default auto)")
+    text = "leave the label maps of a data set where they are; by default they are accepted revisions"
+    add.add_argument("--without-labels", dest="labels", action="store_const", const=False, help=text)
+    _settings(add, AddSettings, leave_out=("layout", "labels"))
+    _settings(add, ReadSettings)
+
+
+class _ChannelAction(argparse.Action):
+    """Collects --channel, and makes the paths unnecessary once one was given."""
+
+    def __init__(self, *args: Any, instead_of: argparse.Action, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._paths = instead_of
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        self._paths.required = False
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), values])
 
 
 def _learning_commands(commands: Any) -> None:

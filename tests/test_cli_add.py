@@ -1,0 +1,124 @@
+"""`apprentice add` and `create --dataset` for whole data sets, several channels and what must be decided."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import data_sets
+from builders import OBLIQUE
+from napari_apprentice.cli import main
+from napari_apprentice.store.study import Study
+from real_data import real_data
+
+MOVED = OBLIQUE + np.array([[0, 0, 0, 0.4], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """Run a command with --json and return what it printed."""
+    code = main([*map(str, arguments), "--json"])
+    facts: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return {"code": code, **facts}
+
+
+def text(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command and return what a person sees of it."""
+    main([*map(str, arguments)])
+    out = capsys.readouterr()
+    return out.err + out.out
+
+
+@pytest.fixture
+def study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An empty study of the labels a and b."""
+    assert run(capsys, "create", tmp_path / "a.study", "--labels", "a,b")["code"] == 0
+    return tmp_path / "a.study"
+
+
+def test_a_data_set_from_its_folder_to_labelled_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, study = data_sets.msd(tmp_path / "Task01"), tmp_path / "a.study"
+    made = run(capsys, "create", study, "--dataset", folder)
+    assert [x["name"] for x in made["labels"]] == ["a", "b"]
+    assert Study.open(study).title == "Brains"
+    shown = text(capsys, "add", study, folder, "--dry-run")
+    assert "Taken as msd (Brains): 3 cases; 3 subjects; channels FLAIR, T1w; 2 with a label map." in shown
+    assert "Labels: 1 a, 2 b." in shown
+    assert not Study.open(study).cases.ids(), "a dry run adds nothing"
+    added = run(capsys, "add", study, folder)
+    assert added["code"] == 0
+    assert (added["added"], added["labelled"]) == (["brain_001", "brain_002", "brain_900"], ["brain_001", "brain_002"])
+    assert Study.open(study).cases.info("brain_001").channels == ("FLAIR", "T1w")
+
+
+def test_without_labels_leaves_them(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    added = run(capsys, "add", study, data_sets.msd(tmp_path / "Task01"), "--without-labels")
+    assert (len(added["added"]), added["labelled"]) == (3, [])
+
+
+def test_a_set_without_label_names_says_how_to_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data_sets.scan(tmp_path / "scans" / "a.nii.gz")
+    refused = run(capsys, "create", tmp_path / "a.study", "--dataset", tmp_path / "scans")
+    assert "--labels" in refused["text"]
+
+
+def test_channels_of_other_grids_are_asked_about_and_the_flag_answers(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct, pet = data_sets.scan(tmp_path / "ct.nii.gz", 1), data_sets.scan(tmp_path / "pet.nii.gz", 2, MOVED)
+    channels = ("--channel", f"CT={ct}", "--channel", f"PET={pet}", "--case", "p1")
+    asked = text(capsys, "add", study, *channels)
+    assert "Case p1: PET lies on another grid than CT" in asked
+    assert "--reference PET " in asked
+    facts = run(capsys, "add", study, *channels)
+    assert (facts["code"], facts["questions"][0]["flag"]) == (1, "--reference")
+    assert run(capsys, "add", study, *channels, "--reference", "CT")["added"] == ["p1"]
+    info = Study.open(study).cases.info("p1")
+    assert info.channels == ("CT", "PET")
+    assert "PET was resampled linearly onto the grid of CT." in [s.what for s in info.steps]
+
+
+def test_paths_may_come_after_flags_and_are_needed_without_channels(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = data_sets.scan(tmp_path / "x.nii.gz")
+    assert main(["add", str(study), "--json", "--subject", "s", str(scan)]) == 0
+    capsys.readouterr()
+    assert run(capsys, "add", study)["error"] == "UsageError"
+    assert "NAME=PATH" in run(capsys, "add", study, "--channel", scan)["text"]
+    assert "not both" in run(capsys, "add", study, scan, "--channel", f"CT={scan}")["text"]
+    twice = run(capsys, "add", study, "--channel", f"CT={scan}", "--channel", f"CT={scan}")
+    assert "given twice" in twice["text"]
+
+
+def test_what_is_refused_is_a_table_with_its_columns_below_each_other(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("a.nii.gz", "a-much-longer-name.nii.gz")
+    for name in names:
+        (tmp_path / name).write_bytes(b"<html>not found</html>")
+    good = data_sets.scan(tmp_path / "good.nii.gz")
+    shown = text(capsys, "add", study, *(tmp_path / name for name in names), good)
+    rows = shown[shown.index("Refused 2:") :].splitlines()[1:]
+    assert "Added 1: good" in shown
+    assert all("is a web page" in row for row in rows)
+    assert len({row.rindex(name) for row, name in zip(rows, names, strict=True)}) == 1, "reasons begin in one column"
+
+
+def test_a_missing_channel_is_asked_about_once_with_its_cases(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, study = data_sets.nnunet(tmp_path / "Dataset001_Liver"), tmp_path / "a.study"
+    run(capsys, "create", study, "--dataset", folder)
+    asked = text(capsys, "add", study, folder)
+    assert "Case liver_02 has no file for channel PET." in asked
+    assert "--missing zero " in asked
+    assert run(capsys, "add", study, folder, "--missing", "zero")["added"] == ["liver_02"]
+
+
+def test_sarcoma_patients_are_cases_of_three_channels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "a.study"
+    assert [x["name"] for x in run(capsys, "create", study, "--dataset", real_data("sarcoma"))["labels"]] == ["tumour"]
+    shown = text(capsys, "add", study, real_data("sarcoma"), "--dry-run")
+    assert "Taken as folders (sarcoma): 8 cases; 8 subjects; channels CT, MR_T1, PET; 8 with a label map." in shown
