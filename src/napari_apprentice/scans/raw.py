@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from isal import igzip_lib
@@ -19,7 +19,7 @@ _PIECE = 1 << 20
 # Deflate cannot shrink further than this, so that a header claiming more than it is a lie.
 RATIO = 1032
 _TRAILING = 16 << 20
-_FAULT: type[Exception] = igzip_lib.error
+_FAULT = cast(type[Exception], igzip_lib.error)  # its stub calls it an instance
 
 
 class RawFile:

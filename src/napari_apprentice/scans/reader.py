@@ -125,6 +125,9 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
     if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
         with quiet_pydicom():
             return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
+    if geometry is not None and not settings.spacing:
+        # A picture that does not say its voxel size has that of the scan it was drawn on.
+        settings = replace(settings, spacing=",".join(repr(s) for s in geometry.spacing))
     if kind in _LABEL_READERS:
         return _LABEL_READERS[kind](path, settings)
     volume = _READERS[kind](path, replace(settings, colour="channels"))

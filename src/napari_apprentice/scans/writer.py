@@ -18,9 +18,10 @@ from napari_apprentice.scans.itk import image_for
 from napari_apprentice.scans.itk_names import put_segments
 from napari_apprentice.scans.nifti_grid import header_for
 from napari_apprentice.scans.nifti_names import names_extension
-from napari_apprentice.scans.suffixes import NIFTI, suffix_of
+from napari_apprentice.scans.ome_zarr_out import write_ome_zarr
+from napari_apprentice.scans.suffixes import NIFTI, ZARR, stem_of, suffix_of
 
-WRITABLE = (*NIFTI, ".nrrd", ".mha")
+WRITABLE = (*NIFTI, ".nrrd", ".mha", ".ome.zarr", ".zarr")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class _Look:
 
     names: Mapping[int, str]
     colours: Mapping[int, str]
+
+
+_NO_LOOK = _Look({}, {})
 
 
 def write_label_map(
@@ -45,11 +49,12 @@ def write_label_map(
     Parameters
     ----------
     path
-        Ends in .nii, .nii.gz, .nrrd or .mha.
+        Ends in .nii, .nii.gz, .nrrd, .mha, or as a folder in .ome.zarr or .zarr.
     labels
         (z, y, x) uint8 or uint16, canonical orientation.
     names
-        Label id to name, kept where the format has a place: .nii, .nii.gz, .nrrd (as 3D Slicer does).
+        Label id to name, kept where the format has a place: .nii, .nii.gz, .nrrd (as 3D Slicer does),
+        .ome.zarr; .mha has none.
     colours
         Label id to colour as #rrggbb, kept where names are.
 
@@ -71,20 +76,23 @@ def write_scalar(path: Path, values: NDArray[Any], geometry: Geometry, *, overwr
     """Write one number per voxel (z, y, x) on the source's grid: float32, int16 or uint8; else as `write_label_map`."""
     if values.dtype not in (np.float32, np.int16, np.uint8):
         raise InputError(f"{path.name}: values are written as float32, int16 or uint8, not {values.dtype}.")
-    _write(path, values, geometry, _Look({}, {}), overwrite=overwrite)
+    _write(path, values, geometry, None, overwrite=overwrite)
 
 
-def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look, *, overwrite: bool) -> None:
+def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look | None, *, overwrite: bool) -> None:
     suffix = suffix_of(path)
     if suffix not in WRITABLE:
-        raise InputError(f"{path.name}: files are written as {', '.join(WRITABLE)}.")
+        raise InputError(f"{path.name}: label maps and values are written as {', '.join(WRITABLE)}.")
     if voxels.shape != geometry.shape:
         raise GeometryError(f"{path.name}: voxels of shape {voxels.shape} do not fit the grid {geometry.shape}.")
     with written_aside(path, overwrite=overwrite) as aside:
         if suffix in NIFTI:
-            _write_nifti(aside, voxels, geometry, look)
+            _write_nifti(aside, voxels, geometry, look or _NO_LOOK)
+        elif suffix in ZARR:
+            look_of = None if look is None else (look.names, look.colours)
+            write_ome_zarr(aside, stem_of(path), voxels, geometry, look_of)
         else:
-            _write_itk(aside, voxels, geometry, look)
+            _write_itk(aside, voxels, geometry, look or _NO_LOOK)
 
 
 def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look) -> None:
