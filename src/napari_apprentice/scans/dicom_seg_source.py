@@ -1,0 +1,120 @@
+"""The DICOM series that a segmentation refers to, found again in a folder by the grid it lies on."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.errors import ChoiceError, GeometryError, ScanError
+from napari_apprentice.scans.dicom_series import Series, find_series
+from napari_apprentice.scans.dicom_slices import Index, inside, slices_of
+
+# Attributes that every object has, empty where unknown (type 2); anonymisers leave them out.
+_MAY_BE_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+_PART = 0.1  # of a voxel that slices may lie beside an even grid
+
+
+@dataclass(frozen=True, eq=False)
+class SourceSeries:
+    """A series on a case's grid.
+
+    Parameters
+    ----------
+    datasets
+        Its files without voxels; one with all frames, or one for each slice in the order of the grid.
+    indexes
+        For every frame which voxels (z, y, x) of the grid its pixels are, of shape (rows, columns).
+    """
+
+    datasets: tuple[Dataset, ...]
+    indexes: tuple[Index, ...]
+
+
+def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
+    """Find the one series of a folder whose slices are those of a case.
+
+    Parameters
+    ----------
+    digest
+        SHA-256 over the sorted SHA-256s of the series' files, as kept with the case; it decides between
+        several series on one grid.
+    series
+        Number or UID of the series, if the person names it.
+
+    Raises
+    ------
+    ChoiceError
+        Several series lie on the grid, and none is the one that was added.
+    GeometryError
+        None lies on the case's grid.
+    ScanError
+        The folder holds no series.
+    """
+    if not folder.exists():
+        raise ScanError(f"{folder.name} does not exist; name the folder of the case's DICOM series.")
+    found = find_series(folder)
+    fitting = [(s, match) for s in found if (match := _match(s, geometry))]
+    named = [(s, m) for s, m in fitting if series.strip() in (s.key, s.uid, s.number)] if series.strip() else fitting
+    if not named:
+        told = "; ".join(s.sentence for s in found[:6])
+        raise GeometryError(
+            f"No series in {folder.name} has the grid of the case, {' x '.join(map(str, geometry.shape))} voxels "
+            f"(z, y, x) at its place. It holds: {told}. Name the folder that the case came from; a case whose "
+            "voxels were resampled has no series of its own."
+        )
+    same = [pair for pair in named if len(named) > 1 and digest and _digest(pair[0].files) == digest]
+    if len(named) > 1 and len(same) != 1:
+        choices = tuple((s.key, s.sentence) for s, _ in named)
+        raise ChoiceError(
+            f"{folder.name} holds {len(named)} series on the case's grid; say which one.", "series", choices
+        )
+    return (same or named)[0][1]
+
+
+def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
+    """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
+    tolerance = _PART * min(geometry.spacing)
+    datasets: list[Dataset] = []
+    indexes: list[Index] = []
+    for path in series.files:
+        dataset = _header(path)
+        placed = [one.index_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
+        fitting = [index for index in placed if index is not None and inside(index, geometry.shape)]
+        if len(fitting) < len(placed) or not fitting:
+            return None
+        datasets.append(dataset)
+        indexes += fitting
+    pixels = int(np.broadcast(*indexes[0]).size)
+    starts = {tuple(int(i.flat[0]) for i in index) for index in indexes}
+    if len(starts) < len(indexes) or pixels * len(indexes) != np.prod(geometry.shape):
+        return None
+    if len(datasets) == 1:
+        return SourceSeries(tuple(datasets), tuple(indexes))
+    if len(datasets) != len(indexes):
+        return None
+    order = sorted(range(len(indexes)), key=lambda n: tuple(int(i.flat[0]) for i in indexes[n]))
+    return SourceSeries(tuple(datasets[n] for n in order), tuple(indexes[n] for n in order))
+
+
+def _header(path: Path) -> Dataset:
+    dataset = dcmread(path, stop_before_pixels=True)
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in dataset:
+            setattr(dataset, keyword, "")
+    return dataset
+
+
+def _digest(files: Sequence[Path]) -> str:
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()
