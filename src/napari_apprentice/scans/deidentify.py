@@ -86,6 +86,8 @@ def identity_of(header: Dataset) -> str:
     """What tells this person's series from others; may be a name, so it is never to be stored."""
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"):
         text = text_of(header, keyword)
+        if keyword == "PatientName":  # written in many ways
+            text = text.rstrip("^ =").casefold()
         if text.lower() not in NOBODY:
             return f"{keyword}={text}"
     return ""

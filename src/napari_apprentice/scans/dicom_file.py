@@ -12,6 +12,7 @@ import pydicom.config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -129,10 +130,9 @@ def text_of(header: Dataset | Mapping[str, Any], keyword: str) -> str:
         return value.strip().strip("\0").strip()
     if isinstance(value, bytes):
         return ""
-    try:
+    if isinstance(value, MultiValue | list | tuple):
         return "\\".join(str(v) for v in value).strip()
-    except TypeError:
-        return str(value).strip()
+    return str(value).strip()
 
 
 def numbers_of(header: Dataset | Mapping[str, Any], keyword: str) -> tuple[float, ...]:

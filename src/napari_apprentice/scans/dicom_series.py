@@ -28,6 +28,8 @@ HEADER = (
     "Modality",
     "PatientID",
     "PatientName",
+    "StudyDate",
+    "AcquisitionDate",
     "BurnedInAnnotation",
     *PLANE_KEYWORDS,
     *GROUPS,
