@@ -109,9 +109,16 @@ def _named(channel: Channel) -> Volume | Split:
 
 
 def _with_names(channels: list[Channel]) -> list[Channel]:
-    """Channels without a name get their modality's, with numbers where two are of one."""
-    names = distinct([c.name or (c.volume.modality if c.volume else "") or "scan" for c in channels])
+    """Channels without a name get the reader's or their modality's, with numbers where two are alike."""
+    names = distinct([c.name or _own_name(c.volume) for c in channels])
     return [Channel(name, c.volume) for name, c in zip(names, channels, strict=True)]
+
+
+def _own_name(volume: Volume | None) -> str:
+    if volume is None:
+        return "scan"
+    said = volume.channels[0] if len(volume.channels) == 1 and volume.channels != ("c0",) else ""
+    return said or volume.modality or "scan"
 
 
 def _apart(case: FoundCase, channels: list[Channel], settings: ReadSettings) -> tuple[FoundCase, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from napari_apprentice.scans.dicom_kinds import is_rtstruct, is_seg
+from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
 from napari_apprentice.scans.folders import has_dicom, is_junk, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 
@@ -21,7 +21,7 @@ def find_dicom(folder: Path, per: str = "series") -> Found:
     No name of a folder or file becomes that of a case: hospitals name them after people. Case ids and
     subjects come from the series once they are read.
     """
-    places = [p for p in tree(folder) if has_dicom(p)]
+    places = [p for p in tree(folder) if any(_is_dicom_file(f) for f in _files(p))] or [folder] * has_dicom(folder)
     images = [p for p in places if not _objects_only(p)]
     passed = len(places) - len(images)
     notes = [f"{passed} folders hold no images but label maps or contours; add them with the correct command."]
@@ -33,7 +33,15 @@ def find_dicom(folder: Path, per: str = "series") -> Found:
 
 
 def _files(place: Path) -> list[Path]:
-    return [p for p in sorted(place.iterdir()) if p.is_file() and not is_junk(p)]
+    try:
+        return [p for p in sorted(place.iterdir()) if p.is_file() and not is_junk(p)]
+    except OSError:
+        return []
+
+
+def _is_dicom_file(path: Path) -> bool:
+    """A disc's table of contents, DICOMDIR, is DICOM too but no scan."""
+    return path.name.upper() != "DICOMDIR" and is_dicom(path)
 
 
 def _objects_only(place: Path) -> bool:
