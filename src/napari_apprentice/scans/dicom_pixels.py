@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_apprentice.errors import ScanError
 from napari_apprentice.scans.dicom_file import CountedFile, number_of, numbers_of, read_whole, text_of
@@ -106,8 +106,7 @@ def _decoded(data: Dataset, plane: Plane) -> NDArray[Any]:
     except MemoryError:
         raise
     except NotImplementedError as error:
-        kind = data.file_meta.get("TransferSyntaxUID")
-        raise ScanError(f"{name} is compressed in a way that is not read ({kind.name if kind else '?'}).") from error
+        raise _unknown(data.file_meta.TransferSyntaxUID, plane.path) from error
     except Exception as error:  # decoders raise anything over damaged voxels
         raise ScanError(f"{name} is damaged: its voxels cannot be decoded. Fetch it again.") from error
     if picture.shape[:2] != plane.shape or picture.ndim != (3 if plane.samples > 1 else 2):
@@ -125,10 +124,24 @@ def _check_complete(data: Dataset, path: Path) -> None:
     keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in data), None)
     if keyword is None:
         raise cut
-    if data.file_meta.TransferSyntaxUID.is_encapsulated:
+    if _syntax(data.file_meta, path).is_encapsulated:
         return  # pydicom finds the end of encapsulated voxels, or else has none to give
     if len(data[keyword].value or b"") < _bytes_of(data):
         raise cut
+
+
+def _syntax(meta: Dataset, path: Path) -> UID:
+    """How a file's voxels are packed; uncompressed where it does not say."""
+    uid = UID(str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
+    if not uid.is_transfer_syntax:
+        raise _unknown(uid, path)
+    return uid
+
+
+def _unknown(uid: UID, path: Path) -> ScanError:
+    return ScanError(
+        f"{path.name} is compressed in a way that is not read ({uid.name}); unpack it first, for example with gdcmconv."
+    )
 
 
 def _bytes_of(header: Dataset) -> int:
@@ -141,8 +154,8 @@ def _check_sizes(planes: Sequence[Plane]) -> None:
     """Compare what headers claim with the files' sizes before anything is allocated."""
     for path, plane in {p.path: p for p in planes}.items():
         header, size = plane.header, path.stat().st_size
-        syntax = header.file_meta.get("TransferSyntaxUID")
-        packed = syntax is not None and (syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian)
+        syntax = _syntax(header.file_meta, path)
+        packed = syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian
         claimed = _bytes_of(header)
         if min(plane.shape) < 1 or claimed < 1:
             raise ScanError(f"{path.name} is damaged: its header gives a picture without voxels.")
