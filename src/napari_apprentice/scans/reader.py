@@ -145,7 +145,8 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
         names, colours = _NAMES[kind](path) if kind in _NAMES else ({}, {})
     except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
         names, colours = {}, {}
-    return LabelMap(labels, volume.geometry, names, colours, volume.warnings)
+    full = (f"Every voxel of {path.name} has a label; it has no background.",) if labels.all() else ()
+    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *full))
 
 
 def _guarded(path: Path, read: Callable[[], T]) -> T:

@@ -6,9 +6,10 @@ from pathlib import Path
 from napari_apprentice.errors import ScanError
 from napari_apprentice.scans.dicom_kinds import is_dicom
 from napari_apprentice.scans.raw import GZIP
-from napari_apprentice.scans.suffixes import ITK, MGH, NIFTI, PAIR, PICTURE, SUFFIXES, TIFF, ZARR, suffix_of
+from napari_apprentice.scans.suffixes import ITK, MGH, NIFTI, PAIR, PICTURE, TIFF, ZARR, suffix_of
 
 _LENGTH = 1024
+_READ = "NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM, OME-Zarr, TIFF, PNG, JPEG"
 _PAGE = "is a web page, not a scan; the download went wrong. Fetch it again."
 # First bytes of what is often mistaken for a scan.
 _SIGNS = (
@@ -73,7 +74,7 @@ def kind_of(path: Path) -> str:
     _refuse_by_sight(path, start)
     kind = _kind_of_content(start, path) or _kind_of_suffix(suffix)
     if not kind:
-        raise ScanError(f"{path.name} is of no format that is read ({', '.join(SUFFIXES)}); convert it to .nii.gz.")
+        raise ScanError(f"{path.name} is of no format that is read ({_READ}); convert it to .nii.gz.")
     return kind
 
 
