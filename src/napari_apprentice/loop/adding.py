@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.core.volume import LabelMap, Volume
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError
 from napari_apprentice.loop.case_reading import CaseReader, Split
-from napari_apprentice.loop.correcting import check_fits
 from napari_apprentice.loop.label_import import LabelImport, keep_accepted
-from napari_apprentice.loop.naming import Names
+from napari_apprentice.loop.label_matching import Matched
+from napari_apprentice.loop.naming import Names, without_telling_channels
 from napari_apprentice.scans.datasets import find_scans
 from napari_apprentice.scans.found import Found, FoundCase
 from napari_apprentice.store.study import Study
@@ -102,6 +102,8 @@ def add_scans(
     for given, flag in ((corrected, "--corrected"), (collect.case, "--case")):
         if given and len(found.cases) != 1:
             raise InputError(f"{flag} goes with one scan, not with {len(found.cases)}.")
+    if settings.hide_names:
+        found = without_telling_channels(found)
     if collect.case:
         found = replace(found, cases=(replace(found.cases[0], case_id=collect.case),))
     work = _Adding(study, found, settings, collect, subject, corrected, author)
@@ -177,49 +179,34 @@ class _Adding:
             yield Progress(done, total, text)
 
     def _keep(self, case: FoundCase, volume: Volume) -> None:
-        """Store a case that was read, and its label map."""
+        """Store a case that was read, and its label map; what is wrong with a given one stops the case too."""
         self._names.refuse_double(volume)
         case_id = self._names.choose(case, volume, given=self._named)
         subject = self._subject or self._names.subject(case, volume, case_id)
         volume = self._names.without_names(case, volume, case_id)
-        labels = self._corrected_map(volume) if self._corrected else None
+        labels = self._labels.read(self._corrected, volume) if self._corrected else None
         channels = volume.channels if len(case.channels) > 1 or case.channels[0].name else ()
         add_volume(self._study, volume, case_id, subject=subject, channels=channels)
         self._names.take(case_id, subject, volume)
         self._added.append(case_id)
         self._warnings += volume.warnings
-        if self._corrected is None:
-            labels = self._own_map(case, volume, case_id)
+        labels = labels or self._own_map(case, volume, case_id)
         if labels is not None:
             self._accept(case_id, labels)
 
-    def _corrected_map(self, volume: Volume) -> LabelMap | None:
-        """The label map given for the only case; what is wrong with it stops the case too."""
-        if self._corrected is None:
-            return None
-        labels = self._labels.read(self._corrected, volume)
-        check_fits(self._study.schema, labels, self._corrected.name)
-        return labels
-
-    def _own_map(self, case: FoundCase, volume: Volume, case_id: str) -> LabelMap | None:
-        """The label map a data set has for a case; what is wrong with it is said, and the case stays."""
+    def _own_map(self, case: FoundCase, volume: Volume, case_id: str) -> Matched | None:
+        """The label map a data set has for a case; what is wrong with it is told, and the case stays."""
         try:
-            labels = self._labels.of(case, volume)
+            return self._labels.of(case, volume)
         except StorageError:
             raise
         except ApprenticeError as error:
-            self._warnings.append(f"{case_id} was added without its label map: {error}")
+            self._labels.failed(case_id, error)
             return None
-        strange = self._labels.strange(case_id, labels) if labels else None
-        if strange is None:
-            return labels
-        self._warnings += [strange] * bool(strange)
-        return None
 
-    def _accept(self, case_id: str, labels: LabelMap) -> None:
-        self._warnings += labels.warnings
+    def _accept(self, case_id: str, labels: Matched) -> None:
         try:
-            keep_accepted(self._study, case_id, *self._labels.status(labels), author=self._author)
+            keep_accepted(self._study, case_id, labels.voxels, author=self._author, ignored=labels.ignored)
         except StorageError as error:
             text = f"{error} Scan {case_id} itself was added; give it its label map with the correct command."
             raise StorageError(text) from error

@@ -1,23 +1,27 @@
 """Label maps that come with scans, as accepted revisions."""
 
-from collections import defaultdict
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.collecting import SEPARATE, AddSettings
-from napari_apprentice.core.correction import ACCEPTED
+from napari_apprentice.core.correction import ACCEPTED, UNSEEN
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance
-from napari_apprentice.core.volume import LabelMap, Volume
-from napari_apprentice.errors import ChoiceError
+from napari_apprentice.core.volume import LabelArray, LabelMap, Volume
+from napari_apprentice.errors import ApprenticeError, ChoiceError
+from napari_apprentice.loop.label_matching import Matched, match_labels
 from napari_apprentice.scans.balls import label_map_of
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.found import Found, FoundCase
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
+
+_MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
 
 
 class LabelImport:
@@ -39,7 +43,8 @@ class LabelImport:
         self._settings = settings
         self._collect = collect
         self._difference = schema_difference(schema, found.schema) if collect.labels else ""
-        self._strange: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        self._failed: list[tuple[str, str]] = []
+        self._notes: Counter[str] = Counter()
 
     def ask(self, case: FoundCase, shown: str) -> None:
         """Stop before a case is read when one of several label maps must be chosen.
@@ -53,63 +58,52 @@ class LabelImport:
             choices = tuple((_telling(p, case.choices), f"take {p.name}") for p in case.choices)
             raise ChoiceError(f"{shown} has {len(case.choices)} label maps.", "labels_from", choices)
 
-    def of(self, case: FoundCase, volume: Volume) -> LabelMap | None:
-        """The label map that comes with a case, on its grid; None when there is none.
+    def of(self, case: FoundCase, volume: Volume) -> Matched | None:
+        """The label map that comes with a case, on its grid and in the study's ids; None when there is none.
 
         Raises
         ------
         ApprenticeError
-            It cannot be read or lies on another grid.
+            It cannot be read, lies on another grid, or has labels that the study lacks.
         """
         if not self._collect.labels:
             return None
         if case.balls:
-            return label_map_of(case.balls, volume.geometry)
+            return self._matched(label_map_of(case.balls, volume.geometry), "annotations.csv")
         path = self._path(case)
         return self.read(path, volume) if path else None
 
-    def read(self, path: Path, volume: Volume) -> LabelMap:
-        """Read a label map onto a volume's grid."""
-        labels = read_label_map(path, self._settings)
-        return fit(labels, volume.geometry, path.name, resample=self._collect.resample)
+    def read(self, path: Path, volume: Volume) -> Matched:
+        """Read a label map onto a volume's grid, in the study's ids."""
+        labels = read_label_map(path, self._settings, volume.geometry)
+        return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
-    def status(self, labels: LabelMap) -> tuple[LabelMap, NDArray[np.uint8]]:
-        """Labels and status (z, y, x): accepted, but unseen and 0 where the data set says "ignore"."""
-        status = np.full(labels.voxels.shape, ACCEPTED, np.uint8)
-        if self._found.ignore is None:
-            return labels, status
-        unseen = labels.voxels == self._found.ignore
-        status[unseen] = 0
-        voxels = np.where(unseen, np.zeros(1, labels.voxels.dtype), labels.voxels)
-        return LabelMap(voxels, labels.geometry, labels.names, labels.colours, labels.warnings), status
-
-    def strange(self, case_id: str, labels: LabelMap) -> str | None:
-        """Say how many voxels have a label the study lacks; None when none has.
-
-        Where a whole data set has other labels than the study this is "", and `summary` says it once.
-        """
-        counts = np.bincount(labels.voxels.ravel())
-        ids = [int(i) for i in np.flatnonzero(counts) if i and i not in self._schema.ids]
-        if not ids:
-            return None
-        if self._difference:
-            self._strange[tuple(ids)].append(case_id)
-            return ""
-        told = ", ".join(f"{i} ({counts[i]} voxels)" for i in ids[:8])
-        more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
-        known = ", ".join(f"{x.id} {x.name}" for x in self._schema.labels)
-        return f"{case_id} was added without its label map, which holds label {told}{more}; this study has {known}."
+    def failed(self, case_id: str, error: ApprenticeError) -> None:
+        """Note a scan that was added without its label map."""
+        self._failed.append((case_id, str(error)))
 
     def summary(self) -> tuple[str, ...]:
-        """What is to be said once about labels of a data set that are not the study's."""
-        if not self._difference:
-            return ()
-        said = [self._difference]
-        for ids, cases in self._strange.items():
-            names = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
-            held = ", ".join(map(str, ids[:8])) + (" ..." if len(ids) > 8 else "")
-            said.append(f"{len(cases)} scans were added without their label maps, which hold label {held}: {names}.")
-        return tuple(said)
+        """What is to be said of label maps; what holds for a whole data set, or for many cases, is said once."""
+        notes = [f"{count} label maps: {text}" if count > 1 else text for text, count in self._notes.items()]
+        said = [self._difference] if self._difference and (self._failed or self._notes) else []
+        if not self._difference or len(self._failed) < _MANY:
+            return (*said, *notes, *(f"{c} was added without its label map: {why}" for c, why in self._failed))
+        first, why = self._failed[0]
+        once = f"{len(self._failed)} scans were added without their label maps; the first is {first}: {why}"
+        return (*said, *notes, once)
+
+    def _matched(self, labels: LabelMap, name: str) -> Matched:
+        """The study's ids, by the file's names, else the data set's; what it says to ignore stays unseen."""
+        told = {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
+        ignore = self._found.ignore
+        unseen = None if ignore is None else labels.voxels == ignore
+        if unseen is not None:
+            labels = replace(labels, voxels=np.where(unseen, labels.voxels.dtype.type(0), labels.voxels))
+        matched = match_labels(self._schema, replace(labels, names={**told, **labels.names}), name)
+        self._notes.update(note.removeprefix(f"{name}: ") for note in matched.notes)
+        if unseen is None or matched.ignored is None:
+            return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)
+        return replace(matched, ignored=unseen | matched.ignored)
 
     def _path(self, case: FoundCase) -> Path | None:
         """A case's own label map, else the one on the grid that was taken; others only when resampling."""
@@ -133,17 +127,18 @@ def schema_difference(study: LabelSchema, found: LabelSchema | None) -> str:
     known = ", ".join(f"{i} {name}" for i, name in ours.items())
     return (
         f"The labels of this data set are not the study's: it has {', '.join(odd)}, the study {known}. "
-        "Ids count; a study with the data set's labels is made with create --dataset."
+        "create --dataset makes a study with the data set's labels."
     )
 
 
 def keep_accepted(
-    study: Study, case_id: str, labels: LabelMap, status: NDArray[np.uint8] | None = None, *, author: str
+    study: Study, case_id: str, labels: LabelArray, *, author: str, ignored: NDArray[np.bool_] | None = None
 ) -> str:
-    """Store a label map that came with its scan as a revision; by default every voxel is accepted."""
-    if status is None:
-        status = np.full(labels.voxels.shape, ACCEPTED, np.uint8)
-    revision = study.revisions.save(case_id, labels.voxels, status, Provenance(author, origin="import"))
+    """Store labels (z, y, x) that came with a scan as a revision: accepted, but unseen where the mask `ignored` is."""
+    status = np.full(labels.shape, ACCEPTED, np.uint8)
+    if ignored is not None:
+        status[ignored] = UNSEEN
+    revision = study.revisions.save(case_id, labels, status, Provenance(author, origin="import"))
     study.split.assign(study.cases.info(case_id).subject)
     return revision.name
 

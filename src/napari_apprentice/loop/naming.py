@@ -10,7 +10,7 @@ from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
 from napari_apprentice.scans.dicom_kinds import is_dicom
-from napari_apprentice.scans.found import FoundCase
+from napari_apprentice.scans.found import Found, FoundCase
 from napari_apprentice.scans.reader import case_id_from
 from napari_apprentice.store.study import Study
 
@@ -135,6 +135,23 @@ class Names:
         pattern = re.compile(rf"{word}-(\d+)")
         used = [int(m.group(1)) for name in taken if (m := pattern.fullmatch(name))]
         return f"{word}-{max(used, default=0) + 1:04}"
+
+
+def without_telling_channels(found: Found) -> Found:
+    """Number the channels whose name is that of a single file: it may be a person's, not a contrast's."""
+    counts = Counter(file.name for case in found.cases for file in case.channels)
+    if found.kind != "folders":
+        return found
+    cases = (
+        replace(
+            case,
+            channels=tuple(
+                replace(file, name=f"c{n}") if counts[file.name] == 1 else file for n, file in enumerate(case.channels)
+            ),
+        )
+        for case in found.cases
+    )
+    return replace(found, cases=tuple(cases))
 
 
 def _path(case: FoundCase) -> Path:

@@ -85,7 +85,7 @@ def making_sample_study(folder: Path) -> Generator[Progress, None, Study]:
         yield Progress(done, len(case_ids), f"Adding {case_id}", case_id=case_id)
         add_volume(study, sample_scan(case_id), case_id)
         if case_id in sample.known:
-            keep_accepted(study, case_id, sample_reference(case_id), author="the sample's maker")
+            keep_accepted(study, case_id, sample_reference(case_id).voxels, author="the sample's maker")
     _install_starter(study)
     return study
 

@@ -1,0 +1,257 @@
+"""Many files and whole data sets into a study."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+import data_sets
+from builders import OBLIQUE
+from napari_apprentice.core.collecting import AddSettings
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.errors import InputError
+from napari_apprentice.loop.adding import add_scans
+from napari_apprentice.scans.datasets import find_scans
+from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.store.study import Study
+from real_data import real_data
+
+MOVED = OBLIQUE + np.array([[0, 0, 0, 0.4], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study.create(tmp_path / "a.study", LabelSchema.from_names(["a", "b"]))
+
+
+def add(study, paths, **more):
+    """Add to the end and return the report."""
+    work = add_scans(study, paths if isinstance(paths, Found) else [paths], **more)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def test_of_100_files_9_broken_ones_are_told_and_91_added(study, tmp_path):
+    folder = tmp_path / "scans"
+    for n in range(100):
+        data_sets.scan(folder / f"s{n:02}.nii.gz", n, shape=(4, 3, 2))
+    broken = {
+        "s03": b"", "s11": b"<html>404</html>", "s22": b"version https://git-lfs.github.com/spec/v1\n",
+        "s37": b"\x1f\x8b\x08\x00", "s41": b"PK\x03\x04", "s58": b"garbage" * 90, "s66": b"BZh91AY", "s79": b"\0" * 400,
+    }  # fmt: skip
+    for name, content in broken.items():
+        (folder / f"{name}.nii.gz").write_bytes(content)
+    whole = (folder / "s90.nii.gz").read_bytes()
+    (folder / "s90.nii.gz").write_bytes(whole[: len(whole) // 2])
+    report = add(study, folder)
+    assert len(report.added) == 91
+    assert [name for name, _ in report.refused] == [f"{n}.nii.gz" for n in sorted([*broken, "s90"])]
+    assert all(reason.endswith(".") and len(reason) > 20 for _, reason in report.refused)
+    assert len(study.cases.ids()) == 91
+
+
+def test_a_data_set_brings_its_label_maps_as_accepted_revisions(study, tmp_path):
+    report = add(study, data_sets.msd(tmp_path / "Task01"), author="ann")
+    assert report.labelled == ("brain_001", "brain_002")
+    revision = study.revisions.newest("brain_001")
+    labels, status = study.revisions.read("brain_001", revision.name)
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert (status == 1).all()
+    assert (revision.provenance.author, revision.provenance.origin) == ("ann", "import")
+    assert study.cases.info("brain_001").subject == "brain_001"
+
+
+def test_what_nnunet_says_to_ignore_stays_unseen(study, tmp_path):
+    report = add(study, data_sets.nnunet(tmp_path / "Dataset001"), collect=AddSettings(missing="zero"))
+    assert report.labelled == ("liver_01", "liver_02")
+    labels, status = study.revisions.read("liver_01", study.revisions.newest("liver_01").name)
+    assert sorted(np.unique(labels)) == [0, 1, 2]
+    assert (status == 0).sum() == 1
+    assert not labels[status == 0].any()
+
+
+def test_labels_a_study_lacks_are_counted_and_the_scan_stays(study, tmp_path):
+    folder = data_sets.msd(tmp_path / "Task01")
+    (folder / "dataset.json").unlink()
+    data_sets.label_map(folder / "labelsTr" / "brain_002.nii.gz", 1, 7, 7, 9)
+    report = add(study, folder)
+    assert (len(report.added), report.labelled) == (3, ("brain_001",))
+    told = [w for w in report.warnings if w.startswith("brain_002 was added without its label map")]
+    assert "7 (2 voxels), 9 (1 voxel)" in told[0]
+
+
+def test_other_labels_of_a_whole_data_set_are_told_once(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["liver"]))
+    report = add(study, data_sets.msd(tmp_path / "Task01", cases=9))
+    assert (len(report.added), report.labelled) == (10, ())
+    said = [w for w in report.warnings if "label" in w]
+    assert len(said) == 2
+    assert "1 a, 2 b, the study 1 liver" in said[0]
+    assert "9 scans were added without their label maps" in said[1]
+
+
+def test_labels_of_the_same_name_get_the_studys_ids(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["b", "a"]))
+    folder = data_sets.msd(tmp_path / "Task01", cases=5)
+    for path in (folder / "labelsTr").iterdir():
+        data_sets.label_map(path, 1, 1, 1, 2)
+    report = add(study, folder)
+    labels, _ = study.revisions.read("brain_001", study.revisions.newest("brain_001").name)
+    assert [(labels == i).sum() for i in (1, 2)] == [1, 3]
+    assert sum("became" in w for w in report.warnings) == 1, "said once for all five"
+
+
+def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):
+    folder = data_sets.msd(tmp_path / "Task01")
+    data_sets.label_map(folder / "labelsTr" / "brain_001.nii.gz", *[1] * 100, affine=MOVED)
+    report = add(study, folder)
+    assert report.labelled == ("brain_002",)
+    assert any(w.startswith("brain_001 was added without its label map") and "--resample" in w for w in report.warnings)
+    other = Study.create(tmp_path / "b.study", study.schema)
+    assert add(other, folder, collect=AddSettings(resample=True)).labelled == ("brain_001", "brain_002")
+
+
+def test_subjects_come_from_the_data_set_or_from_the_person(study, tmp_path):
+    folder = data_sets.bids(tmp_path / "ds")
+    assert add(study, folder).added == ("sub-01_ses-a", "sub-01_ses-b", "sub-02")
+    assert [study.cases.info(c).subject for c in study.cases.ids()] == ["sub-01", "sub-01", "sub-02"]
+    assert study.cases.info("sub-02").channels == ("FLAIR", "T1w", "T1w-gad")
+    other = Study.create(tmp_path / "b.study", study.schema)
+    add(other, folder, subject="me")
+    assert {other.cases.info(c).subject for c in other.cases.ids()} == {"me"}
+
+
+def test_contrasts_on_other_grids_are_asked_about_and_the_rest_goes_on(study, tmp_path):
+    folder = data_sets.bids(tmp_path / "ds")
+    data_sets.scan(folder / "sub-02/anat/sub-02_T1w.nii.gz", 77, MOVED)
+    report = add(study, folder)
+    assert report.added == ("sub-01_ses-a", "sub-01_ses-b")
+    (question,) = report.questions
+    assert (question.case, question.setting) == ("sub-02", "reference")
+    apart = add(study, folder, collect=AddSettings(reference="separate"))
+    assert apart.added == ("sub-02_FLAIR", "sub-02_T1w", "sub-02_T1w-gad")
+    assert {study.cases.info(c).subject for c in apart.added} == {"sub-02"}
+
+
+def test_several_label_maps_are_asked_about_and_the_answer_works(study, tmp_path):
+    folder = data_sets.bids(tmp_path / "ds")
+    data_sets.label_map(folder / "derivatives/net/sub-02/anat/sub-02_dseg.nii.gz", 1)
+    data_sets.label_map(folder / "derivatives/hand/sub-02/anat/sub-02_dseg.nii.gz", 2)
+    (question,) = add(study, folder).questions
+    assert question.setting == "labels_from"
+    answer = next(value for value, _ in question.choices if "net" in value)
+    assert add(study, folder, collect=AddSettings(labels_from=answer)).labelled == ("sub-02",)
+    labels, _ = study.revisions.read("sub-02", study.revisions.newest("sub-02").name)
+    assert labels.max() == 1
+
+
+def test_the_same_scan_is_not_added_twice_even_as_a_channel(study, tmp_path):
+    a, b = data_sets.scan(tmp_path / "a.nii.gz", 1), data_sets.scan(tmp_path / "b.nii.gz", 2)
+    pair = Found("files", (FoundCase("pair", "", (ChannelFile("T1", a), ChannelFile("T2", b))),))
+    assert add(study, pair).added == ("pair",)
+    ((name, reason),) = add(study, b).refused
+    assert name == "b.nii.gz"
+    assert "already, as case pair" in reason
+    assert "already" in add(study, pair).refused[0][1]
+
+
+def test_hidden_names_never_reach_the_study(study, tmp_path):
+    folder = tmp_path / "scans"
+    for n, name in enumerate(("SMITH_JOHN", "DOE_JANE")):
+        data_sets.scan(folder / f"{name}.nii.gz", n)
+    data_sets.scan(folder / "nan_MILLER.nii.gz", 7)
+    report = add(study, folder, settings=ReadSettings(hide_names=True))
+    assert report.added == ("case-0001", "case-0002", "case-0003")
+    assert [study.cases.info(c).subject for c in report.added] == ["subject-0001", "subject-0002", "subject-0003"]
+    held = b"".join(p.read_bytes() + p.name.encode() for p in study.path.rglob("*") if p.is_file())
+    assert not any(name in held for name in (b"SMITH", b"DOE", b"MILLER"))
+
+
+def test_hidden_names_keep_scans_of_one_person_together(study, tmp_path):
+    report = add(study, data_sets.brats(tmp_path / "training", new=True), settings=ReadSettings(hide_names=True))
+    assert {study.cases.info(c).subject for c in report.added} == {"subject-0001"}
+    scan = data_sets.scan(tmp_path / "later.nii.gz", 50)
+    assert add(study, scan, settings=ReadSettings(hide_names=True)).added == ("case-0003",)
+
+
+def test_warnings_do_not_show_hidden_names(study, tmp_path):
+    scan = data_sets.write_nifti(tmp_path / "SMITH.nii.gz", np.zeros((5, 4, 3), np.int16))
+    report = add(study, scan, settings=ReadSettings(hide_names=True))
+    assert report.warnings
+    assert not any("SMITH" in w for w in report.warnings)
+
+
+def test_channel_names_that_come_from_single_files_are_hidden_too(study, tmp_path):
+    for person in ("SMITH", "DOE"):
+        data_sets.scan(tmp_path / "set" / person / "CT.nii.gz", len(person))
+        data_sets.scan(tmp_path / "set" / person / f"{person}_extra.nii.gz", 9 + len(person))
+    report = add(study, tmp_path / "set", settings=ReadSettings(hide_names=True))
+    assert [study.cases.info(c).channels for c in report.added] == [("CT", "c1"), ("CT", "c1")]
+
+
+def test_each_series_of_a_folder_is_a_case_when_asked(study):
+    folder = real_data("odd", "made", "dcm_two_series")
+    (question,) = add(study, folder).questions
+    assert question.setting == "series"
+    assert question.path == folder
+    report = add(study, folder, settings=ReadSettings(series="all"))
+    assert len(report.added) == len(question.choices)
+    assert "dcm_two_series" not in "".join(report.added), "a folder's name may be a person's"
+
+
+def test_a_tree_of_dicom_folders_named_after_people_leaves_no_name(study, tmp_path):
+    for person, series in (("SMITH^JOHN", "one"), ("SMITH^JOHN", "two"), ("DOE^JANE", "one")):
+        folder = tmp_path / "tree" / person / f"{person}_{series}"
+        folder.mkdir(parents=True)
+        for path in sorted(real_data("odd", "made", "dcm_ok").iterdir()):
+            slice_ = dcmread(path)
+            slice_.decompress()
+            slice_.PatientName, slice_.PatientID = person, f"ID-{person}"
+            slice_.SeriesInstanceUID = f"1.2.{len(person)}.{ord(series[0])}"
+            slice_.PixelData = bytes([ord(series[0]) % 7, len(person)]) + slice_.PixelData[2:]
+            slice_.save_as(folder / path.name)
+    report = add(study, tmp_path / "tree")
+    assert len(report.added) == 3, report
+    subjects = [study.cases.info(c).subject for c in report.added]
+    assert len(set(subjects)) == 2, "two scans of one person stay together"
+    assert all(c.startswith(s) for c, s in zip(report.added, subjects, strict=True))
+    held = b"".join(
+        p.read_bytes() + str(p.relative_to(study.path)).encode() for p in study.path.rglob("*") if p.is_file()
+    )
+    assert not any(name in held for name in (b"SMITH", b"DOE", b"JANE"))
+
+
+def test_series_of_one_study_can_be_channels_of_one_case(study):
+    found = find_scans([real_data("odd", "made", "dcm_two_series")], AddSettings(per="study"))
+    report = add(study, found, collect=AddSettings(per="study"))
+    if report.questions:
+        choice = report.questions[0].choices[0][0]
+        report = add(study, found, collect=AddSettings(per="study", reference=choice))
+    assert len(report.added) == 1
+    assert len(study.cases.info(report.added[0]).channels) == 2
+
+
+def test_sarcoma_by_channel_keeps_each_grids_own_label_map(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["tumour"]))
+    found = find_scans([real_data("sarcoma")])
+    one = replace(found, cases=found.cases[2:3])
+    report = add(study, one, collect=AddSettings(reference="PET"))
+    assert report.labelled == report.added == ("STS_024",)
+    info = study.cases.info("STS_024")
+    assert (info.channels, info.shape) == (("CT", "MR_T1", "PET"), study.cases.levels("STS_024")[0].shape[1:])
+    apart = add(Study.create(tmp_path / "b.study", study.schema), one, collect=AddSettings(reference="separate"))
+    assert apart.labelled == ("STS_024_CT", "STS_024_MR_T1", "STS_024_PET")
+
+
+def test_a_case_id_and_a_label_map_go_with_one_scan(study, tmp_path):
+    for n in range(2):
+        data_sets.scan(tmp_path / "scans" / f"{n}.nii.gz", n)
+    with pytest.raises(InputError, match="--case goes with one scan, not with 2"):
+        add(study, tmp_path / "scans", collect=AddSettings(case="x"))
+    assert add(study, tmp_path / "scans" / "0.nii.gz", collect=AddSettings(case="x")).added == ("x",)
+    assert "already" in add(study, tmp_path / "scans" / "1.nii.gz", collect=AddSettings(case="X")).refused[0][1]
