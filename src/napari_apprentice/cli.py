@@ -219,11 +219,15 @@ def _predict(options: Options, session: Session) -> Answer:
 
 def _correct(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    revision = session.import_correction(options.case, options.label_map, options.accept)
+    settings = settings_from(options, ReadSettings())
+    imported = session.import_correction(
+        options.case, options.label_map, options.accept, resample=options.resample, settings=settings
+    )
+    revision = imported.revision
     facts = {"case": options.case, "revision": revision.name, "edited": revision.voxels_edited,
-             "accepted": revision.voxels_accepted}  # fmt: skip
+             "accepted": revision.voxels_accepted, "notes": list(imported.notes)}  # fmt: skip
     text = f"Stored {revision.key}: {revision.voxels_edited} voxels edited, {revision.voxels_accepted} accepted."
-    return facts, [text]
+    return facts, [text, *imported.notes]
 
 
 def _models(options: Options, session: Session) -> Answer:
@@ -244,7 +248,9 @@ def _queue(options: Options, session: Session) -> Answer:
 
 def _export(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    out = session.export(options.case, options.out, options.what, options.overwrite)
+    out = session.export(
+        options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series
+    )
     return {"written": str(out)}, [f"Wrote {out}."]
 
 

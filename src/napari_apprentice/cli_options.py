@@ -12,6 +12,9 @@ from napari_apprentice.core.reading import ReadSettings
 
 S = TypeVar("S", bound=Settings)
 
+# Of what a scan's file may leave open, what a label map's file may leave open too.
+_OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series")
+
 
 class UsageError(Exception):
     """The command line could not be understood; `usage` shows how it is written."""
@@ -60,7 +63,10 @@ def _study_commands(commands: Any) -> None:
     correct.add_argument("case", metavar="CASE")
     correct.add_argument("label_map", type=Path, metavar="LABELMAP")
     correct.add_argument("--accept", choices=("all", "edited"), default="all", help="what counts as known")
+    text = "take the nearest label where the label map lies on another grid, and leave out what lies outside"
+    correct.add_argument("--resample", action="store_true", help=text)
     _author(correct)
+    _settings(correct, ReadSettings, only=_OF_LABEL_MAPS)
 
     _command(commands, "check", "verify everything a study holds")
 
@@ -132,6 +138,9 @@ def _result_commands(commands: Any) -> None:
     export.add_argument("out", type=Path, metavar="OUT")
     export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected")
     export.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
+    text = "for a DICOM Segmentation (.dcm): folder of the DICOM series that the case came from"
+    export.add_argument("--source", type=Path, metavar="FOLDER", help=text)
+    export.add_argument("--series", default="", help="which of several series in FOLDER: its number or UID")
 
     evaluate = _command(commands, "evaluate", "compare with reference label maps")
     evaluate.add_argument("references", type=Path, metavar="REFERENCES")
@@ -157,10 +166,15 @@ def _author(command: argparse.ArgumentParser) -> None:
     command.add_argument("--author", default="", help="who corrected; by default the login name")
 
 
-def _settings(command: argparse.ArgumentParser, settings: type[Settings], leave_out: tuple[str, ...] = ()) -> None:
+def _settings(
+    command: argparse.ArgumentParser,
+    settings: type[Settings],
+    leave_out: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> None:
     group = command.add_argument_group("settings")
     for f in dataclasses.fields(settings):  # type: ignore[arg-type]
-        if f.name in leave_out:
+        if f.name in leave_out or (only and f.name not in only):
             continue
         flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['text']} (default {f.default})"
         text = text.replace("%", "%%")

@@ -223,11 +223,21 @@ class Session:
         self.events.cases_changed.emit()
         return revision
 
-    def import_correction(self, case_id: str, path: Path, accept: str = "all") -> Revision:
-        """Store a label map made elsewhere as a revision; accept is "all" or "edited"."""
-        revision = correcting.import_correction(self.study, case_id, path, accept=accept, author=self.author)
+    def import_correction(
+        self,
+        case_id: str,
+        path: Path,
+        accept: str = "all",
+        *,
+        resample: bool = False,
+        settings: ReadSettings | None = None,
+    ) -> correcting.Imported:
+        """Store a label map made elsewhere as a revision; see `loop.correcting.import_correction`."""
+        imported = correcting.import_correction(
+            self.study, case_id, path, accept=accept, author=self.author, resample=resample, settings=settings
+        )
         self.events.cases_changed.emit()
-        return revision
+        return imported
 
     def _open(self) -> OpenCase:
         if self._case is None:
@@ -297,9 +307,18 @@ class Session:
         here = self._case.info.case_id if self._case else None
         return next((item.case_id for item in self.queue() if item.case_id != here), None)
 
-    def export(self, case_id: str, out: Path, what: str = "corrected", overwrite: bool = False) -> Path:
-        """Write corrected labels, a prediction or its uncertainty on the source's exact grid."""
-        return exporting.export(self.study, case_id, out, what, overwrite=overwrite)
+    def export(
+        self,
+        case_id: str,
+        out: Path,
+        what: str = "corrected",
+        overwrite: bool = False,
+        *,
+        source: Path | None = None,
+        series: str = "",
+    ) -> Path:
+        """Write corrected labels, a prediction or its uncertainty on the source's grid; see `loop.exporting`."""
+        return exporting.export(self.study, case_id, out, what, overwrite=overwrite, source=source, series=series)
 
     def evaluate(
         self,

@@ -1,15 +1,20 @@
 """Corrections into revisions."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_apprentice.core.correction import ACCEPTED, compare
-from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.correction import ACCEPTED, UNSEEN, compare
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance, Revision
-from napari_apprentice.core.volume import LabelArray, LabelMap
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.loop.label_matching import check_fits as check_fits
+from napari_apprentice.loop.label_matching import match_labels
 from napari_apprentice.loop.opening import OpenCase, as_shown
+from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
 
@@ -30,8 +35,28 @@ def save_correction(study: Study, case: OpenCase, author: str) -> tuple[Revision
     return revision, conflict
 
 
-def import_correction(study: Study, case_id: str, path: Path, *, accept: str, author: str) -> Revision:
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A label map that came in: the revision it became, and sentences about what was decided on the way."""
+
+    revision: Revision
+    notes: tuple[str, ...] = ()
+
+
+def import_correction(
+    study: Study,
+    case_id: str,
+    path: Path,
+    *,
+    accept: str,
+    author: str,
+    resample: bool = False,
+    settings: ReadSettings | None = None,
+) -> Imported:
     """Store a label map made elsewhere as a revision, on the case's exact grid.
+
+    It may be of any format that is read, DICOM SEG and RT Structure Set too. Its labels are the study's by
+    name, else by id; see `loop.label_matching`.
 
     Parameters
     ----------
@@ -39,27 +64,46 @@ def import_correction(study: Study, case_id: str, path: Path, *, accept: str, au
         "all": every voxel is known, those that differ from the prediction as edited. "edited": only
         the differences are known. Without a prediction or an earlier revision there is nothing to
         differ from: "all" accepts everything.
+    resample
+        Whether the nearest label may be sampled where the grids differ; see `scans.fitting.fit`.
+    settings
+        Answers to what the file leaves open.
 
     Raises
     ------
+    ChoiceError
+        The file can be read in several ways, for example overlapping segments.
     GeometryError
         The label map lies on another grid.
     InputError
-        It holds label ids that the study's schema does not have.
+        It holds labels that the study's schema does not have.
     """
-    info = study.cases.info(case_id)
-    labels = read_label_map(path)
-    difference = info.geometry.difference(labels.geometry)
-    if difference:
-        raise GeometryError(f"{path.name} does not fit case {case_id}: {difference}. Nothing was stored.")
-    check_fits(study.schema, labels, path.name)
-    return store_label_map(study, case_id, labels.voxels, accept=accept, author=author, origin="import")
+    geometry = study.cases.info(case_id).geometry
+    try:
+        labels = fit(read_label_map(path, settings, geometry), geometry, path.name, resample=resample)
+    except GeometryError as error:
+        raise GeometryError(f"{error} Nothing was stored in case {case_id}.") from error
+    matched = match_labels(study.schema, labels, path.name)
+    revision = store_label_map(
+        study, case_id, matched.voxels, accept=accept, author=author, origin="import", ignored=matched.ignored
+    )
+    return Imported(revision, matched.notes)
 
 
 def store_label_map(
-    study: Study, case_id: str, labels: LabelArray, *, accept: str, author: str, origin: str = "correction"
+    study: Study,
+    case_id: str,
+    labels: LabelArray,
+    *,
+    accept: str,
+    author: str,
+    origin: str = "correction",
+    ignored: NDArray[np.bool_] | None = None,
 ) -> Revision:
-    """Store labels (z, y, x) as a revision against what the case showed before; see `import_correction`."""
+    """Store labels (z, y, x) as a revision against what the case showed before; see `import_correction`.
+
+    Voxels of the mask `ignored` keep the label and the status that they had.
+    """
     parent, model, shown = as_shown(study, case_id)
     if shown is not None:
         # What was known stays known, also where the newest model version happens to say the same.
@@ -68,20 +112,10 @@ def store_label_map(
         raise InputError(f"Case {case_id} has no prediction to compare with; use --accept all.")
     else:
         status = np.full(labels.shape, ACCEPTED, np.uint8)
+    if ignored is not None:
+        labels = np.where(ignored, shown.labels if shown else np.zeros(1, labels.dtype), labels)
+        status[ignored] = shown.status[ignored] if shown else UNSEEN
     provenance = Provenance(author, parent, model, origin=origin)
     revision = study.revisions.save(case_id, labels, status, provenance)
     study.split.assign(study.cases.info(case_id).subject)
     return revision
-
-
-def check_fits(schema: LabelSchema, labels: LabelMap, name: str) -> None:
-    """Refuse a label map with ids that are not in the schema."""
-    strange = sorted(set(np.unique(labels.voxels).tolist()) - {0, *schema.ids})
-    if strange:
-        known = ", ".join(f"{x.id} {x.name}" for x in schema.labels)
-        more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
-        hint = " Objects numbered one by one must first all get their label's id." if len(strange) > 8 else ""
-        raise InputError(
-            f"{name} holds label {', '.join(map(str, strange[:8]))}{more}, which this study does not have "
-            f"({known}).{hint}"
-        )

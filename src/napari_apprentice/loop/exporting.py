@@ -2,38 +2,64 @@
 
 from pathlib import Path
 
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, ModelError
+from napari_apprentice.scans.dicom_seg_writer import SegOrigin, write_seg
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 from napari_apprentice.store.study import Study
 
 WHAT = ("corrected", "prediction", "uncertainty")
+SEG = ".dcm"
 
 
-def export(study: Study, case_id: str, out: Path, what: str = "corrected", *, overwrite: bool = False) -> Path:
+def export(
+    study: Study,
+    case_id: str,
+    out: Path,
+    what: str = "corrected",
+    *,
+    overwrite: bool = False,
+    source: Path | None = None,
+    series: str = "",
+) -> Path:
     """Write a case's newest revision, or the active model version's prediction, beside its scan.
+
+    Parameters
+    ----------
+    out
+        Its suffix chooses the format; .dcm is a DICOM Segmentation, of label maps only.
+    source, series
+        For a DICOM Segmentation: the folder of the DICOM series that the case came from, because a study
+        keeps no identifiers; and which of several series in it on the case's grid, by number or UID.
 
     Raises
     ------
+    ChoiceError
+        Several series in `source` lie on the case's grid.
+    GeometryError
+        No series in `source` lies on the case's grid.
     InputError
         `what` is none of corrected, prediction, uncertainty; or there is nothing of the kind; or the
-        file exists and `overwrite` is False.
+        file exists and `overwrite` is False; or `source` is missing or not needed.
     """
-    info = study.cases.info(case_id)
-    names = {x.id: x.name for x in study.schema.labels}
-    if what == "corrected":
-        newest = study.revisions.newest(case_id)
-        if newest is None:
-            raise InputError(f"Case {case_id} has no correction yet; --what prediction exports the prediction.")
-        labels, _ = study.revisions.read(case_id, newest.name)
-        write_label_map(out, labels, info.geometry, names, overwrite=overwrite)
-        return out
     if what not in WHAT:
         raise InputError(f"--what takes {', '.join(WHAT)}, not {what!r}.")
-    prediction = study.predictions.read(case_id, active_model(study))
-    if what == "prediction":
-        write_label_map(out, prediction.labels, info.geometry, names, overwrite=overwrite)
-    else:
+    _check_source(out, what, source)
+    info = study.cases.info(case_id)
+    if what == "uncertainty":
+        prediction = study.predictions.read(case_id, active_model(study))
         write_scalar(out, prediction.uncertainty, info.geometry, overwrite=overwrite)
+        return out
+    labels, origin = _corrected(study, case_id) if what == "corrected" else _predicted(study, case_id)
+    names = {x.id: x.name for x in study.schema.labels}
+    colours = {x.id: x.colour for x in study.schema.labels}
+    if source is None:
+        write_label_map(out, labels, info.geometry, names, colours, overwrite=overwrite)
+    else:
+        write_seg(
+            out, labels, info.geometry, source, names=names, colours=colours, origin=origin,
+            digest=info.source_digest, series=series, overwrite=overwrite,
+        )  # fmt: skip
     return out
 
 
@@ -43,3 +69,33 @@ def active_model(study: Study) -> str:
     if active is None:
         raise ModelError("This study has no model version yet: correct a few scans, then train the first one.")
     return active
+
+
+def _check_source(out: Path, what: str, source: Path | None) -> None:
+    is_seg = out.suffix.lower() == SEG
+    if is_seg and what == "uncertainty":
+        raise InputError(f"{out.name}: DICOM Segmentations hold label maps; write uncertainty as .nii.gz.")
+    if is_seg and source is None:
+        raise InputError(
+            f"{out.name}: a DICOM Segmentation refers to the slices it was drawn on; name the folder of the case's "
+            "DICOM series with --source."
+        )
+    if source is not None and not is_seg:
+        raise InputError(f"{out.name}: --source goes with a DICOM Segmentation, a file that ends in {SEG}.")
+
+
+def _corrected(study: Study, case_id: str) -> tuple[LabelArray, SegOrigin]:
+    newest = study.revisions.newest(case_id)
+    if newest is None:
+        raise InputError(f"Case {case_id} has no correction yet; --what prediction exports the prediction.")
+    labels, _ = study.revisions.read(case_id, newest.name)
+    author, parent, model = newest.provenance.author, newest.provenance.parent, newest.provenance.model
+    while model is None and parent is not None:  # what a model version once proposed stays in later revisions
+        earlier = study.revisions.info(case_id, parent).provenance
+        parent, model = earlier.parent, earlier.model
+    return labels, SegOrigin("SEMIAUTOMATIC" if model else "MANUAL", model or "", author)
+
+
+def _predicted(study: Study, case_id: str) -> tuple[LabelArray, SegOrigin]:
+    model = active_model(study)
+    return study.predictions.read(case_id, model).labels, SegOrigin("AUTOMATIC", model)
