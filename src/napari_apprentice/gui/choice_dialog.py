@@ -21,7 +21,7 @@ from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import Settings
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import InputError
-from napari_apprentice.gui.panel import button, note
+from napari_apprentice.gui.controls import button, note
 
 S = TypeVar("S", bound=Settings)
 Choices = Sequence[tuple[str, str]]

@@ -3,8 +3,11 @@
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_apprentice.gui.controls import button as button
+from napari_apprentice.gui.controls import menu_button as menu_button
+from napari_apprentice.gui.controls import note as note
 from napari_apprentice.gui.desk import Desk, desk_for
 from napari_apprentice.gui.status_line import StatusLine
 
@@ -48,28 +51,3 @@ class Panel(QWidget):
             elif self._docked:
                 self.desk.leave(id(self))
         return bool(super().event(event))
-
-
-def button(text: str, tip: str) -> QPushButton:
-    """A push button with its tooltip."""
-    made = QPushButton(text)
-    made.setToolTip(tip)
-    return made
-
-
-def menu_button(text: str, tip: str) -> tuple[QPushButton, QMenu]:
-    """A push button that opens a menu, and the menu."""
-    made = button(text, tip)
-    menu = QMenu(made)
-    menu.setToolTipsVisible(True)
-    made.setMenu(menu)
-    return made, menu
-
-
-def note(text: str = "", tip: str = "") -> QLabel:
-    """A line of text that wraps and never widens the dock."""
-    made = QLabel(text)
-    made.setWordWrap(True)
-    made.setToolTip(tip)
-    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return made

@@ -15,6 +15,7 @@ from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.layer_making import UNCERTAINTY
 from napari_apprentice.gui.layer_volume import case_id_for, in_millimetres, volume_from_layer
 from napari_apprentice.gui.placing import KEY
+from napari_apprentice.gui.scan_adding import ScanAdding
 from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.loop.adding import AddReport
 from napari_apprentice.loop.sample import making_sample_study
@@ -38,6 +39,7 @@ class StudyActions(QObject):
         self._runner = runner
         self._viewer = viewer
         self._cases = cases
+        self.adding: ScanAdding | None = None
 
     def create(self, path: Path, schema: LabelSchema) -> None:
         """Make a study and open it."""
@@ -65,12 +67,12 @@ class StudyActions(QObject):
         return job
 
     def add_files(self, paths: list[Path]) -> None:
-        """Add scan files or folders as cases."""
+        """Add scan files, folders or whole data sets as cases; what they leave open is asked for."""
         if not self._session.has_study:
             self._runner.tell(InputError("No study is open: create or open one first, then add scans to it."))
             return
-        job = self._runner.run("Adding scans", lambda: self._session.add_scans(paths))
-        job.returned.connect(self._report)
+        self.adding = ScanAdding(self._session, self._runner, self._viewer, self)
+        self.adding.start(paths)
 
     def add_layers(self) -> None:
         """Add the viewer's image layers that are no case yet as cases."""
@@ -88,12 +90,6 @@ class StudyActions(QObject):
         job.returned.connect(lambda _: _put_aside(layers))
 
     def _report(self, report: AddReport) -> None:
-        if report.refused:
-            name, reason = report.refused[0]
-            more = f" (and {len(report.refused) - 1} more files)" if len(report.refused) > 1 else ""
-            self._runner.tell(InputError(f"{name} was not added{more}: {reason}"))
-        if report.warnings:
-            self._session.events.noticed.emit(" ".join(report.warnings[:3]))
         if report.added:
             self._runner.said.emit(f"Added {len(report.added)} cases." if len(report.added) > 1 else "Added 1 case.")
 

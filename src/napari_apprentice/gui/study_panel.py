@@ -17,9 +17,13 @@ NO_STUDY = (
     "No study is open. A study is a folder that keeps your scans, corrections and model versions. "
     "Create one for your own scans, open one you have, or try the sample study."
 )
+FORMATS = (
+    "Read are NIfTI, DICOM, NRRD, MetaImage, Analyze, MGH, OME-Zarr, TIFF, PNG and JPEG; "
+    "data sets of MSD, nnU-Net, BraTS, LUNA16 and BIDS, and one folder per case."
+)
 NO_CASES = (
-    "This study has no cases yet. Add scans with the buttons below, drop NIfTI files or DICOM folders "
-    "onto this panel, or open scans in napari and press Add open layers."
+    "This study has no cases yet. Add scans with the buttons below, drop files, DICOM folders or whole data sets "
+    "onto this panel, or open scans in napari and press Add open layers. " + FORMATS
 )
 NO_MODEL = (
     "There is no model version yet. Open a case, paint every label in it, press Accept scan and Save corrections. "
@@ -50,8 +54,11 @@ class StudyPanel(Panel):
         self.table = CaseTable()
         self.table.setMinimumHeight(140)
         self.table.setToolTip("The cases of the study. Drop scans here to add them; double click one to open it.")
-        self.add_files = button("Add scans ...", "Add scan files (NIfTI, MetaImage, NRRD or DICOM) as cases.")
-        self.add_folder = button("Add folder ...", "Add a folder of scans, or a DICOM series.")
+        self.add_files = button("Add scans ...", "Add scan files as cases. " + FORMATS)
+        self.add_folder = button(
+            "Add folder ...",
+            "Add a folder of scans, a DICOM series or a whole data set; what was understood is shown before adding.",
+        )
         self.add_layers = button("Add open layers", "Add the image layers that are open in napari as cases.")
         self.open_case = button("Open case", "Open the selected case for correction.")
         self.labels = button("Labels ...", "Name, colour, add or remove the labels of the study.")
