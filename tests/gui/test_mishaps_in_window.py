@@ -1,6 +1,7 @@
 """Bad input, full disks, many cases: one plain sentence, nothing lost, and the work goes on."""
 
 import errno
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
 
+from builders import SHAPE
 from builders import study as make_study
 from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window
@@ -200,3 +204,44 @@ def test_a_label_that_no_model_version_knows_asks_for_training_anew(opened: Pers
     assert "does not know all labels" in panel.step.text()
     change_labels(opened, two)
     assert opened.complaints == ["Label one stays: model version v0001 predicts it."]
+
+
+def test_a_case_whose_labels_are_damaged_leaves_the_one_before_on_the_screen(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    study.revisions.save("c2", *(np.ones(SHAPE, np.uint8),) * 2, Provenance("me"))
+    next((study.path / "cases.zarr/c2/image/labels").rglob("c/0/0/0")).unlink()
+    person.desk.cases.open_case("c2")
+    person.wait(lambda: person.complaints)
+    person.settle()
+    assert "damaged" in person.complaints[0]
+    assert [layer.name for layer in person.viewer.layers] == ["c1", "Status", "Corrections"]
+    person.press(Qt.Key.Key_2)
+    person.drag((0.4, 0.4))
+    assert (person.session.case.info.case_id, person.session.case.unsaved) == ("c1", 2)
+
+
+def test_nothing_changes_while_the_scan_shown_is_not_the_open_case(
+    person: Person, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.open_study(study.path)
+    person.open_case("c1")
+    gate = threading.Event()
+    load = Session.load_case
+    monkeypatch.setattr(Session, "load_case", lambda *a: gate.wait(30) and load(*a))
+    person.press(Qt.Key.Key_1)
+    person.desk.cases.open_case("c2")
+    person.wait(lambda: person.viewer.layers[0].name == "c2")
+    person.drag()
+    person.desk.cases.accept_scan()
+    person.desk.cases.save()
+    gate.set()
+    person.settle()
+    assert (study.revisions.newest("c1"), study.revisions.newest("c2")) == (None, None)
+    assert (person.session.case.info.case_id, person.session.case.unsaved) == ("c2", 0)
+    assert not study.journal.read("c1")
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    assert person.session.case.unsaved == 1

@@ -8,13 +8,13 @@ from napari_apprentice.core.correction import Box
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.gui.bridge import Bridge
+from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.layers import CaseLayers
-from napari_apprentice.gui.pictures import Pictures, Scan, load_pictures, load_scan, open_with_pictures, read_on
-from napari_apprentice.gui.work import Job, Runner
+from napari_apprentice.gui.work import Runner
 from napari_apprentice.session import Session
 
-RETRY_MS = 100  # while the mouse is drawing
+BUSY = "A moment: a stroke is being drawn, or a case is being opened or saved."
 
 
 class CaseActions(QObject):
@@ -38,19 +38,15 @@ class CaseActions(QObject):
         self._runner = runner
         self._facts = facts
         self._layers = layers
-        self._generation = 0
-        self._expected: Pictures | None = None
-        self._reading_on: Job | None = None
-        self._opening = False  # the scan on the screen is not that of the session's case
         self._recording = False
         self._warned = False
         self.saving = False
+        self._opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
         layers.redo_requested.connect(self.redo)
         layers.lost.connect(self._on_lost)
         layers.replaced.connect(self._on_replaced)
-        bridge.case_opened.connect(self._on_case_opened)
         bridge.canvas_changed.connect(self._on_canvas_changed)
 
     # -------------------------------------------------------------- opening
@@ -62,7 +58,7 @@ class CaseActions(QObject):
         case = self._session.case
         if case is not None and case.unsaved and case.info.case_id != case_id:
             self._runner.said.emit(f"{case.unsaved} unsaved strokes of {case.info.case_id} are kept.")
-        self._load(case_id)
+        self._opening.load(case_id)
 
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
@@ -72,6 +68,10 @@ class CaseActions(QObject):
         why = "is being saved" if self.saving else "has strokes the disk could not take: free some space and save"
         self._runner.tell(StorageError(f"The open case {why}; leave it after that."))
         return False
+
+    def _may_exchange(self) -> bool | None:
+        """Whether another case can be shown now; None for: ask again in a moment."""
+        return None if self._layers.mid_stroke or self.saving else self.may_leave()
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
@@ -96,12 +96,12 @@ class CaseActions(QObject):
                 "Revert to prediction would show it."
             )
             return
-        self._load(case.info.case_id)
+        self._opening.load(case.info.case_id)
 
     def reopen(self) -> None:
         """Show the open case again, after its layer was deleted."""
         if self._session.case is not None:
-            self._load(self._session.case.info.case_id)
+            self._opening.load(self._session.case.info.case_id)
 
     def next_case(self) -> None:
         """Open the case at the head of the review queue."""
@@ -114,96 +114,6 @@ class CaseActions(QObject):
             self._session.events.noticed.emit("Every case is corrected: nothing is left in the review queue.")
             return
         self.open_case(ahead)
-
-    def _load(self, case_id: str) -> None:
-        self._generation += 1
-        generation, before = self._generation, self._session.case
-        job = self._runner.run(f"Opening {case_id}", lambda: load_scan(self._session, case_id), stops=False)
-        job.returned.connect(lambda scan: self._scan_arrived(scan, generation, before))
-
-    def _scan_arrived(self, scan: Scan, generation: int, before: object) -> None:
-        """Show the scan at once; what belongs to it can take longer."""
-        if generation != self._generation or not self._session.has_study:
-            return  # another case was asked for in the meantime
-        case, case_id = self._session.case, scan.info.case_id
-        if self._opening or case is None or case.info.case_id != case_id:
-            if self._layers.mid_stroke or self.saving:
-                QTimer.singleShot(RETRY_MS, lambda: self._scan_arrived(scan, generation, before))
-                return
-            if not self.may_leave():  # the disk filled up while the scan was read
-                return
-            self._opening = True
-            self._layers.preview(scan)
-        job = self._runner.run(
-            f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id, scan), stops=False
-        )
-        job.returned.connect(lambda pictures: self._arrived(pictures, generation, before))
-        job.failed.connect(lambda _: self._go_back(generation))
-
-    def _go_back(self, generation: int) -> None:
-        """The scan is on the screen, but what belongs to it cannot be read: show the case from before."""
-        if generation != self._generation or not self._opening:
-            return
-        if self._session.case is None:
-            self._opening = False
-            self._layers.clear()
-        else:
-            self._show_what_was_opened_elsewhere()
-
-    def _arrived(self, pictures: Pictures, generation: int, before: object) -> None:
-        if generation != self._generation or not self._session.has_study:
-            return  # another case was asked for in the meantime
-        if self._layers.mid_stroke or self.saving:
-            QTimer.singleShot(RETRY_MS, lambda: self._arrived(pictures, generation, before))
-            return
-        case = self._session.case
-        if case is not None and case.info.case_id == pictures.case.info.case_id:
-            if case is not before or (case.unsaved, case.parent) != (pictures.case.unsaved, pictures.case.parent):
-                self._go_back(generation)
-                return  # painted on or saved while it was read: what is in the session is newer
-        elif not self.may_leave():  # the disk filled up while the other case was read
-            self._go_back(generation)
-            return
-        self._expected = pictures
-        self._session.show_case(pictures.case)
-
-    def _on_case_opened(self) -> None:
-        case, expected = self._session.case, self._expected
-        self._expected = None
-        if case is None:
-            self._generation += 1  # whatever is still being read belongs to another study
-            self._opening = False
-            self._layers.clear()
-        elif expected is not None and expected.case is case:
-            self._show(expected)
-        else:
-            self._show_what_was_opened_elsewhere()
-
-    def _show_what_was_opened_elsewhere(self) -> None:
-        case = self._session.case
-        if case is None:
-            return
-        self._generation += 1
-        generation = self._generation
-        job = self._runner.run("Reading the scan", lambda: load_pictures(self._session, case), stops=False)
-        job.returned.connect(lambda pictures: self._show_if_still_open(pictures, generation))
-
-    def _show_if_still_open(self, pictures: Pictures, generation: int) -> None:
-        if generation == self._generation and self._session.case is pictures.case:
-            self._show(pictures)
-
-    def _show(self, pictures: Pictures) -> None:
-        self._opening = False
-        self._layers.show(pictures, self._session.study.schema)
-        if self._reading_on is not None:
-            self._reading_on.cancel()
-        if any(channel.pyramid for channel in pictures.channels):
-            self._reading_on = self._runner.run("Reading the scan", lambda: read_on(pictures.scan), quiet=True)
-            self._reading_on.ended.connect(self._forget_reading)
-
-    def _forget_reading(self) -> None:
-        if self.sender() is self._reading_on:
-            self._reading_on = None
 
     # ------------------------------------------------------------- changing
 
@@ -249,8 +159,8 @@ class CaseActions(QObject):
         self._layers.choose(label_id)
 
     def _change(self, verb: Callable[[], None]) -> None:
-        if self.saving or self._opening or self._layers.mid_stroke:
-            self._runner.said.emit("A moment: a stroke is being drawn, or a case is being opened or saved.")
+        if self.saving or self._opening.under_way or self._layers.mid_stroke:
+            self._runner.said.emit(BUSY)
             return
         self._runner.attempt(verb)
 
@@ -263,7 +173,10 @@ class CaseActions(QObject):
         if self._session.case is None:
             self._runner.tell(InputError("No case is open, so there is nothing to save: open one first."))
             return
-        if self._layers.mid_stroke or self._opening:
+        if self._opening.under_way:
+            self._runner.said.emit(BUSY)
+            return
+        if self._layers.mid_stroke:
             QTimer.singleShot(RETRY_MS, self.save)
             return
         self._lock(True)
