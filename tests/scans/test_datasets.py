@@ -4,8 +4,10 @@ import pytest
 
 import data_sets as layouts
 from napari_apprentice.core.collecting import AddSettings
+from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError
 from napari_apprentice.scans.datasets import find_scans
+from napari_apprentice.store.study import Study
 from real_data import real_data
 
 
@@ -135,6 +137,32 @@ def test_folders_of_patients_with_a_label_map_on_each_channels_grid():
     assert found.schema.name(1) == "tumour"
 
 
+def test_label_maps_of_a_case_without_a_channels_name_are_the_cases():
+    found = find_scans([real_data("ms_lesions")], AddSettings(layout="folders"))
+    (case,) = found.cases
+    assert [f.name for f in case.channels] == ["FLAIR", "T1", "T1POST", "T2"]
+    assert case.labels.name == "lesions.nii.gz"
+    assert found.schema.name(1) == "lesions"
+
+
+def test_several_label_maps_in_a_persons_folder_are_to_be_chosen_from(tmp_path):
+    for person in ("p1", "p2"):
+        layouts.scan(tmp_path / person / "T1.nii.gz")
+        for reader in ("ann", "bob"):
+            layouts.label_map(tmp_path / person / f"{reader}_mask.nii.gz", 1)
+    assert [len(c.choices) for c in find_scans([tmp_path]).cases] == [2, 2]
+    chosen = find_scans([tmp_path], AddSettings(labels_from="bob"))
+    assert [c.labels.name for c in chosen.cases] == ["bob_mask.nii.gz"] * 2
+    assert chosen.schema is None, "a mask does not say of what"
+
+
+def test_a_label_map_among_plain_scans_is_pointed_out(tmp_path):
+    layouts.scan(tmp_path / "a.nii.gz")
+    layouts.label_map(tmp_path / "a_seg.nii.gz", 1)
+    (note,) = find_scans([tmp_path]).notes
+    assert note.startswith("a_seg.nii.gz is named like a label map")
+
+
 def test_a_plain_folder_is_its_scans_and_junk_is_passed_over(tmp_path):
     for name in ("a.nii.gz", "b.nii.gz"):
         layouts.scan(tmp_path / name)
@@ -161,6 +189,13 @@ def test_trees_of_dicom_folders_become_cases_without_folder_names():
     assert found.kind == "dicom"
     assert len(found.cases) > 3
     assert {(c.case_id, c.subject) for c in found.cases} == {("", "")}
+
+
+def test_a_study_among_the_folders_is_not_taken_for_scans(tmp_path):
+    for person in ("p1", "p2"):
+        layouts.scan(tmp_path / person / "T1.nii.gz")
+    Study.create(tmp_path / "mine.study", LabelSchema.from_names(["a"]))
+    assert names(find_scans([tmp_path])) == ["p1", "p2"]
 
 
 def test_nothing_found_is_said_with_the_path(tmp_path):

@@ -10,7 +10,7 @@ from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 from napari_apprentice.scans.layout_bids import find_bids, looks_like_bids
 from napari_apprentice.scans.layout_brats import find_brats, looks_like_brats
 from napari_apprentice.scans.layout_dicom import find_dicom, looks_like_dicom
-from napari_apprentice.scans.layout_folders import find_folders, looks_like_folders
+from napari_apprentice.scans.layout_folders import find_folders, label_maps_among, looks_like_folders
 from napari_apprentice.scans.layout_imagestr import data_sets_in, find_images_tr, has_images_tr
 from napari_apprentice.scans.layout_luna16 import find_luna16, looks_like_luna16
 from napari_apprentice.scans.reader import case_id_from, expand
@@ -90,8 +90,16 @@ def _recognised(folder: Path) -> str | None:
 
 
 def _plain(paths: Sequence[Path]) -> Found:
-    cases = tuple(FoundCase(case_id_from(p), "", (ChannelFile("", p),)) for p in expand(paths))
-    return Found("files", cases)
+    files = expand(paths)
+    cases = tuple(FoundCase(case_id_from(p), "", (ChannelFile("", p),)) for p in files)
+    maps = label_maps_among(files)
+    note = (
+        f"{maps[0].name}{f' and {len(maps) - 1} more' if len(maps) > 1 else ''} is named like a label map but taken "
+        "as a scan; give label maps with --corrected or with the correct command."
+        if maps
+        else ""
+    )
+    return Found("files", cases, notes=(note,) if note else ())
 
 
 def _joined(found: Sequence[Found]) -> Found:
@@ -118,5 +126,5 @@ _FINDERS: Mapping[str, Finder] = {
     "luna16": lambda folder, _: find_luna16(folder),
     "bids": lambda folder, settings: find_bids(folder, settings.labels_from),
     "dicom": lambda folder, settings: find_dicom(folder, settings.per),
-    "folders": lambda folder, _: find_folders(folder),
+    "folders": lambda folder, settings: find_folders(folder, settings.labels_from),
 }

@@ -30,10 +30,13 @@ def folders_in(folder: Path) -> tuple[Path, ...]:
 
 
 def tree(folder: Path) -> Iterator[Path]:
-    """The folder and all folders below it, sorted, each link followed no more than the file system allows."""
+    """The folder and all folders below it, sorted; studies of this program and links to folders are left out."""
     for here, below, _ in os.walk(folder):
-        below[:] = sorted(n for n in below if not is_junk(Path(n)) and not suffix_of(Path(n)))
-        yield Path(here)
+        place = Path(here)
+        below[:] = sorted(
+            n for n in below if not (is_junk(Path(n)) or suffix_of(Path(n)) or (place / n / "study.json").exists())
+        )
+        yield place
 
 
 def has_dicom(folder: Path) -> bool:
