@@ -16,11 +16,13 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.detached import voxel_files
+from napari_apprentice.scans.nrrd_vectors import exact_grid
 from napari_apprentice.scans.oddities import spacing_warnings
 from napari_apprentice.scans.raw import RATIO
 from napari_apprentice.scans.volumes import volume_names, volumes_to_read
 
 FORMAT = "itk"
+NRRD = (".nrrd", ".nhdr")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 
@@ -41,7 +43,7 @@ def read_itk(path: Path, settings: ReadSettings) -> Volume:
     try:
         reader.ReadImageInformation()
         _check(reader, path, files)
-        geometry = _geometry(reader, path.name)
+        geometry = _geometry(reader, path)
         voxels, names, steps, warnings = _read(reader, path.name, settings)
     except RuntimeError as error:
         raise ScanError(f"{path.name} is damaged or cut off: {_reason(error)}") from error
@@ -62,6 +64,12 @@ def image_for(voxels: NDArray[Any], geometry: Geometry) -> sitk.Image:
     return image
 
 
+def exact_lps(geometry: Geometry) -> NDArray[np.float64]:
+    """(4, 4) float64, (i, j, k, 1) of the source to LPS+, for formats that can keep it to the last bit."""
+    exact = geometry.header.get("exact")
+    return np.array(exact, dtype=np.float64) if exact is not None else LPS_TO_RAS @ geometry.source_affine
+
+
 def _check(reader: sitk.ImageFileReader, path: Path, files: Sequence[Path]) -> None:
     dimension = reader.GetDimension()
     if dimension not in (2, 3, 4):
@@ -76,8 +84,9 @@ def _check(reader: sitk.ImageFileReader, path: Path, files: Sequence[Path]) -> N
         raise ScanError(f"{path.name} is cut off or damaged: its header claims {size:,} voxels. Fetch it again.")
 
 
-def _geometry(reader: sitk.ImageFileReader, name: str) -> Geometry:
+def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
     """Grid of the first three axes; what a fourth says is no place."""
+    name = path.name
     axes = reader.GetDimension()
     dimension = min(axes, 3)
     header = {
@@ -90,6 +99,10 @@ def _geometry(reader: sitk.ImageFileReader, name: str) -> Geometry:
     affine = np.eye(4)
     affine[:dimension, :dimension] = np.reshape(header["direction"], (dimension, dimension)) * header["spacing"]
     affine[:dimension, 3] = header["origin"]
+    exact = exact_grid(path) if axes == 3 and path.suffix.lower() in NRRD else None
+    if exact is not None and np.allclose(exact, affine, rtol=1e-9, atol=1e-9):
+        affine = exact
+        header["exact"] = exact.tolist()
     i, j, k = (*reader.GetSize(), 1)[:3]
     try:
         return Geometry.from_source((i, j, k), LPS_TO_RAS @ affine, header)

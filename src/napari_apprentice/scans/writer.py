@@ -14,10 +14,11 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.scans.aside import written_aside
-from napari_apprentice.scans.itk import image_for
+from napari_apprentice.scans.itk import exact_lps, image_for
 from napari_apprentice.scans.itk_names import put_segments
 from napari_apprentice.scans.nifti_grid import header_for
 from napari_apprentice.scans.nifti_names import names_extension
+from napari_apprentice.scans.nrrd_vectors import put_exact_grid
 from napari_apprentice.scans.ome_zarr_out import write_ome_zarr
 from napari_apprentice.scans.suffixes import NIFTI, ZARR, stem_of, suffix_of
 
@@ -115,3 +116,5 @@ def _write_itk(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look
     if suffix_of(path) == ".nrrd":
         put_segments(image, look.names, look.colours)
     sitk.WriteImage(image, str(path), True)
+    if suffix_of(path) == ".nrrd" and image.GetDimension() == 3:
+        put_exact_grid(path, exact_lps(geometry))
