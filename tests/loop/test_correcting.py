@@ -11,9 +11,8 @@ from builders import study as make_study
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction, Provenance
-from napari_apprentice.core.volume import LabelMap
 from napari_apprentice.errors import GeometryError, InputError
-from napari_apprentice.loop.correcting import check_fits, import_correction, store_label_map
+from napari_apprentice.loop.correcting import import_correction, store_label_map
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.store.study import Study
@@ -34,12 +33,6 @@ def test_what_was_known_stays_known_where_the_newest_model_says_the_same(tmp_pat
     stored = study.revisions.read("c1", revision.name)[1]
     assert [int(stored[z].max()) for z in range(SHAPE[0])] == [0, 0, 2, 1, 2, 0]
     assert (revision.provenance.parent, revision.provenance.model) == ("r0001", "v0001")
-
-
-def test_instance_labels_are_refused_with_a_hint() -> None:
-    labels = LabelMap(np.arange(480, dtype=np.uint16).reshape(SHAPE), volume().geometry)
-    with pytest.raises(InputError, match=r"2 \(1 voxel\), 3 .*, 9 \(1 voxel\) and 470 more.*one by one"):
-        check_fits(LabelSchema.from_names(["nucleus"]), labels, "a.nii")
 
 
 def _nifti(path: Path, voxels: np.ndarray, shift: float = 0.0) -> Path:

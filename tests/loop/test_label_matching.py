@@ -73,6 +73,12 @@ def test_what_the_study_lacks_is_refused_with_counts():
         match_labels(SCHEMA, _map({1: 10, 3: 1, 9: 20}, {9: "Spleen"}), "a.nii")
 
 
+def test_instance_labels_are_refused_with_a_hint():
+    labels = LabelMap(np.arange(480, dtype=np.uint16).reshape(SHAPE), volume().geometry)
+    with pytest.raises(InputError, match=r"2 \(1 voxel\), 3 .*, 9 \(1 voxel\) and 470 more.*one by one"):
+        match_labels(LabelSchema.from_names(["nucleus"]), labels, "a.nii")
+
+
 def test_255_is_unknown_where_the_study_has_no_such_label():
     matched = match_labels(SCHEMA, _map({1: 10, 255: 5}), "a.nii")
     assert _seen(matched) == {1: 10}

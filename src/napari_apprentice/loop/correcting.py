@@ -11,7 +11,6 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
-from napari_apprentice.loop.label_matching import check_fits as check_fits
 from napari_apprentice.loop.label_matching import match_labels
 from napari_apprentice.loop.opening import OpenCase, as_shown
 from napari_apprentice.scans.fitting import fit

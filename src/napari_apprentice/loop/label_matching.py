@@ -64,20 +64,13 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str) -> Matched:
     return Matched(voxels, ignored, tuple(notes))
 
 
-def check_fits(schema: LabelSchema, labels: LabelMap, name: str) -> None:
-    """Refuse a label map with ids that are not in the schema, whatever they are called."""
-    strange = {v: n for v, n in _counts(labels.voxels).items() if v not in schema.ids}
-    if strange:
-        raise InputError(_refusal(schema, labels.names, strange, name))
-
-
 def _counts(voxels: LabelArray) -> dict[int, int]:
     counts = np.bincount(voxels.ravel())
     return {int(v): int(counts[v]) for v in np.flatnonzero(counts) if v}
 
 
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:
-    if IGNORE not in counts or IGNORE in schema.ids or IGNORE in labels.names:
+    if max(counts, default=0) != IGNORE or IGNORE in schema.ids or IGNORE in labels.names:
         return None
     if len(counts) == 1:
         # A mask saved as a picture looks the same as nothing but unknown voxels.

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.scans.dicom_slices import Index
+from napari_apprentice.scans.dicom_slices import Place
 
-Pieces = Callable[[int], Iterable[tuple[Index, NDArray[np.bool_]]]]
+Pieces = Callable[[int], Iterable[tuple[Place, NDArray[np.bool_]]]]
 """For a label id: which voxels, and which of them it claims."""
 
 _CHOICES = (
@@ -42,13 +42,12 @@ class Claims:
         labels: LabelArray = np.zeros(shape, np.uint8 if max(self._names, default=0) < 256 else np.uint16)
         self.overlaps.clear()
         for number in self._order(overlap):
-            for index, mask in self._pieces(number):
-                under = labels[index]
+            for place, mask in self._pieces(number):
+                under = place.view(labels)
                 taken = under[mask & (under != 0) & (under != number)]
                 for other, count in zip(*np.unique(taken, return_counts=True), strict=True):
                     self.overlaps[int(other), number] += int(count)
                 under[mask] = number
-                labels[index] = under
         return labels
 
     def sentence(self) -> str:

@@ -15,7 +15,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap
 from napari_apprentice.errors import ScanError
 from napari_apprentice.scans.claims import Claims, chosen_segments
-from napari_apprentice.scans.dicom_slices import LPS_TO_RAS, Index, Slice, inside, slices_of
+from napari_apprentice.scans.dicom_slices import LPS_TO_RAS, Place, Slice, slices_of
 from napari_apprentice.scans.fitting import tolerance
 
 
@@ -92,14 +92,14 @@ class _Frames:
         slices, rows, columns = own.spatial_shape
         return Geometry.from_source((columns, rows, slices), LPS_TO_RAS @ own.affine[:, [2, 1, 0, 3]])
 
-    def pieces(self, number: int, grid: Geometry) -> Iterator[tuple[Index, NDArray[np.bool_]]]:
+    def pieces(self, number: int, grid: Geometry) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
         """Which voxels of a grid each frame of a segment is, and which of them it claims."""
         fractional = _kind(self.seg) == "FRACTIONAL"
         most = int(self.seg.get("MaximumFractionalValue", 1)) if fractional else 1
         for frame in self.by_segment.get(number, ()):
             pixels = self.seg.get_stored_frame(frame + 1)
             self.between[frame] = int(np.count_nonzero((pixels > 0) & (pixels < most)))
-            yield self._index(frame, grid), 2 * pixels.astype(np.int32) >= most if fractional else pixels > 0
+            yield self._place(frame, grid), 2 * pixels.astype(np.int32) >= most if fractional else pixels > 0
 
     def label_map(self, grid: Geometry, names: Mapping[int, str]) -> NDArray[Any]:
         """Labels (z, y, x) of a segmentation that is a label map already."""
@@ -107,7 +107,7 @@ class _Frames:
         for frame in range(len(self.slices)):
             pixels = self.seg.get_stored_frame(frame + 1)
             # Padding and background are segments neither by name nor by number.
-            voxels[self._index(frame, grid)] = np.where(np.isin(pixels, list(names)), pixels, 0)
+            self._place(frame, grid).view(voxels)[...] = np.where(np.isin(pixels, list(names)), pixels, 0)
         return voxels
 
     def warnings(self, name: str) -> tuple[str, ...]:
@@ -117,15 +117,14 @@ class _Frames:
             return ()
         return (f"{name} holds fractions: {count} voxels lie between none and whole; from one half on they count.",)
 
-    def _index(self, frame: int, grid: Geometry) -> Index:
-        index = self.slices[frame].index_on(grid, 10 * tolerance(grid))
-        if index is None or not inside(index, grid.shape):
+    def _place(self, frame: int, grid: Geometry) -> Place:
+        place = self.slices[frame].place_on(grid, 10 * tolerance(grid))
+        if place is None:
             raise ScanError(f"Frame {frame + 1} of the segmentation lies on no slice of its own grid.")
-        return index
+        return place
 
     def _all_on(self, geometry: Geometry) -> bool:
-        found = (one.index_on(geometry, tolerance(geometry)) for one in self.slices)
-        return all(index is not None and inside(index, geometry.shape) for index in found)
+        return all(one.place_on(geometry, tolerance(geometry)) is not None for one in self.slices)
 
 
 def _kind(seg: Any) -> str:

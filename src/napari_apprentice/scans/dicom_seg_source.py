@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.errors import ChoiceError, GeometryError, ScanError
 from napari_apprentice.scans.dicom_series import Series, find_series
-from napari_apprentice.scans.dicom_slices import Index, inside, slices_of
+from napari_apprentice.scans.dicom_slices import Place, slices_of
 
 # Attributes that every object has, empty where unknown (type 2); anonymisers leave them out.
 _MAY_BE_EMPTY = (
@@ -30,12 +30,12 @@ class SourceSeries:
     ----------
     datasets
         Its files without voxels; one with all frames, or one for each slice in the order of the grid.
-    indexes
-        For every frame which voxels (z, y, x) of the grid its pixels are, of shape (rows, columns).
+    places
+        For every frame which voxels (z, y, x) of the grid its pixels are.
     """
 
     datasets: tuple[Dataset, ...]
-    indexes: tuple[Index, ...]
+    places: tuple[Place, ...]
 
 
 def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
@@ -83,25 +83,24 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
     """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
     tolerance = _PART * min(geometry.spacing)
     datasets: list[Dataset] = []
-    indexes: list[Index] = []
+    places: list[Place] = []
     for path in series.files:
         dataset = _header(path)
-        placed = [one.index_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
-        fitting = [index for index in placed if index is not None and inside(index, geometry.shape)]
-        if len(fitting) < len(placed) or not fitting:
-            return None
+        found = [one.place_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
+        places += [place for place in found if place is not None]
         datasets.append(dataset)
-        indexes += fitting
-    pixels = int(np.broadcast(*indexes[0]).size)
-    starts = {tuple(int(i.flat[0]) for i in index) for index in indexes}
-    if len(starts) < len(indexes) or pixels * len(indexes) != np.prod(geometry.shape):
+        if None in found or not found:
+            return None
+    # Every voxel of the grid lies in one slice and only one: a lost or a doubled slice is no match.
+    seen = np.zeros(geometry.shape, np.uint8)
+    for place in places:
+        place.view(seen)[...] += 1
+    if (seen != 1).any() or len(datasets) not in (1, len(places)):
         return None
     if len(datasets) == 1:
-        return SourceSeries(tuple(datasets), tuple(indexes))
-    if len(datasets) != len(indexes):
-        return None
-    order = sorted(range(len(indexes)), key=lambda n: tuple(int(i.flat[0]) for i in indexes[n]))
-    return SourceSeries(tuple(datasets[n] for n in order), tuple(indexes[n] for n in order))
+        return SourceSeries(tuple(datasets), tuple(places))
+    order = sorted(range(len(places)), key=lambda n: [i for i in places[n].index if isinstance(i, int)])
+    return SourceSeries(tuple(datasets[n] for n in order), tuple(places[n] for n in order))
 
 
 def _header(path: Path) -> Dataset:

@@ -100,7 +100,7 @@ def _segmentation(
     ids = sorted(names)
     numbers = np.zeros(max(ids) + 1, np.uint8 if len(ids) < 256 else np.uint16)
     numbers[ids] = np.arange(1, len(ids) + 1)
-    pixels = np.stack([numbers[labels[index]] for index in source.indexes])
+    pixels = np.stack([numbers[place.view(labels)] for place in source.places])
     try:
         return hd.seg.Segmentation(
             source_images=list(source.datasets),

@@ -13,9 +13,28 @@ from pydicom.dataset import Dataset
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.errors import ScanError
 
-Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Which voxels (z, y, x) of a grid the pixels of a slice are.
+
+    Parameters
+    ----------
+    index
+        One number and two ranges.
+    turned
+        Whether rows follow each other along the later of the two ranges.
+    """
+
+    index: tuple[int | slice, ...]
+    turned: bool = False
+
+    def view(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Those voxels (row, column), to be read or written in place."""
+        part: NDArray[Any] = voxels[self.index]
+        return part.T if self.turned else part
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,30 +56,24 @@ class Slice:
     columns: int
     frame: int = 0
 
-    def index_on(self, geometry: Geometry, tolerance_mm: float = 1e-2) -> Index | None:
-        """Which voxels (z, y, x) of a grid its pixels are, as an index of shape (rows, columns).
-
-        `voxels[index]` reads or sets them in the slice's own order. None when its pixels lie between
-        the voxels; the index may reach beyond the grid, see `inside`.
-        """
+    def place_on(self, geometry: Geometry, tolerance_mm: float = 1e-2) -> Place | None:
+        """Which voxels of a grid its pixels are; None when some lie between the voxels or outside of them."""
         steps = np.linalg.solve(geometry.affine, self.affine)
         whole = np.round(steps)
         whole[:, 2] = steps[:, 2]  # how far the next slice lies away does not matter here
         corners = np.array([[c, r, 0.0, 1.0] for c in (0, self.columns - 1) for r in (0, self.rows - 1)])
         apart = np.linalg.norm((corners @ (geometry.affine @ (steps - whole)).T)[:, :3], axis=1).max()
-        across, down = whole[:3, 0].astype(np.intp), whole[:3, 1].astype(np.intp)
-        # A tall slice of a single column says nothing about its column axis by its corners alone.
-        if apart > tolerance_mm or (np.abs([across, down]).sum(axis=1) != 1).any() or np.abs(across @ down):
+        across, down = whole[:3, 0].astype(int), whole[:3, 1].astype(int)
+        # A slice of a single column says nothing about its column axis by its corners alone.
+        if apart > tolerance_mm or (np.abs([across, down]).sum(axis=1) != 1).any() or across @ down:
             return None
-        start = whole[:3, 3].astype(np.intp)
-        columns, rows = np.arange(self.columns)[None, :], np.arange(self.rows)[:, None]
-        z, y, x = (start[a] + across[a] * columns + down[a] * rows for a in range(3))
-        return z, y, x
-
-
-def inside(index: Index, shape: tuple[int, int, int]) -> bool:
-    """Whether every voxel of an index exists in a grid of this shape (z, y, x)."""
-    return all(int(i.min()) >= 0 and int(i.max()) < n for i, n in zip(index, shape, strict=True))
+        first = whole[:3, 3].astype(int)
+        last = first + across * (self.columns - 1) + down * (self.rows - 1)
+        if min(*first, *last) < 0 or (np.maximum(first, last) >= geometry.shape).any():
+            return None
+        moving = (across + down).tolist()
+        index = (_range(int(a), int(b), step) for a, b, step in zip(first, last, moving, strict=True))
+        return Place(tuple(index), bool(np.abs(down).argmax() > np.abs(across).argmax()))
 
 
 def slices_of(dataset: Dataset, name: str) -> tuple[Slice, ...]:
@@ -106,3 +119,11 @@ def _affine(position: Any, orientation: Any, spacing: Any) -> NDArray[np.float64
         raise ValueError("no directions")
     affine: NDArray[np.float64] = LPS_TO_RAS @ lps
     return affine
+
+
+def _range(first: int, last: int, step: int) -> int | slice:
+    """From first to last, both within; a number where nothing moves."""
+    if not step:
+        return first
+    beyond = last + step
+    return slice(first, None if beyond < 0 else beyond, step)

@@ -18,7 +18,7 @@ from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.claims import Claims, chosen_segments
 from napari_apprentice.scans.contours import fill
-from napari_apprentice.scans.dicom_slices import LPS_TO_RAS, Index
+from napari_apprentice.scans.dicom_slices import LPS_TO_RAS, Place
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 _SAME_LEVEL = 0.05  # slices by which contours of one level may lie apart
@@ -113,20 +113,19 @@ class _Drawing:
         if not any(self._slices.values()):
             raise GeometryError(f"{name} does not fit the scan: none of its contours lies in a slice of it.")
 
-    def pieces(self, number: int) -> Iterator[tuple[Index, NDArray[np.bool_]]]:
+    def pieces(self, number: int) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
         """Voxels of a structure: per slice the smallest rectangle around its rings."""
         height, width = (n for a, n in enumerate(self._shape) if a != self._axis)
         for one in self._slices[number]:
             points = np.concatenate(one.rings)
             low = np.clip(np.floor(points.min(axis=0)), 0, (height, width)).astype(np.intp)
             high = np.clip(np.ceil(points.max(axis=0)) + 1, low, (height, width)).astype(np.intp)
-            rows, columns = np.arange(low[0], high[0])[:, None], np.arange(low[1], high[1])[None, :]
-            if not rows.size or not columns.size:
+            (top, left), (bottom, right) = low.tolist(), high.tolist()
+            if top == bottom or left == right:
                 continue
-            mask = fill([ring - low for ring in one.rings], (rows.size, columns.size))
-            index = [rows, columns]
-            index.insert(self._axis, np.array(one.number))
-            yield (index[0], index[1], index[2]), mask
+            index: list[int | slice] = [slice(top, bottom), slice(left, right)]
+            index.insert(self._axis, one.number)
+            yield Place(tuple(index)), fill([ring - low for ring in one.rings], (bottom - top, right - left))
 
     def size(self, number: int) -> int:
         """Voxels of a structure."""
