@@ -17,6 +17,7 @@ from napari_apprentice.core.geometry import CANONICAL
 from napari_apprentice.gui.layer_volume import volume_from_layer
 from napari_apprentice.gui.reader import get_reader
 from napari_apprentice.gui.writer import write_labels
+from real_data import real_data
 
 SHAPE = (4, 5, 6)  # i, j, k
 UPRIGHT = np.array([[0, 0, 3.0, -60], [0.9, 0, 0, 40.0], [0, -1.1, 0, 25], [0, 0, 0, 1]])
@@ -157,6 +158,32 @@ def test_a_layer_of_four_axes_is_refused_in_a_sentence(viewer: ViewerModel, tmp_
     layer = viewer.add_labels(np.ones((2, 3, 4, 5), np.uint8), name="four")
     with pytest.raises(Exception, match="Layer four has 4 axes"):
         layer.save(str(tmp_path / "out.nii.gz"), plugin=NAME)
+
+
+@pytest.mark.data
+def test_a_dicom_seg_opens_over_its_scan(viewer: ViewerModel) -> None:
+    folder = real_data("dicom", "dcmqi_segmentations")
+    (scan_layer,) = viewer.open(str(folder / "ct-3slice"), plugin=NAME)
+    assert scan_layer.metadata["apprentice"]["modality"] == "CT"
+    (labels,) = viewer.open(str(folder / "liver.dcm"), plugin=NAME)
+    assert isinstance(labels, Labels)
+    assert labels.data.any()
+    assert list(labels.features["label"])[1].lower() == "liver"
+    np.testing.assert_allclose(labels.translate[1:], scan_layer.translate[1:], atol=1e-3)
+    np.testing.assert_allclose(labels.scale, scan_layer.scale, atol=1e-3)
+
+
+@pytest.mark.data
+def test_ct_mr_and_pet_of_one_patient_lie_over_each_other(viewer: ViewerModel) -> None:
+    files = sorted(real_data("sarcoma").rglob("*.nii.gz"))
+    first = [p for p in files if p.parent == files[0].parent]
+    layers = [layer for p in first for layer in viewer.open(str(p), plugin=NAME)]
+    for path, layer in zip(first, layers, strict=True):
+        header = nib.load(path)
+        ras = nib.affines.apply_affine(header.affine, np.array(header.shape) - 1)
+        corner = layer.world_to_data(CANONICAL @ ras)
+        inside = (np.abs(corner) < 1e-2) | (np.abs(corner - (np.array(layer.data.shape) - 1)) < 1e-2)
+        assert inside.all(), path.name
 
 
 def test_our_reader_takes_folders_with_dicom_or_zarr_only(tmp_path: Path) -> None:

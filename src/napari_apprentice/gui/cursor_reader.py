@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.anatomy import file_index, patient_position
 from napari_apprentice.gui.layers import CaseLayers
-from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
 BEAT_MS = 30  # the mouse moves more often than anybody reads
@@ -47,49 +47,51 @@ class CursorReader(QObject):
 
     def text(self) -> str:
         """Two lines about what is under the mouse."""
-        case = self._session.case
-        return NOWHERE if case is None else self._here(case)
+        info = self._layers.info
+        if info is None or not self._layers.images or self._viewer.dims.ndisplay != 2:
+            return NOWHERE
+        point = self._point()
+        place = np.asarray(self._layers.images[0].world_to_data(point))
+        voxel = np.round(place).astype(int)
+        if ((voxel < 0) | (voxel >= info.shape)).any():
+            return NOWHERE
+        across = int(self._viewer.dims.not_displayed[-1]) - len(point) + 3
+        place[across] = voxel[across]  # the slice itself, not where the slider was left between two
+        i, j, k = file_index(info.geometry, voxel.tolist())
+        here = f"{patient_position(info.geometry, place)}   voxel {i}, {j}, {k}"
+        return f"{here}\n{'  '.join((*self._values(info, point), *self._label(info, voxel)))}"
 
     def _on_moved(self, _: Any = None) -> None:
-        if not self._timer.isActive() and self._session.case is not None:
+        if not self._timer.isActive() and self._layers.info is not None:
             self._timer.start()
 
-    def _here(self, case: OpenCase) -> str:
-        dims, labels = self._viewer.dims, self._layers.labels
-        if labels is None or dims.ndisplay != 2:
-            return NOWHERE
-        point = np.array(dims.point)
-        shown = list(dims.displayed)
-        if len(self._viewer.cursor.position) == len(point):
-            point[shown] = np.array(self._viewer.cursor.position)[shown]
-        place = np.asarray(labels.world_to_data(point))
-        voxel = np.round(place).astype(int)
-        if ((voxel < 0) | (voxel >= case.info.shape)).any():
-            return NOWHERE
-        for axis in set(range(len(point))) - set(shown):  # the slice itself, not where the slider was left
-            if axis >= len(point) - 3:
-                place[axis - len(point) + 3] = voxel[axis - len(point) + 3]
-        i, j, k = file_index(case.info.geometry, voxel.tolist())
-        return (
-            f"{patient_position(case.info.geometry, place)}   voxel {i}, {j}, {k}\n"
-            f"{'  '.join((*self._values(case, point), self._label(case, voxel)))}"
-        )
+    def _point(self) -> np.ndarray:
+        """In the viewer's world: where the mouse is on the slice that is shown now."""
+        point = np.array(self._viewer.dims.point)
+        shown = list(self._viewer.dims.displayed)
+        mouse = np.array(self._viewer.cursor.position)
+        if len(mouse) == len(point):
+            point[shown] = mouse[shown]
+        return point
 
-    def _values(self, case: OpenCase, point: np.ndarray) -> list[str]:
+    def _values(self, info: CaseInfo, point: np.ndarray) -> list[str]:
         found = []
-        for name, layer in zip(case.info.channels, self._layers.images, strict=False):
+        for name, layer in zip(info.channels, self._layers.images, strict=False):
             value = layer.get_value(point, world=True)  # from the slice that is drawn, so nothing is read for it
             value = value[1] if layer.multiscale and value is not None else value
             if value is not None:
                 found.append(f"{name} {number(value)}")
         return found
 
-    def _label(self, case: OpenCase, voxel: np.ndarray) -> str:
+    def _label(self, info: CaseInfo, voxel: np.ndarray) -> list[str]:
+        case = self._session.case
+        if case is None or case.info.case_id != info.case_id:
+            return []  # it is still being read
         label = int(case.canvas.labels[tuple(voxel)])
         if not label:
-            return "no label"
+            return ["no label"]
         schema = self._session.study.schema
-        return f"label {label} {schema.name(label)}" if label in schema.ids else f"label {label}"
+        return [f"label {label} {schema.name(label)}" if label in schema.ids else f"label {label}"]
 
 
 def number(value: Any) -> str:

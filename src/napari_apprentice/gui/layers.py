@@ -8,6 +8,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.layer_making import (
     labels_layer,
     metadata_of_case,
@@ -43,6 +44,8 @@ class CaseLayers(QObject):
     """Another label is selected on the layer."""
     shown = Signal()
     """A case is on the screen."""
+    previewed = Signal()
+    """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
     """The person deleted the Corrections layer."""
     replaced = Signal()
@@ -83,6 +86,7 @@ class CaseLayers(QObject):
         self._show_scan(scan)
         self._viewer.reset_view()
         self._look_at(scan.start)
+        self.previewed.emit()
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
         """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
@@ -204,6 +208,11 @@ class CaseLayers(QObject):
         point = np.asarray(self.labels.world_to_data(self._viewer.dims.point))
         index = round(float(point[axis]))
         return axis, min(max(index, 0), self.labels.data.shape[axis] - 1)
+
+    @property
+    def info(self) -> CaseInfo | None:
+        """The case whose scan is on the screen, also while its labels are still being read."""
+        return self._scan.scan.info if self._scan.scan is not None else None
 
     @property
     def images(self) -> tuple[Image, ...]:

@@ -9,7 +9,6 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.gui.anatomy import edge_letters
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.layers import CaseLayers
-from napari_apprentice.session import Session
 
 MARGIN = 6
 STYLE = "color: #ffd75e; background: rgba(0, 0, 0, 110); border-radius: 3px; padding: 0 4px; font: bold 15px;"
@@ -22,22 +21,19 @@ class OrientationLetters(QObject):
     ----------
     viewer
         The napari viewer.
-    session, bridge, layers
-        Whose open case it is about, and who says that it changed.
+    bridge, layers
+        Who says that another case is open, or none; where it is shown.
     """
 
     changed = Signal(bool)
     """They were switched on or off."""
 
-    def __init__(
-        self, viewer: Any, session: Session, bridge: Bridge, layers: CaseLayers, parent: QObject | None = None
-    ) -> None:
+    def __init__(self, viewer: Any, bridge: Bridge, layers: CaseLayers, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         # Where napari has them since 0.9, and before.
         self._camera = getattr(viewer, "scene", viewer).camera
         self._grid = getattr(viewer, "canvas", viewer).grid
-        self._session = session
         self._layers = layers
         self.wanted = True
         # napari offers no public way to its canvas, and its own overlays hold one text each.
@@ -51,7 +47,7 @@ class OrientationLetters(QObject):
         )  # fmt: skip
         for event in self._events:
             event.connect(self._update)
-        for signal in (layers.shown, layers.lost, bridge.case_opened):
+        for signal in (layers.shown, layers.previewed, bridge.case_opened):
             signal.connect(self._update)
 
     @property
@@ -110,11 +106,10 @@ class OrientationLetters(QObject):
         self._place()
 
     def _shown(self) -> Geometry | None:
-        case, dims = self._session.case, self._viewer.dims
-        on_canvas = case is not None and self._layers.labels is not None
-        if case is None or not (self.wanted and on_canvas) or dims.ndisplay != 2 or self._grid.enabled:
+        info, dims = self._layers.info, self._viewer.dims
+        if info is None or not (self.wanted and self._layers.images) or dims.ndisplay != 2 or self._grid.enabled:
             return None
-        return case.info.geometry if min(dims.displayed) >= dims.ndim - 3 else None
+        return info.geometry if min(dims.displayed) >= dims.ndim - 3 else None
 
     def _place(self) -> None:
         width, height = self._canvas.width(), self._canvas.height()

@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import napari
 from napari.utils.notifications import show_error, show_info
 
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError
 from napari_apprentice.gui.choice_dialog import ask_about, with_answer
-from napari_apprentice.gui.placing import is_oblique, metadata_of, place_of
+from napari_apprentice.gui.placing import KEY, is_oblique, metadata_of, place_of
 from napari_apprentice.gui.window_presets import AUTOMATIC, limits_of
 from napari_apprentice.scans.dicom_kinds import is_dicom
 from napari_apprentice.scans.label_sign import says_labels
@@ -60,7 +62,9 @@ def layers_of(path: Path) -> list[LayerTuple]:
         No scan, a damaged one, or one with a choice nobody made.
     """
     if says_labels(path):
-        return [_labels(path, _answered(path, lambda settings: read_label_map(path, settings)))]
+        # Contours have no voxels of their own: they are drawn on the grid of the scan that is open.
+        grid = _open_grid()
+        return [_labels(path, _answered(path, lambda settings: read_label_map(path, settings, grid)))]
     return _images(_answered(path, lambda settings: read_volume(path, settings)))
 
 
@@ -105,7 +109,21 @@ def _images(volume: Volume) -> list[LayerTuple]:
     return made
 
 
+def _open_grid() -> Geometry | None:
+    """The grid of the selected scan, else of the first one that is open."""
+    viewer = napari.current_viewer()
+    if viewer is None:
+        return None
+    for layer in (viewer.layers.selection.active, *viewer.layers):
+        known = {} if layer is None else layer.metadata.get(KEY, {})
+        if "geometry" in known:
+            return Geometry.from_json(known["geometry"])
+    return None
+
+
 def _labels(path: Path, found: LabelMap) -> LayerTuple:
+    for sentence in found.warnings:
+        show_info(sentence)
     ids = sorted(found.names)
     look: dict[str, Any] = {"name": stem_of(path), "opacity": 0.55}
     if ids:

@@ -8,7 +8,6 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.window_presets import AUTOMATIC, Preset, kind_of, limits_of, presets_for
-from napari_apprentice.session import Session
 
 BY_HAND = "By hand"
 
@@ -21,22 +20,22 @@ class Windowing(QObject):
 
     Parameters
     ----------
-    viewer, session, layers
-        Whose selection says which channel is meant; whose case it is; its layers.
+    viewer, layers
+        Whose selection says which channel is meant; the open case's layers.
     """
 
     changed = Signal()
     """Another channel is meant, or it is seen through another window."""
 
-    def __init__(self, viewer: Any, session: Session, layers: CaseLayers, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, layers: CaseLayers, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._session = session
         self._layers = layers
         self._chosen: dict[str, Preset] = {}
         self._hand: dict[str, tuple[str, Preset]] = {}  # channel: case it was set in, limits
         self._quiet = False
         layers.shown.connect(self._on_shown)
+        layers.previewed.connect(self._on_shown)
         layers.lost.connect(self.changed)
         self._selection = viewer.layers.selection.events.active
         self._selection.connect(self._on_selection)
@@ -93,12 +92,12 @@ class Windowing(QObject):
         self.changed.emit()
 
     def _on_limits(self, event: Any) -> None:
-        case = self._session.case
-        if self._quiet or self._layers.changing or case is None or event.source not in self._layers.images:
+        info = self._layers.info
+        if self._quiet or self._layers.changing or info is None or event.source not in self._layers.images:
             return
         name = self._name(event.source)
         low, high = (float(v) for v in event.source.contrast_limits)
-        self._hand[name] = case.info.case_id, replace(self._preset(name), name=BY_HAND, low=low, high=high,
+        self._hand[name] = info.case_id, replace(self._preset(name), name=BY_HAND, low=low, high=high,
                                                       percentiles=False)  # fmt: skip
         self.changed.emit()
 
@@ -118,25 +117,24 @@ class Windowing(QObject):
             self._quiet = False
 
     def _preset(self, channel: str) -> Preset:
-        case = self._session.case
+        info = self._layers.info
         case_id, by_hand = self._hand.get(channel, ("", None))
-        here = case is not None and case.info.case_id == case_id
+        here = info is not None and info.case_id == case_id
         if by_hand is not None and (here or self._kind(channel) != "MR"):
             return by_hand
         return self._chosen.get(channel, AUTOMATIC)
 
     def _kind(self, channel: str) -> str:
-        case = self._session.case
-        return kind_of(channel, case.info.modality if case is not None else "")
+        info = self._layers.info
+        return kind_of(channel, info.modality if info is not None else "")
 
     def _name(self, layer: Image) -> str:
-        case = self._session.case
-        place = self._layers.images.index(layer)
-        return case.info.channels[place] if case is not None and place < len(case.info.channels) else layer.name
+        info, place = self._layers.info, self._layers.images.index(layer)
+        return info.channels[place] if info is not None and place < len(info.channels) else layer.name
 
     def _meant(self) -> Image | None:
         images = self._layers.images
-        if self._session.case is None or not images:
+        if self._layers.info is None or not images:
             return None
         active = self._viewer.layers.selection.active
         if active in images:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
-from napari_apprentice.scans.dicom_kinds import is_dicom, is_seg
+from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
 from napari_apprentice.scans.nifti_names import read_names
 from napari_apprentice.scans.raw import GZIP
 from napari_apprentice.scans.suffixes import NIFTI, suffix_of
@@ -23,14 +23,14 @@ _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue|Name)")
 def says_labels(path: Path) -> bool:
     """Whether a file declares itself a label map.
 
-    DICOM SEG; NIfTI with the intent LABEL or with label names this program wrote; NRRD with segments, as
+    DICOM SEG and RTSTRUCT; NIfTI with the intent LABEL or with label names this program wrote; NRRD with segments, as
     3D Slicer writes it; OME-Zarr with image-label. A file that cannot be read that far says nothing.
     """
     try:
         if path.is_dir():
             return _zarr(path)
         if is_dicom(path):
-            return is_seg(path)
+            return is_seg(path) or is_rtstruct(path)
         if suffix_of(path) in NIFTI:
             return _nifti(path)
         return suffix_of(path) in (".nrrd", ".nhdr") and _nrrd(path)
