@@ -226,6 +226,24 @@ def test_a_tree_of_dicom_folders_named_after_people_leaves_no_name(study, tmp_pa
     assert not any(name in held for name in (b"SMITH", b"DOE", b"JANE"))
 
 
+def test_a_dicom_seg_comes_with_the_series_it_refers_to(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["liver"]))
+    report = add(study, real_data("dicom", "dcmqi_segmentations", "23x38x3"))
+    assert len(report.labelled) == 1, report
+    labels, _ = study.revisions.read(report.labelled[0], "r0001")
+    assert labels.any()
+
+
+def test_of_several_contours_of_one_series_one_is_chosen(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["a", "b"]))
+    found = find_scans([real_data("dicom", "rtstruct_rtutils", "mock_data")])
+    (question,) = add(study, found).questions
+    assert question.setting == "labels_from"
+    assert any(value.endswith("rt.dcm") for value, _ in question.choices)
+    report = add(study, found, collect=AddSettings(labels_from=question.choices[-1][0]))
+    assert len(report.added) == 1
+
+
 def test_series_of_one_study_can_be_channels_of_one_case(study):
     found = find_scans([real_data("odd", "made", "dcm_two_series")], AddSettings(per="study"))
     report = add(study, found, collect=AddSettings(per="study"))

@@ -191,6 +191,14 @@ def test_trees_of_dicom_folders_become_cases_without_folder_names():
     assert {(c.case_id, c.subject) for c in found.cases} == {("", "")}
 
 
+def test_label_maps_and_contours_of_a_dicom_tree_belong_to_the_series_they_refer_to():
+    found = find_scans([real_data("dicom", "dcmqi_segmentations", "23x38x3")])
+    assert {c.channels[0].path.name: c.has_labels for c in found.cases} == {"image": True, "multiframe": False}
+    contours = find_scans([real_data("dicom", "rtstruct_rtutils", "mock_data")])
+    assert [p.name for p in contours.cases[0].choices] == ["invalid_reference_rt.dcm", "rt.dcm"]
+    assert "1 label maps or contours belong to no series here" in contours.notes[0]
+
+
 def test_a_study_among_the_folders_is_not_taken_for_scans(tmp_path):
     for person in ("p1", "p2"):
         layouts.scan(tmp_path / person / "T1.nii.gz")

@@ -54,9 +54,10 @@ class LabelImport:
         ChoiceError
             There are several.
         """
-        if case.choices and self._collect.labels:
-            choices = tuple((_telling(p, case.choices), f"take {p.name}") for p in case.choices)
-            raise ChoiceError(f"{shown} has {len(case.choices)} label maps.", "labels_from", choices)
+        left = self._wanted(case.choices)
+        if len(left) > 1 and self._collect.labels:
+            choices = tuple((_telling(p, left), f"take {p.name}") for p in left)
+            raise ChoiceError(f"{shown} has {len(left)} label maps.", "labels_from", choices)
 
     def of(self, case: FoundCase, volume: Volume) -> Matched | None:
         """The label map that comes with a case, on its grid and in the study's ids; None when there is none.
@@ -105,10 +106,14 @@ class LabelImport:
             return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)
         return replace(matched, ignored=unseen | matched.ignored)
 
+    def _wanted(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(p for p in paths if self._collect.labels_from in p.as_posix())
+
     def _path(self, case: FoundCase) -> Path | None:
         """A case's own label map, else the one on the grid that was taken; others only when resampling."""
-        if case.labels:
-            return case.labels
+        left = self._wanted(case.choices)
+        if case.labels or len(left) == 1:
+            return case.labels or left[0]
         reference = self._collect.reference
         named = [c for c in case.channels if c.name == reference and reference not in ("", SEPARATE)]
         first = named or list(case.channels[:1])

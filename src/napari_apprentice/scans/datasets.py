@@ -125,6 +125,6 @@ _FINDERS: Mapping[str, Finder] = {
     "brats": lambda folder, _: find_brats(folder),
     "luna16": lambda folder, _: find_luna16(folder),
     "bids": lambda folder, settings: find_bids(folder, settings.labels_from),
-    "dicom": lambda folder, settings: find_dicom(folder, settings.per),
+    "dicom": lambda folder, settings: find_dicom(folder, settings.per, settings.labels_from),
     "folders": lambda folder, settings: find_folders(folder, settings.labels_from),
 }

@@ -1,13 +1,18 @@
 """Trees of DICOM folders: each folder that holds images directly is a scan, or a channel of its study's case."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.dataset import Dataset
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
-from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.scans.dicom_file import quiet_pydicom, read_header, text_of
+from napari_apprentice.scans.dicom_kinds import LABEL_MAP_SEG, is_dicom, sop_class
 from napari_apprentice.scans.folders import has_dicom, is_junk, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+
+_OBJECTS = (SegmentationStorage, LABEL_MAP_SEG, RTStructureSetStorage)
 
 
 def looks_like_dicom(folder: Path) -> bool:
@@ -15,21 +20,43 @@ def looks_like_dicom(folder: Path) -> bool:
     return any(has_dicom(place) for place in tree(folder))
 
 
-def find_dicom(folder: Path, per: str = "series") -> Found:
+def find_dicom(folder: Path, per: str = "series", labels_from: str = "") -> Found:
     """The DICOM folders of a tree; with `per` "study" those of one study make one case.
 
-    No name of a folder or file becomes that of a case: hospitals name them after people. Case ids and
-    subjects come from the series once they are read.
+    DICOM SEG and RT Structure Sets are label maps of the series they refer to; of several, `labels_from`,
+    a part of the path, chooses. No name of a folder or file becomes that of a case: hospitals name them
+    after people. Case ids and subjects come from the series once they are read.
     """
-    places = [p for p in tree(folder) if any(_is_dicom_file(f) for f in _files(p))] or [folder] * has_dicom(folder)
-    images = [p for p in places if not _objects_only(p)]
-    passed = len(places) - len(images)
-    notes = [f"{passed} folders hold no images but label maps or contours; add them with the correct command."]
-    groups: dict[str, list[Path]] = {}
-    for place in images:
-        groups.setdefault((per == "study" and _study(place)) or str(place), []).append(place)
-    cases = tuple(FoundCase("", "", tuple(ChannelFile("", p) for p in group)) for group in groups.values())
-    return Found("dicom", cases, (), tuple(notes if passed else ()))
+    files = {place: [f for f in _files(place) if _is_dicom_file(f)] for place in tree(folder)}
+    objects = [f for found in files.values() for f in found if sop_class(f) in _OBJECTS]
+    images = {place: left for place, found in files.items() if (left := sorted({*found} - {*objects}))}
+    if not images and has_dicom(folder) and not objects:
+        images = {folder: []}  # nothing but a disc's table of contents: reading it says so
+    maps = _by_series(f for f in objects if labels_from in f.as_posix())
+    groups: dict[str, list[FoundCase]] = {}
+    for place, left in images.items():
+        study = _value(left[:1], "StudyInstanceUID") if per == "study" else ""
+        groups.setdefault(study or str(place), []).append(_case(place, left, maps))
+    cases = tuple(_joined(group) for group in groups.values())
+    used = {p for c in cases for p in (*c.choices, *(f.labels for f in c.channels))}
+    unused = len(set(objects) - used) if not labels_from else 0
+    note = f"{unused} label maps or contours belong to no series here; add them with the correct command."
+    return Found("dicom", cases, (), (note,) if unused else ())
+
+
+def _case(place: Path, files: Sequence[Path], maps: dict[str, list[Path]]) -> FoundCase:
+    """A folder as a case, with the label maps of its series where it holds only one."""
+    series = {_value([f], "SeriesInstanceUID") for f in files} if maps else set()
+    fitting = maps.get(series.pop(), []) if len(series) == 1 else []
+    labels = fitting[0] if len(fitting) == 1 else None
+    return FoundCase(
+        "", "", (ChannelFile("", place, labels=labels),), choices=tuple(fitting) if len(fitting) > 1 else ()
+    )
+
+
+def _joined(group: Sequence[FoundCase]) -> FoundCase:
+    channels = tuple(f for case in group for f in case.channels)
+    return FoundCase("", "", channels, choices=tuple(p for case in group for p in case.choices))
 
 
 def _files(place: Path) -> list[Path]:
@@ -44,16 +71,32 @@ def _is_dicom_file(path: Path) -> bool:
     return path.name.upper() != "DICOMDIR" and is_dicom(path)
 
 
-def _objects_only(place: Path) -> bool:
-    """Whether a folder holds DICOM SEG or RTSTRUCT and nothing else; such objects are few and lie alone."""
-    files = _files(place)
-    return len(files) < 16 and all(is_seg(p) or is_rtstruct(p) for p in files)
+def _by_series(objects: Iterable[Path]) -> dict[str, list[Path]]:
+    """Label maps and contours by the UIDs of the series they refer to."""
+    found: dict[str, list[Path]] = {}
+    for path in objects:
+        for uid in _referenced(path):
+            found.setdefault(uid, []).append(path)
+    return found
 
 
-def _study(place: Path) -> str:
-    for path in _files(place):
-        try:
-            return str(dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True).StudyInstanceUID)
-        except (InvalidDicomError, OSError, AttributeError, ValueError, EOFError, KeyError, TypeError):
-            continue
-    return ""
+def _referenced(path: Path) -> set[str]:
+    header = _header(path, ("ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence"))
+    series = list(header.get("ReferencedSeriesSequence") or ())
+    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
+        for study in frame.get("RTReferencedStudySequence") or ():
+            series += study.get("RTReferencedSeriesSequence") or ()
+    return {uid for item in series if (uid := text_of(item, "SeriesInstanceUID"))}
+
+
+def _value(files: Iterable[Path], keyword: str) -> str:
+    return next((text_of(_header(f, (keyword,)), keyword) for f in files), "")
+
+
+def _header(path: Path, keywords: tuple[str, ...]) -> Dataset:
+    """Some attributes of a file; none of a damaged one, which reading it will refuse."""
+    try:
+        with quiet_pydicom():
+            return read_header(path, keywords)
+    except (ApprenticeError, OSError):
+        return Dataset()
