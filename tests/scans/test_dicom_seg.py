@@ -7,9 +7,10 @@ import SimpleITK as sitk  # noqa: N813
 
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ChoiceError, GeometryError, InputError, ScanError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, GeometryError, InputError, ScanError
 from napari_apprentice.scans.dicom_seg import read_seg
 from napari_apprentice.scans.fitting import fit
+from napari_apprentice.scans.reader import read_label_map, read_volume
 from real_data import real_data
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -160,3 +161,37 @@ def test_frames_at_uneven_distances_need_the_case(tmp_path):
 def test_what_has_no_place_in_a_patient_is_refused(name, reason):
     with pytest.raises(ScanError, match=f"{name}.*{reason}"):
         read_seg(_seg("highdicom_test_files", name))
+
+
+@pytest.mark.parametrize(
+    ("seg", "scan"),
+    [
+        (("dcmqi_segmentations", "liver.dcm"), ("dcmqi_segmentations", "ct-3slice")),
+        (("dcmqi_segmentations", "23x38x3", "seg", "label.seg"), ("dcmqi_segmentations", "23x38x3", "image")),
+        (("dcmqi_segmentations", "23x38x3", "seg", "label.seg"), ("dcmqi_segmentations", "23x38x3", "multiframe")),
+        (("dcmqi_segmentations", "24x38x3", "seg", "label.seg"), ("dcmqi_segmentations", "24x38x3", "image")),
+        (("dcmqi_segmentations", "sparse-labelmap-ppv5.dcm"), ("dcmqi_segmentations", "24x38x3", "image")),
+        (("highdicom_test_files", "seg_image_ct_binary_single_frame.dcm"), ("highdicom_test_files", "ct_image.dcm")),
+    ],
+)
+def test_a_seg_lies_on_the_grid_of_the_series_it_was_drawn_on(seg, scan):
+    case = read_volume(_seg(*scan)).geometry
+    labels = read_label_map(_seg(*seg), geometry=case)
+    fitted = fit(labels, case, seg[-1])
+    assert fitted.geometry is case
+    assert np.count_nonzero(fitted.voxels) == np.count_nonzero(read_label_map(_seg(*seg)).voxels) > 0
+    assert fitted.warnings == ()
+
+
+def test_every_file_becomes_a_label_map_or_a_sentence_that_names_it():
+    files = [p for f in ("highdicom_test_files", "dcmqi_segmentations") for p in _seg(f).rglob("*") if p.is_file()]
+    read, refused = [], {}
+    for path in files:
+        try:
+            read.append((path.name, read_label_map(path)))
+        except ApprenticeError as error:
+            refused[path.name] = str(error)
+    assert all(name in text for name, text in refused.items())
+    assert all(labels.voxels.shape == labels.geometry.shape for _, labels in read)
+    assert {"liver.dcm", "label.seg", "sparse-labelmap-noppv.dcm", "heart_seg.nrrd"} <= {name for name, _ in read}
+    assert len(refused) > 10

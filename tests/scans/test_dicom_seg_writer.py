@@ -163,6 +163,16 @@ def test_a_lost_slice_is_noticed(tmp_path):
         write_seg(tmp_path / "a.dcm", _labels(case), case, folder, names=NAMES)
 
 
+def test_a_copy_of_a_slice_does_no_harm(tmp_path):
+    folder = tmp_path / "copies"
+    shutil.copytree(_folder(SERIES[0]), folder)
+    shutil.copy(folder / "IMG0002.dcm", folder / "COPY.dcm")
+    case = read_volume(folder).geometry
+    labels = _labels(case)
+    write_seg(tmp_path / "a.dcm", labels, case, folder, names=NAMES)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.dcm").voxels, labels)
+
+
 def test_of_two_series_on_one_grid_the_one_that_was_added_is_taken(tmp_path):
     folder = tmp_path / "two"
     shutil.copytree(_folder(SERIES[0]), folder)

@@ -13,6 +13,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.errors import ChoiceError, GeometryError, ScanError
 from napari_apprentice.scans.dicom_series import Series, find_series
 from napari_apprentice.scans.dicom_slices import Place, slices_of
+from napari_apprentice.scans.dicom_stack import stacked
 
 # Attributes that every object has, empty where unknown (type 2); anonymisers leave them out.
 _MAY_BE_EMPTY = (
@@ -84,7 +85,7 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
     tolerance = _PART * min(geometry.spacing)
     datasets: list[Dataset] = []
     places: list[Place] = []
-    for path in series.files:
+    for path in _files(series):
         dataset = _header(path)
         found = [one.place_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
         places += [place for place in found if place is not None]
@@ -101,6 +102,15 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
         return SourceSeries(tuple(datasets), tuple(places))
     order = sorted(range(len(places)), key=lambda n: [i for i in places[n].index if isinstance(i, int)])
     return SourceSeries(tuple(datasets[n] for n in order), tuple(places[n] for n in order))
+
+
+def _files(series: Series) -> tuple[Path, ...]:
+    """Files of the first volume of a series, without copies of slices."""
+    try:
+        planes = stacked(series.planes, series.description).volumes[0]
+    except ScanError:  # no volume, so on no case's grid
+        return ()
+    return tuple(dict.fromkeys(plane.path for plane in planes))
 
 
 def _header(path: Path) -> Dataset:
