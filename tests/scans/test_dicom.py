@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 from pydicom import dcmread
-from pydicom.uid import ComprehensiveSRStorage, RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import ComprehensiveSRStorage, JPEG2000Lossless, RTStructureSetStorage, SegmentationStorage
 
 from dicom_builder import enhanced_mr, header, one_slice, random_voxels, write_series
 from napari_apprentice.core.reading import ReadSettings
@@ -293,6 +295,45 @@ def test_a_film_is_no_scan(tmp_path: Path):
     data.save_as(tmp_path / "film.dcm", enforce_file_format=True)
     with pytest.raises(ScanError, match="do not say where they lie"):
         read(tmp_path / "film.dcm")
+
+
+def test_slices_miles_apart_are_refused_before_memory_is_asked_for(tmp_path: Path):
+    for axis in range(3):
+        folder = write_series(tmp_path / str(axis), random_voxels(SHAPE))
+        far = [-10.0, -20.0, 100.0]
+        far[axis] = 4e6
+        path = folder / "far.dcm"
+        one_slice(random_voxels(SHAPE[1:], seed=9), far, InstanceNumber=9).save_as(path, enforce_file_format=True)
+        with pytest.raises(ScanError, match="too far from each other"):
+            read(folder, tilt="straighten")
+
+
+@pytest.fixture(scope="module")
+def sound_files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("sound")
+    plain = one_slice(random_voxels((40, 40)), (0, 0, 0), SliceThickness=1)
+    packed = one_slice(random_voxels((40, 40)), (0, 0, 0), SliceThickness=1)
+    packed.compress(JPEG2000Lossless)
+    several = enhanced_mr(random_voxels((3, 8, 9), np.uint16), (0, 2, 4))
+    for n, data in enumerate((plain, packed, several)):
+        data.save_as(folder / f"{n}.dcm", enforce_file_format=True)
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_anywhere_is_read_or_refused_in_a_sentence(tmp_path: Path, sound_files: list[bytes], data):
+    content = bytearray(data.draw(st.sampled_from(sound_files)))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, min(len(content), 3000) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "x.dcm"
+    path.write_bytes(content[: data.draw(st.integers(1, 2 * len(content)))])
+    told = "x.dcm"
+    try:
+        read(path, tilt="straighten", volumes="all")
+    except ScanError as error:
+        told = str(error)
+    assert "x.dcm" in told
 
 
 @pytest.mark.data

@@ -14,7 +14,7 @@ from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.deidentify import deidentified, person_of, picture_warnings, plain
 from napari_apprentice.scans.deidentify_key import private_key
 from napari_apprentice.scans.dicom_facts import channel_of, modality_of
-from napari_apprentice.scans.dicom_file import number_of, quiet_pydicom, text_of
+from napari_apprentice.scans.dicom_file import naming, number_of, quiet_pydicom, text_of
 from napari_apprentice.scans.dicom_grid import Layout, layout_of
 from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg, sop_class
 from napari_apprentice.scans.dicom_pixels import Pixels, read_pixels
@@ -63,14 +63,14 @@ def read_dicom(path: Path, settings: ReadSettings, key: bytes | None = None) -> 
     ScanError
         A slice is damaged, lost or of another scan; the text names the file.
     """
-    with quiet_pydicom():
+    with quiet_pydicom(), naming(path):
         series = choose_series(find_series(path), settings.series, path.name)
         return _read(series, path.name, settings, key)
 
 
 def series_files(path: Path, settings: ReadSettings) -> tuple[Path, ...]:
     """Files of the series that `read_dicom` reads, in the order of its slices; copies are left out."""
-    with quiet_pydicom():
+    with quiet_pydicom(), naming(path):
         series = choose_series(find_series(path), settings.series, path.name)
         stack = stacked(series.planes, path.name)
         chosen = stack.choose(settings.volumes, path.name)
@@ -94,7 +94,7 @@ def _read(series: Series, shown: str, settings: ReadSettings, key: bytes | None)
     steps = [*_volume_steps(stack, chosen), *steps, *privacy]
     voxels = pixels.voxels
     if straightened:
-        voxels, layout, step = straighten(voxels, layout)
+        voxels, layout, step = _straighten(voxels, layout, shown)
         steps.append(step)
     elif layout.tilt:
         warnings.append(f"{name}: its slices are tilted by {layout.tilt:.1f} degrees; the sheared grid was kept.")
@@ -171,6 +171,13 @@ def _decide(layout: Layout, tilt: str, shown: str) -> bool:
         "tilt",
         tuple(choices),
     )
+
+
+def _straighten(voxels: NDArray[Any], layout: Layout, shown: str) -> tuple[NDArray[Any], Layout, Step]:
+    try:
+        return straighten(voxels, layout)
+    except ScanError as error:
+        raise ScanError(f"{shown}: {error}") from error
 
 
 def _suv(series: Series, settings: ReadSettings, name: str, warnings: list[str]) -> tuple[float, list[Step]]:

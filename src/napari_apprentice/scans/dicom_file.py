@@ -16,7 +16,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from napari_apprentice.errors import ScanError
+from napari_apprentice.errors import ApprenticeError, ScanError
 
 # Groups 7FE0 and above: pixel data, and what trails it.
 PIXELS = 0x7FE00000
@@ -61,6 +61,19 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn whatever pydicom raises over a damaged file, at once or when a value is first looked at, into a sentence."""
+    try:
+        yield
+    except (ApprenticeError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # the disk's, not the file's
+            raise
+        raise ScanError(f"{path.name} is damaged or no DICOM file; fetch it again.") from error
+
+
 def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
     """Parse a file up to its voxels and keep the attributes named.
 
@@ -89,15 +102,9 @@ def _parse(file: CountedFile, path: Path, keywords: tuple[str, ...], *, pixels: 
         return not pixels and tag >= PIXELS
 
     tags: list[BaseTag | int] | None = [Tag(tag_for_keyword(k) or 0) for k in keywords] or None
-    try:
+    with naming(path):
         _check_deflated(path)
         parsed: Dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
-    except ScanError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # pydicom raises anything over a damaged file
-        raise ScanError(f"{path.name} is damaged or no DICOM file; fetch it again.") from error
     return parsed
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.dicom_file import CountedFile, number_of, numbers_of, read_whole, text_of
+from napari_apprentice.scans.dicom_codestream import claimed_voxels
+from napari_apprentice.scans.dicom_file import CountedFile, naming, number_of, numbers_of, read_whole, text_of
 from napari_apprentice.scans.dicom_plane import Plane
 
 THREADS = 4
@@ -87,8 +89,9 @@ def _read_file(out: NDArray[Any], path: Path, wanted: list[tuple[int, int, Plane
             return digest, frozenset()
         file.seek(0)
         data = read_whole(file, path)
+    with naming(path):
+        _check_complete(data, path)
     tags = frozenset(int(tag) for tag in data.keys())  # noqa: SIM118 - iterating would convert every value
-    _check_complete(data, path)
     for v, k, plane in wanted:
         picture = _decoded(data, plane)
         out[v, :, k] = np.moveaxis(picture, -1, 0) if picture.ndim == 3 else picture
@@ -100,18 +103,32 @@ def _decoded(data: Dataset, plane: Plane) -> NDArray[Any]:
     name = plane.path.name
     try:
         frames = int(number_of(data, "NumberOfFrames", 1))
+        _check_stream(data, plane, frames)
         picture: NDArray[Any] = pixel_array(data, index=plane.frame if frames > 1 else 0)
         if text_of(data, "PhotometricInterpretation") == "PALETTE COLOR":
             picture = apply_color_lut(picture, data)
-    except MemoryError:
+    except (ScanError, MemoryError):
         raise
     except NotImplementedError as error:
         raise _unknown(data.file_meta.TransferSyntaxUID, plane.path) from error
     except Exception as error:  # decoders raise anything over damaged voxels
-        raise ScanError(f"{name} is damaged: its voxels cannot be decoded. Fetch it again.") from error
+        raise ScanError(
+            f"{name}: its voxels cannot be decoded; it is damaged, or packed in an unusual way. Fetch it again, or "
+            "unpack it first, for example with gdcmconv."
+        ) from error
     if picture.shape[:2] != plane.shape or picture.ndim != (3 if plane.samples > 1 else 2):
         raise ScanError(f"{name} is damaged: its voxels are {picture.shape}, its header says {plane.shape}.")
     return picture
+
+
+def _check_stream(data: Dataset, plane: Plane, frames: int) -> None:
+    """Refuse a compressed picture that would unpack to another size than the header's."""
+    if not data.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    stream = get_frame(data.PixelData, plane.frame, number_of_frames=frames)
+    claimed = claimed_voxels(stream)
+    if claimed is not None and claimed > 2 * math.prod(plane.shape):
+        raise ScanError(f"{plane.path.name} is damaged: its compressed voxels are more than its header says.")
 
 
 def _check_complete(data: Dataset, path: Path) -> None:

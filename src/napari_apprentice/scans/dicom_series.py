@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.scans.dicom_enhanced import GROUPS, enhanced_planes
 from napari_apprentice.scans.dicom_facts import FACT_KEYWORDS
-from napari_apprentice.scans.dicom_file import number_of, quiet_pydicom, read_header, text_of
+from napari_apprentice.scans.dicom_file import naming, number_of, quiet_pydicom, read_header, text_of
 from napari_apprentice.scans.dicom_kinds import is_dicom, looks_parsable, refusal
 from napari_apprentice.scans.dicom_plane import PLANE_KEYWORDS, Plane, classic_plane
 from napari_apprentice.scans.dicom_suv import SUV_KEYWORDS
@@ -149,14 +149,21 @@ def _planes(path: Path) -> tuple[list[Plane], str]:
         if not looks_parsable(file):
             raise ScanError(f"{file.name} is no DICOM file, whatever its name says; take it away or fetch it again.")
         header = read_header(file, HEADER)
-        if not _sop_class(header) and "Rows" not in header and "SeriesInstanceUID" not in header:
-            raise ScanError(f"{file.name} is damaged or no DICOM file; fetch it again.")
-        why = refusal(_sop_class(header), pixels="Rows" in header and "Columns" in header)
-        if why:
-            refused = refused or f"{file.name} {why}"
-            continue
-        planes += _planes_of(file, header)
+        with naming(file):
+            why = _why_not(header)
+            if why:
+                refused = refused or f"{file.name} {why}"
+                continue
+            planes += _planes_of(file, header)
     return planes, refused
+
+
+def _why_not(header: Dataset) -> str | None:
+    """Why a file is no scan, as the end of a sentence."""
+    uid = _sop_class(header)
+    if not uid and "Rows" not in header and "SeriesInstanceUID" not in header:
+        raise ValueError("nothing in it says what it is")
+    return refusal(uid, pixels="Rows" in header and "Columns" in header)
 
 
 def _sop_class(header: Dataset) -> str:

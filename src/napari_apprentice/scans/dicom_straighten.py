@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.reading import Step
+from napari_apprentice.errors import ScanError
 from napari_apprentice.scans.dicom_grid import Layout
 
+# Straightened voxels for each voxel read; 30 degrees over 400 mm make about 2.
+MOST_GROWTH = 6.0
 COMMON = 0.1  # the new spacing is the smallest gap but for this part of all gaps
 
 
@@ -25,8 +28,14 @@ def straighten(voxels: NDArray[Any], layout: Layout) -> tuple[NDArray[Any], Layo
     -------
     Voxels of the same number type (c, slice, row, column), wide enough to hold every slice, filled with the
     lowest value of their channel where no slice reaches; their layout; and the step that records it.
+
+    Raises
+    ------
+    ScanError
+        Slices lie so far apart that the result would be several times as large.
     """
     columns, rows = (_shifts(layout, axis) for axis in (0, 1))
+    _check_growth(layout, rows, columns, voxels)
     low_row, high_row = int(np.floor(rows.min())), int(np.ceil(rows.max()))
     low_column, high_column = int(np.floor(columns.min())), int(np.ceil(columns.max()))
     heights, new_spacing = _new_heights(layout)
@@ -44,6 +53,22 @@ def straighten(voxels: NDArray[Any], layout: Layout) -> tuple[NDArray[Any], Layo
     return out, _new_layout(layout, heights, low_row, low_column), _step(layout, new_spacing, len(heights))
 
 
+def _check_growth(
+    layout: Layout, rows: NDArray[np.float64], columns: NDArray[np.float64], voxels: NDArray[Any]
+) -> None:
+    """Refuse slices that lie so far apart that they are hardly of one scan, before memory is asked for."""
+    count = float(layout.heights[-1]) / _usual_gap(layout) + 1
+    size = count * (voxels.shape[2] + np.ptp(rows)) * (voxels.shape[3] + np.ptp(columns))
+    if not size <= MOST_GROWTH * voxels[0].size:
+        raise ScanError(
+            "Its slices lie too far from each other to be straightened; take away those that are no part of the scan."
+        )
+
+
+def _usual_gap(layout: Layout) -> float:
+    return float(np.quantile(layout.gaps, COMMON, method="higher"))
+
+
 def _shifts(layout: Layout, axis: int) -> NDArray[np.float64]:
     """(n,) how far each slice lies aside of the first one, in voxels along columns (0) or rows (1)."""
     apart = (layout.positions - layout.positions[0]) @ layout.directions[axis]
@@ -53,7 +78,7 @@ def _shifts(layout: Layout, axis: int) -> NDArray[np.float64]:
 
 def _new_heights(layout: Layout) -> tuple[NDArray[np.floating[Any]], float]:
     """Even heights from the first slice to the last, about as far apart as the closest slices commonly are."""
-    usual = float(np.quantile(layout.gaps, COMMON, method="higher"))
+    usual = _usual_gap(layout)
     top = float(layout.heights[-1])
     count = max(1, round(top / usual))
     return np.arange(count + 1) * (top / count), top / count
