@@ -137,7 +137,9 @@ def _case_facts(case: FoundCase) -> dict[str, Any]:
 def _row(case: FoundCase) -> tuple[str, str, str, str]:
     channels = (f"{_channel(f, n)}{'' if f.path else ' (missing)'}" for n, f in enumerate(case.channels))
     labels = "yes" if case.has_labels else f"{len(case.choices)} to choose from" if case.choices else "-"
-    return case.case_id or shown_name(case), case.subject or "-", ", ".join(channels), labels
+    paths = [c.path for c in case.channels if c.path is not None]
+    name = case.case_id or "/".join(paths[0].parts[-2:])  # without an id yet: where it lies
+    return name, case.subject or "-", ", ".join(channels), labels
 
 
 def _channel(file: ChannelFile, number: int) -> str:

@@ -200,7 +200,8 @@ def test_each_series_of_a_folder_is_a_case_when_asked(study):
     assert question.setting == "series"
     assert question.path == folder
     report = add(study, folder, settings=ReadSettings(series="all"))
-    assert len(report.added) == len(question.choices)
+    assert question.choices[-1][0] == "all"
+    assert len(report.added) == len(question.choices) - 1
     assert "dcm_two_series" not in "".join(report.added), "a folder's name may be a person's"
 
 
@@ -271,5 +272,6 @@ def test_a_case_id_and_a_label_map_go_with_one_scan(study, tmp_path):
         data_sets.scan(tmp_path / "scans" / f"{n}.nii.gz", n)
     with pytest.raises(InputError, match="--case goes with one scan, not with 2"):
         add(study, tmp_path / "scans", collect=AddSettings(case="x"))
+    assert add(study, tmp_path / "scans" / "0.nii.gz", collect=AddSettings(case="../x")).refused
     assert add(study, tmp_path / "scans" / "0.nii.gz", collect=AddSettings(case="x")).added == ("x",)
     assert "already" in add(study, tmp_path / "scans" / "1.nii.gz", collect=AddSettings(case="X")).refused[0][1]

@@ -91,6 +91,16 @@ def test_brats_of_both_namings(tmp_path, new, subjects):
     assert found.schema.ids == ((1, 2, 3) if new else (1, 2, 4))
 
 
+def test_a_brain_collection_with_seg_but_other_contrasts_is_not_taken_for_brats(tmp_path):
+    for person in ("p1", "p2"):
+        for name in ("t1", "t2", "flair"):
+            layouts.scan(tmp_path / person / f"{name}.nii.gz")
+        layouts.label_map(tmp_path / person / "seg.nii.gz", 1)
+    found = find_scans([tmp_path])
+    assert (found.kind, found.schema) == ("folders", None)
+    assert all(c.labels for c in found.cases)
+
+
 def test_a_brats_case_without_a_contrast_lacks_that_channel(tmp_path):
     folder = layouts.brats(tmp_path / "training", new=False)
     (folder / "BraTS20_002" / "BraTS20_002_t2.nii.gz").unlink()

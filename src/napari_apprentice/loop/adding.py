@@ -14,7 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError
-from napari_apprentice.loop.case_reading import CaseReader, Split
+from napari_apprentice.loop.case_reading import ALL, CaseReader, Split
 from napari_apprentice.loop.label_import import LabelImport, keep_accepted
 from napari_apprentice.loop.label_matching import Matched
 from napari_apprentice.loop.naming import Names, without_telling_channels
@@ -151,8 +151,7 @@ class _Adding:
             except StorageError:
                 raise
             except ChoiceError as error:
-                path = case.channels[0].path if len(case.channels) == 1 else None
-                self._questions.append(Question(path, shown_name(case), str(error), error.setting, error.choices))
+                self._questions.append(_question(case, error))
             except ApprenticeError as error:
                 self._refused.append((shown_name(case), str(error)))
             done += 1
@@ -211,6 +210,14 @@ class _Adding:
             text = f"{error} Scan {case_id} itself was added; give it its label map with the correct command."
             raise StorageError(text) from error
         self._labelled.append(case_id)
+
+
+def _question(case: FoundCase, error: ChoiceError) -> Question:
+    path = case.channels[0].path if len(case.channels) == 1 else None
+    choices = error.choices
+    if error.setting == "series" and path is not None:
+        choices = (*choices, (ALL, "each becomes a case of its own"))
+    return Question(path, shown_name(case), str(error), error.setting, choices)
 
 
 def shown_name(case: FoundCase) -> str:

@@ -66,7 +66,7 @@ class Names:
             The name is taken.
         """
         if given:
-            return self._free(case_id_from(Path(f"{case.case_id}.nii")), case)
+            return self._free(case.case_id, case)
         if self._settings.hide_names:
             return self._next("case", self._taken)
         path = _path(case)

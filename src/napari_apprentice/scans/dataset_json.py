@@ -65,7 +65,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         )
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, AttributeError, TypeError, InputError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, OverflowError, InputError) as error:
         raise InputError(
             f'{path} is no dataset.json of the Decathlon or nnU-Net: it needs "labels": {{"0": "background", ...}} '
             'or "labels": {"background": 0, ...}.'

@@ -22,13 +22,10 @@ _TIMED = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d{3}")
 def looks_like_brats(folder: Path) -> bool:
     """Whether files here or in the folders below are named as in BraTS.
 
-    T1, T2 and FLAIR alone are in every brain collection; BraTS adds a contrast-enhanced T1 and a seg.
+    T1, T2, FLAIR and even seg are in many brain collections; BraTS has a contrast-enhanced T1 called t1ce,
+    t1c or t1gd too.
     """
-    for case in _cases(folder).values():
-        kinds = {_TOKENS[token] for token in case}
-        if {"T1", "FLAIR"} <= kinds and ("T1CE" in kinds or "seg" in kinds):
-            return True
-    return False
+    return any({"T1CE", "FLAIR"} <= {_TOKENS[token] for token in files} for files in _cases(folder).values())
 
 
 def find_brats(folder: Path) -> Found:
