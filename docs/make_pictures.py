@@ -17,6 +17,8 @@ os.environ["APPRENTICE_HOME"] = HOME
 os.environ["NAPARI_CONFIG"] = str(Path(HOME) / "napari.yaml")
 
 import napari  # noqa: E402 - after the settings above
+from qtpy.QtCore import QPoint  # noqa: E402 - after the settings above
+from qtpy.QtTest import QTest  # noqa: E402 - after the settings above
 from qtpy.QtWidgets import QApplication  # noqa: E402 - after the settings above
 
 from napari_apprentice.core.correction import whole  # noqa: E402 - after the settings above
@@ -72,6 +74,17 @@ def correct(dock: Any) -> None:
     dock.session.record(whole(reference.shape), case.canvas.labels.copy(), reference)
 
 
+def geometry(p: Photographer) -> None:
+    """The sides of the patient, the place under the mouse, and a window preset."""
+    panel, canvas = p.dock.correct_panel, p.viewer.window._qt_viewer.canvas.native
+    p.show(panel.counts)
+    p.desk.windowing.choose(next(x for x in p.desk.windowing.offered if x.name == "Soft tissue"))
+    QTest.mouseMove(canvas, QPoint(canvas.width() // 3, canvas.height() // 2))
+    p.take("9-geometry")
+    p.desk.windowing.choose(p.desk.windowing.offered[0])
+    p.dock.area.verticalScrollBar().setValue(0)
+
+
 def around(p: Photographer, steps: int) -> None:
     """Once around the loop."""
     dock = p.dock
@@ -84,6 +97,7 @@ def around(p: Photographer, steps: int) -> None:
     dock.queue_panel.next.click()
     p.settle(lambda: p.desk.layers.labels is not None)
     p.take("3-prediction")
+    geometry(p)
     dock.correct_panel.uncertainty.setChecked(True)
     p.take("4-uncertainty")
     dock.correct_panel.uncertainty.setChecked(False)

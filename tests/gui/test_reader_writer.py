@@ -126,15 +126,19 @@ def test_a_scan_that_was_moved_is_saved_where_it_was_moved_to(viewer: ViewerMode
     assert any("does not lie on its source's grid any more" in text for text in said())
 
 
-def test_names_and_colours_of_labels_come_back(viewer: ViewerModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".ome.zarr"])
+def test_names_and_colours_of_labels_come_back(viewer: ViewerModel, tmp_path: Path, suffix: str) -> None:
     layer = viewer.add_labels(
         np.ones((3, 4, 5), np.uint8), features={"index": [0, 1], "label": ["background", "liver"]},
         colormap={None: "white", 0: "transparent", 1: "#112233"},
     )  # fmt: skip
-    layer.save(str(tmp_path / "out.nii.gz"), plugin=NAME)
-    (back,) = viewer.open(tmp_path / "out.nii.gz", plugin=NAME)
+    out = str(tmp_path / f"out{suffix}")
+    layer.save(out, plugin=NAME)
+    (back,) = viewer.open(out, plugin=NAME)
     assert isinstance(back, Labels)
     assert list(back.features["label"]) == ["background", "liver"]
+    np.testing.assert_array_equal(back.data, layer.data)
+    np.testing.assert_allclose(back.scale, layer.scale)
     np.testing.assert_allclose(back.get_color(1)[:3], np.array([0x11, 0x22, 0x33]) / 255, atol=1e-3)
 
 
