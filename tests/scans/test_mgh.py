@@ -1,4 +1,5 @@
 import gzip
+import time
 
 import nibabel as nib
 import numpy as np
@@ -45,3 +46,22 @@ def test_a_cut_or_strange_mgh_is_refused(tmp_path):
     for name in ("cut.mgh", "cut.mgz", "text.mgh"):
         with pytest.raises(ScanError, match=name):
             read_volume(tmp_path / name)
+
+
+def test_sizes_that_lie_take_neither_time_nor_memory(tmp_path):
+    nib.save(nib.MGHImage(VOXELS.astype("i2"), TURNED), tmp_path / "a.mgh")
+    lie = bytearray((tmp_path / "a.mgh").read_bytes())
+    lie[4:8] = lie[8:12] = b"\x7f\xff\xff\xff"
+    (tmp_path / "a.mgh").write_bytes(lie)
+    began = time.monotonic()
+    with pytest.raises(ScanError, match="more than the file can hold"):
+        read_volume(tmp_path / "a.mgh")
+    assert time.monotonic() - began < 1
+
+
+def test_a_scan_without_a_place_says_so(tmp_path):
+    nib.save(nib.MGHImage(VOXELS.astype("i2"), TURNED), tmp_path / "a.mgh")
+    content = bytearray((tmp_path / "a.mgh").read_bytes())
+    content[28:30] = b"\0\0"
+    (tmp_path / "a.mgh").write_bytes(content)
+    assert "left and right" in read_volume(tmp_path / "a.mgh").warnings[0]

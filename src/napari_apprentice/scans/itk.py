@@ -16,6 +16,7 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.detached import voxel_files
+from napari_apprentice.scans.meta_header import check_meta_header
 from napari_apprentice.scans.nrrd_vectors import exact_grid
 from napari_apprentice.scans.oddities import spacing_warnings
 from napari_apprentice.scans.raw import RATIO
@@ -37,6 +38,7 @@ def read_itk(path: Path, settings: ReadSettings) -> Volume:
     ScanError
         Damaged, cut off, or of a kind that is not read.
     """
+    check_meta_header(path)
     files = voxel_files(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))

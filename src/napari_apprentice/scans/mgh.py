@@ -1,6 +1,5 @@
 """FreeSurfer's MGH and MGZ."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from napari_apprentice.scans.volumes import volume_names, volumes_to_read
 
 FORMAT = "mgh"
 _HEADER = 284
+_FIELDS = 90
+_PLACED = slice(28, 30)  # goodRASFlag, which nibabel sets where it is not
 _VERSION = 1
 
 
@@ -33,14 +34,16 @@ def read_mgh(path: Path, settings: ReadSettings) -> Volume:
         No MGH file, damaged, or cut off.
     """
     with RawFile(path) as raw:
-        header = MGHHeader.from_fileobj(io.BytesIO(raw.read(_HEADER, "the header")), check=False)
+        start = raw.read(_HEADER, "the header")
+        # Not from_fileobj, which would look for a footer wherever the header's sizes lead.
+        header = MGHHeader(start[:_FIELDS], check=False)
         shape, dtype = _shape(header, path.name), _dtype(header, path.name)
         geometry = _geometry(header, shape, path.name)
         chosen, steps = volumes_to_read(shape[3], settings, path.name)
         stored = read_block(raw, Block(shape, dtype), chosen)
         raw.finish(footer=True)
     warnings = [*raw.warnings, *spacing_warnings(geometry, path.name)]
-    if not int(header["goodRASFlag"]):
+    if not any(start[_PLACED]):
         warnings.append(f"{path.name} says nothing about its orientation; left and right may be swapped.")
     voxels = geometry.to_canonical(stored)
     return Volume(voxels, geometry, volume_names(chosen), path.name, raw.digest, tuple(warnings), steps)
