@@ -195,3 +195,37 @@ def test_every_file_becomes_a_label_map_or_a_sentence_that_names_it():
     assert all(labels.voxels.shape == labels.geometry.shape for _, labels in read)
     assert {"liver.dcm", "label.seg", "sparse-labelmap-noppv.dcm", "heart_seg.nrrd"} <= {name for name, _ in read}
     assert len(refused) > 10
+
+
+def _damaged(path, **changes):
+    """The liver's segmentation with attributes replaced."""
+    stored = pydicom.dcmread(_seg("dcmqi_segmentations", "liver.dcm"))
+    groups = stored.PerFrameFunctionalGroupsSequence[0]
+    if "segment" in changes:
+        groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber = changes.pop("segment")
+    if "height" in changes:
+        groups.PlanePositionSequence[0].ImagePositionPatient = [-235.2, -226.8, changes.pop("height")]
+    stored.update(changes)
+    stored.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Rows": 60000, "Columns": 60000}, "claims 3 frames of 60000 x 60000"),
+        ({"NumberOfFrames": 3000}, "claims 3,000 frames"),
+        ({"segment": 9}, "holds segment 9, which it does not describe"),
+        ({"height": -124.69 + 100000}, "would span 100,00. slices|no common grid"),
+    ],
+)
+def test_damage_is_refused_before_anything_is_made_for_it(tmp_path, changes, reason):
+    with pytest.raises(ScanError, match=f"bad.dcm.*({reason})"):
+        read_seg(_damaged(tmp_path / "bad.dcm", **changes))
+
+
+def test_a_file_cut_off_is_refused(tmp_path):
+    content = _seg("dcmqi_segmentations", "liver.dcm").read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ScanError, match=r"cut\.dcm is cut off or damaged"):
+        read_label_map(tmp_path / "cut.dcm")

@@ -18,6 +18,8 @@ from napari_apprentice.scans.claims import Claims, chosen_segments
 from napari_apprentice.scans.dicom_slices import LPS_TO_RAS, Place, Slice, slices_of
 from napari_apprentice.scans.fitting import tolerance
 
+_MOST_VOXELS = 1 << 32
+
 
 def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSettings | None = None) -> LabelMap:
     """Read a DICOM Segmentation as labels (z, y, x); frames that it leaves out are background.
@@ -44,14 +46,13 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
     settings = settings or ReadSettings()
     seg = hd.seg.segread(path, lazy_frame_retrieval=True)
     _refuse_elsewhere(seg, path.name)
+    _refuse_cut_off(seg, path)
     names = chosen_segments(settings, _names(seg), path.name)
-    if _kind(seg) == "LABELMAP":
-        frames = _Frames(seg, slices_of(seg, path.name), {})
-    else:
-        frames = _Frames(seg, slices_of(seg, path.name), _by_segment(seg))
+    is_map = _kind(seg) == "LABELMAP"
+    frames = _Frames(seg, slices_of(seg, path.name), {} if is_map else _by_segment(seg, path.name))
     grid = frames.grid(geometry, path.name)
-    if _kind(seg) == "LABELMAP":
-        voxels = frames.label_map(grid, names)
+    if is_map:
+        voxels = frames.label_map(grid, names, path.name)
     else:
         claims = Claims(names, lambda number: frames.pieces(number, grid))
         voxels = claims.paint(grid.shape, settings.overlap)
@@ -90,6 +91,8 @@ class _Frames:
                 "and not on the slices of the case."
             )
         slices, rows, columns = own.spatial_shape
+        if slices * rows * columns > _MOST_VOXELS:
+            raise ScanError(f"{name} is damaged: its frames would span {slices:,} slices of {rows} x {columns} pixels.")
         return Geometry.from_source((columns, rows, slices), LPS_TO_RAS @ own.affine[:, [2, 1, 0, 3]])
 
     def pieces(self, number: int, grid: Geometry) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
@@ -101,12 +104,14 @@ class _Frames:
             self.between[frame] = int(np.count_nonzero((pixels > 0) & (pixels < most)))
             yield self._place(frame, grid), 2 * pixels.astype(np.int32) >= most if fractional else pixels > 0
 
-    def label_map(self, grid: Geometry, names: Mapping[int, str]) -> NDArray[Any]:
+    def label_map(self, grid: Geometry, names: Mapping[int, str], name: str) -> NDArray[Any]:
         """Labels (z, y, x) of a segmentation that is a label map already."""
         voxels = np.zeros(grid.shape, np.uint8 if max(names, default=0) < 256 else np.uint16)
+        # Padding and background are no segments, whether they are described or not.
+        known = {0, int(self.seg.get("PixelPaddingValue", 0)), *_names(self.seg)}
         for frame in range(len(self.slices)):
             pixels = self.seg.get_stored_frame(frame + 1)
-            # Padding and background are segments neither by name nor by number.
+            _refuse_strange(set(np.unique(pixels).tolist()) - known, name)
             self._place(frame, grid).view(voxels)[...] = np.where(np.isin(pixels, list(names)), pixels, 0)
         return voxels
 
@@ -143,13 +148,30 @@ def _names(seg: Any) -> dict[int, str]:
     return {int(d.SegmentNumber): str(d.SegmentLabel).strip() for d in seg.SegmentSequence if int(d.SegmentNumber)}
 
 
-def _by_segment(seg: Any) -> dict[int, list[int]]:
+def _by_segment(seg: Any, name: str) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for frame, groups in enumerate(seg.PerFrameFunctionalGroupsSequence):
         shared = groups if "SegmentIdentificationSequence" in groups else seg.SharedFunctionalGroupsSequence[0]
         number = int(shared.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
         found.setdefault(number, []).append(frame)
+    _refuse_strange(set(found) - set(_names(seg)), name)
     return found
+
+
+def _refuse_strange(numbers: set[int], name: str) -> None:
+    if numbers:
+        told = ", ".join(map(str, sorted(numbers)[:8]))
+        raise ScanError(f"{name} is damaged: it holds segment {told}, which it does not describe.")
+
+
+def _refuse_cut_off(seg: Any, path: Path) -> None:
+    """Refuse a header that claims more pixels than the file holds, before anything is made for them."""
+    bits = int(seg.NumberOfFrames) * int(seg.Rows) * int(seg.Columns) * int(seg.BitsAllocated)
+    if not seg.file_meta.TransferSyntaxUID.is_compressed and bits > 8 * path.stat().st_size:
+        raise ScanError(
+            f"{path.name} is cut off or damaged: its header claims {int(seg.NumberOfFrames):,} frames of {seg.Rows} x "
+            f"{seg.Columns} pixels. Fetch it again."
+        )
 
 
 def _colour(description: Dataset) -> str:
