@@ -278,6 +278,7 @@ def test_frames_of_one_file_are_slices_sorted_by_place(tmp_path: Path):
     volume = read(path)
     np.testing.assert_array_equal(in_file_order(volume), voxels[[3, 1, 2, 0]])
     assert volume.geometry.spacing == (3.0, 0.8, 0.7)
+    assert volume.acquisition["SliceThickness"] == 2.0
 
 
 def test_echoes_within_one_file_are_volumes(tmp_path: Path):

@@ -86,8 +86,9 @@ def facts_of(header: Dataset) -> dict[str, Any]:
     does not get through.
     """
     facts: dict[str, Any] = {}
+    places = (header, *_shared(header))
     for keyword in NUMBERS:
-        numbers = numbers_of(header, keyword)
+        numbers = next((n for n in (numbers_of(place, keyword) for place in places) if n), ())
         if numbers:
             facts[keyword] = numbers[0]
     for keyword, allowed in WORDS.items():
@@ -103,6 +104,13 @@ def facts_of(header: Dataset) -> dict[str, Any]:
     if text_of(header, "ContrastBolusAgent"):
         facts["ContrastBolusAgent"] = True
     return facts
+
+
+def _shared(header: Dataset) -> list[Dataset]:
+    """Where a multi-frame file says what holds for all of its frames."""
+    shared = header.get("SharedFunctionalGroupsSequence") or ()
+    groups = [element.value for item in shared for element in item if element.VR == "SQ"]
+    return [group[0] for group in groups if group]
 
 
 def _maker(text: str) -> str:
