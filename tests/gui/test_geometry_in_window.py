@@ -16,6 +16,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.store.study import Study
+from real_data import real_data
 
 pytestmark = pytest.mark.window
 
@@ -160,3 +161,16 @@ def test_labels_drawn_over_an_oblique_file_in_napari_are_saved_on_its_grid(perso
     assert written.affine.tobytes() == source.affine.tobytes()
     assert np.asarray(written.dataobj).sum() == 5
     assert "grid of head" in str(notification_manager.records[-1].message)
+
+
+@pytest.mark.data
+def test_contours_dropped_on_napari_are_drawn_on_the_open_scan(person: Person) -> None:
+    folder = real_data("dicom", "rtstruct_rtutils", "mock_data")
+    notification_manager.records.clear()
+    assert person.viewer.open(folder / "rt.dcm", plugin="napari-apprentice") == []
+    assert "contours" in str(notification_manager.records[-1].message)
+    (scan,) = person.viewer.open(folder, plugin="napari-apprentice")
+    (labels,) = person.viewer.open(folder / "rt.dcm", plugin="napari-apprentice")
+    assert labels.data.shape == scan.data.shape
+    assert labels.data.any()
+    np.testing.assert_array_equal(labels.translate, scan.translate)
