@@ -176,7 +176,10 @@ def test_hidden_names_keep_scans_of_one_person_together(study, tmp_path):
     report = add(study, data_sets.brats(tmp_path / "training", new=True), settings=ReadSettings(hide_names=True))
     assert {study.cases.info(c).subject for c in report.added} == {"subject-0001"}
     scan = data_sets.scan(tmp_path / "later.nii.gz", 50)
-    assert add(study, scan, settings=ReadSettings(hide_names=True)).added == ("case-0003",)
+    later = add(study, scan, settings=ReadSettings(hide_names=True))
+    assert later.added == ("case-0003",)
+    assert any("not recognised" in w for w in later.warnings)
+    assert not any("not recognised" in w for w in report.warnings)
 
 
 def test_warnings_do_not_show_hidden_names(study, tmp_path):

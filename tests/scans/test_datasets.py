@@ -209,6 +209,42 @@ def test_label_maps_and_contours_of_a_dicom_tree_belong_to_the_series_they_refer
     assert "1 label maps or contours belong to no series here" in contours.notes[0]
 
 
+def test_a_picture_beside_the_scans_is_no_channel_and_no_reason_to_look_no_further(tmp_path):
+    for place in ("p1", "p2", "."):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "overview.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for person in ("p1", "p2"):
+        layouts.scan(tmp_path / person / "T1.nii.gz")
+        layouts.scan(tmp_path / person / "T2.nii.gz")
+    found = find_scans([tmp_path])
+    assert names(found) == ["p1", "p2"]
+    assert found.channels == ("T1", "T2")
+
+
+def test_images_and_labels_in_a_folder_each_are_not_two_persons(tmp_path):
+    for n in range(3):
+        layouts.scan(tmp_path / "images" / f"{n}.nii.gz")
+        layouts.label_map(tmp_path / "labels" / f"{n}.nii.gz", 1)
+    assert find_scans([tmp_path]).kind == "files"
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for person in ("p1", "p2"):
+        layouts.scan(tmp_path / "store" / person / "T1.nii.gz")
+    (tmp_path / "set").mkdir()
+    for person in ("p1", "p2"):
+        (tmp_path / "set" / person).symlink_to(tmp_path / "store" / person)
+        (tmp_path / "store" / person / "circle").symlink_to(tmp_path / "set")
+    assert names(find_scans([tmp_path / "set"])) == ["p1", "p2"]
+
+
+def test_scans_below_a_folder_of_plain_scans_are_mentioned(tmp_path):
+    layouts.scan(tmp_path / "a.nii.gz")
+    layouts.scan(tmp_path / "more" / "b.nii.gz")
+    (note,) = find_scans([tmp_path]).notes
+    assert note.startswith("1 folders below hold scans too")
+
+
 def test_a_study_among_the_folders_is_not_taken_for_scans(tmp_path):
     for person in ("p1", "p2"):
         layouts.scan(tmp_path / person / "T1.nii.gz")

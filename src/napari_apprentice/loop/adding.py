@@ -159,14 +159,15 @@ class _Adding:
 
     def report(self) -> AddReport:
         """What came of it so far."""
-        warnings = (*self._warnings, *self._labels.summary())
+        warnings = (*self._warnings, *self._labels.summary(), *self._names.notes())
         questions = tuple(self._questions)
         return AddReport(tuple(self._added), tuple(self._refused), warnings, questions, tuple(self._labelled))
 
     def _read(self, case: FoundCase, done: int) -> Generator[Progress, None, Volume | Split]:
         """Read a case, saying which channel is being read where it has several."""
         shown, total = shown_name(case), done + 1 + len(self._queue)
-        self._labels.ask(case, shown)
+        if self._corrected is None:
+            self._labels.ask(case, shown)
         reading = self._reader.read(case, shown)
         while True:
             try:

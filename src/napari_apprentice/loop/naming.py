@@ -38,6 +38,7 @@ class Names:
         self._scans = {d: i.case_id for i in infos for d in (i.source_digest, *_channel_digests(i.steps)) if d}
         self._subjects = {info.subject.lower() for info in infos}
         self._numbered: dict[str, str] = {}
+        self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
     def refuse_double(self, volume: Volume) -> None:
@@ -110,6 +111,15 @@ class Names:
         for digest in (volume.source_digest, *_channel_digests(volume.steps)):
             if digest:
                 self._scans[digest] = case_id
+
+    def notes(self) -> tuple[str, ...]:
+        """What numbers in place of names cannot tell."""
+        if not (self._numbered and self._hid_before):
+            return ()
+        return (
+            "Names were hidden before in this study, so a person whose scans are there already was not recognised "
+            "and got a new number; --subject says who it is.",
+        )
 
     def _free(self, wanted: str, case: FoundCase) -> str:
         if wanted.lower() not in self._taken:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.folders import is_junk, scans_in
+from napari_apprentice.scans.folders import is_junk, is_picture, scans_in, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 from napari_apprentice.scans.layout_bids import find_bids, looks_like_bids
 from napari_apprentice.scans.layout_brats import find_brats, looks_like_brats
@@ -82,7 +82,7 @@ def _recognised(folder: Path) -> str | None:
         return None
     if looks_like_brats(folder):
         return "brats"
-    if scans_in(folder):
+    if any(not is_picture(p) for p in scans_in(folder)):
         return None
     if looks_like_dicom(folder):
         return "dicom"
@@ -92,14 +92,18 @@ def _recognised(folder: Path) -> str | None:
 def _plain(paths: Sequence[Path]) -> Found:
     files = expand(paths)
     cases = tuple(FoundCase(case_id_from(p), "", (ChannelFile("", p),)) for p in files)
+    notes = []
     maps = label_maps_among(files)
-    note = (
-        f"{maps[0].name}{f' and {len(maps) - 1} more' if len(maps) > 1 else ''} is named like a label map but taken "
-        "as a scan; give label maps with --corrected or with the correct command."
-        if maps
-        else ""
-    )
-    return Found("files", cases, notes=(note,) if note else ())
+    if maps:
+        more = f" and {len(maps) - 1} more are" if len(maps) > 1 else " is"
+        notes.append(
+            f"{maps[0].name}{more} named like a label map but taken as a scan; "
+            "give label maps with --corrected or with the correct command."
+        )
+    below = sum(bool(scans_in(p)) for folder in paths if folder.is_dir() for p in tree(folder) if p != folder)
+    if below:
+        notes.append(f"{below} folders below hold scans too; they were left out. --as folders takes each as a case.")
+    return Found("files", cases, notes=tuple(notes))
 
 
 def _joined(found: Sequence[Found]) -> Found:

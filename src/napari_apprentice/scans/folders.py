@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_apprentice.scans.dicom_kinds import is_dicom
 from napari_apprentice.scans.reader import expand
-from napari_apprentice.scans.suffixes import DICOM, suffix_of
+from napari_apprentice.scans.suffixes import DICOM, PICTURE, suffix_of
 from napari_apprentice.scans.suffixes import stem_of as plain_stem
 
 _JUNK = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "icon\r")
@@ -17,11 +17,21 @@ def is_junk(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in _JUNK
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is a flat picture, such as a preview."""
+    return suffix_of(path) in PICTURE
+
+
 def scans_in(folder: Path) -> tuple[Path, ...]:
-    """Scan files directly in a folder, sorted; none where it does not exist. DICOM files are no scans alone."""
+    """Scans directly in a folder, sorted; none where it does not exist.
+
+    DICOM files are no scans alone, and pictures beside volumes are there to look at.
+    """
     if not folder.is_dir():
         return ()
-    return tuple(p for p in expand([folder]) if p != folder and suffix_of(p) not in DICOM and not is_junk(p))
+    found = [p for p in expand([folder]) if p != folder and suffix_of(p) not in DICOM and not is_junk(p)]
+    volumes = [p for p in found if not is_picture(p)]
+    return tuple(volumes or found)
 
 
 def folders_in(folder: Path) -> tuple[Path, ...]:
@@ -30,9 +40,18 @@ def folders_in(folder: Path) -> tuple[Path, ...]:
 
 
 def tree(folder: Path) -> Iterator[Path]:
-    """The folder and all folders below it, sorted; studies of this program and links to folders are left out."""
-    for here, below, _ in os.walk(folder):
+    """The folder and all folders below it, sorted, each once also where links lead in circles.
+
+    Studies of this program are left out.
+    """
+    seen: set[tuple[int, int]] = set()
+    for here, below, _ in os.walk(folder, followlinks=True):
         place = Path(here)
+        facts = place.stat()
+        if (facts.st_dev, facts.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
         below[:] = sorted(
             n for n in below if not (is_junk(Path(n)) or suffix_of(Path(n)) or (place / n / "study.json").exists())
         )

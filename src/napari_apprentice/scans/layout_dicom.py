@@ -68,7 +68,10 @@ def _files(place: Path) -> list[Path]:
 
 def _is_dicom_file(path: Path) -> bool:
     """A disc's table of contents, DICOMDIR, is DICOM too but no scan."""
-    return path.name.upper() != "DICOMDIR" and is_dicom(path)
+    try:
+        return path.name.upper() != "DICOMDIR" and is_dicom(path)
+    except OSError:  # one that may not be read
+        return False
 
 
 def _by_series(objects: Iterable[Path]) -> dict[str, list[Path]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.scans.folders import scans_in, stem_of, tree
+from napari_apprentice.scans.folders import is_picture, scans_in, stem_of, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 
+_MOST = 16  # files in one person's folder
 _WORDS = (
     "seg|segmentation|dseg|mask|masks|label|labels|labelmap|lesion|lesions|tumou?r|tumou?rs|gtv|roi|contour|"
     "annotation|gt|groundtruth|organs?"
@@ -18,15 +19,22 @@ _LABELS = re.compile(rf"(?:(?P<scan>.+)[-_ .])?(?P<word>{_WORDS})", re.IGNORECAS
 
 
 def looks_like_folders(folder: Path) -> bool:
-    """Whether the folders in here hold files of the same names, as with one folder per person."""
-    places = [p for p in tree(folder) if p != folder and scans_in(p)]
+    """Whether the folders in here hold few files each, of the same names, as with one folder per person.
+
+    images/ and labels/ with a file per person in each are something else.
+    """
+    places = [p for p in _places(folder) if p != folder]
     shared = Counter(stem_of(f).lower() for p in places for f in scans_in(p))
-    return len(places) > 1 and any(count > len(places) / 2 for count in shared.values())
+    return (
+        len(places) > 1
+        and not any(label_word(p.name) or len(scans_in(p)) > _MOST for p in places)
+        and any(count > len(places) / 2 for count in shared.values())
+    )
 
 
 def find_folders(folder: Path, labels_from: str = "") -> Found:
     """One case for each folder that holds scans directly; of several label maps `labels_from` chooses."""
-    places = [p for p in tree(folder) if scans_in(p)]
+    places = _places(folder)
     cases = tuple(case for place in places if (case := _case(place, folder, labels_from)))
     return Found("folders", cases, (), (), _schema(cases), folder.name)
 
@@ -42,6 +50,13 @@ def label_word(stem: str) -> tuple[str, str] | None:
     """Of a file named like a label map, the scan it belongs to ("" for the whole case) and what it shows."""
     match = _LABELS.fullmatch(stem)
     return (match["scan"] or "", match["word"].lower()) if match else None
+
+
+def _places(folder: Path) -> list[Path]:
+    """Folders that hold scans; those with pictures alone only where there is nothing else."""
+    held = {place: scans for place in tree(folder) if (scans := scans_in(place))}
+    volumes = [place for place, scans in held.items() if not all(map(is_picture, scans))]
+    return volumes or list(held)
 
 
 def _case(place: Path, folder: Path, labels_from: str) -> FoundCase | None:
