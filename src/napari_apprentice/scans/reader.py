@@ -18,6 +18,7 @@ from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
 from napari_apprentice.scans.dicom_seg import read_seg
 from napari_apprentice.scans.itk import read_itk
 from napari_apprentice.scans.itk_names import read_segments
+from napari_apprentice.scans.label_list import read_label_list
 from napari_apprentice.scans.mgh import read_mgh
 from napari_apprentice.scans.nifti import read_nifti
 from napari_apprentice.scans.nifti_names import read_names
@@ -143,6 +144,8 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
     labels = as_labels(volume.voxels[0], path.name)
     try:
         names, colours = _NAMES[kind](path) if kind in _NAMES else ({}, {})
+        if not names:
+            names, colours = read_label_list(path)
     except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
         names, colours = {}, {}
     full = (f"Every voxel of {path.name} has a label; it has no background.",) if labels.all() else ()
