@@ -111,4 +111,4 @@ def test_a_case_from_dicom_takes_contours(tmp_path: Path) -> None:
     stored = study.revisions.read("c1", imported.revision.name)[0]
     assert sorted(np.unique(stored)) == [0, 2, 3]
     assert "invalid_reference_rt.dcm: 1 ROI-1 became 2 ROI-1." in imported.notes
-    assert any("lie outside of the scan" in note for note in imported.notes)
+    assert any("outside of the scan left out" in note for note in imported.notes)

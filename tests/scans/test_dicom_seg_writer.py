@@ -213,3 +213,41 @@ def test_what_cannot_be_written_is_refused_in_plain_words(tmp_path):
     oblique = Geometry.from_source((4, 3, 2), OBLIQUE)
     with pytest.raises(GeometryError, match="No series"):
         write_seg(tmp_path / "b.dcm", _labels(oblique), oblique, folder, names=NAMES)
+
+
+def _series(folder, seed):
+    """A CT series of a few small slices in any orientation, oblique too, in a shuffled order of files."""
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0] if seed % 2 else np.eye(3)[:, rng.permutation(3)]
+    turn *= rng.choice([-1.0, 1.0], 3)
+    turn[:, 2] = np.cross(turn[:, 0], turn[:, 1])
+    folder.mkdir()
+    template = pydicom.dcmread(_folder(SERIES[0]) / "IMG0001.dcm")
+    for k in rng.permutation(4):
+        template.Rows, template.Columns = 7, 5
+        template.PixelSpacing, template.SliceThickness = [1.25, 0.75], 2.5
+        template.ImageOrientationPatient = [f"{v:.13f}"[:16] for v in turn[:, :2].T.ravel()]
+        template.ImagePositionPatient = [f"{v:.9f}"[:16] for v in (-20.5, 31.0, 7.25) + turn[:, 2] * 2.5 * k]
+        template.InstanceNumber = int(k) + 1
+        template.SOPInstanceUID = template.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{seed}.{k + 1}"
+        template.PixelData = rng.integers(0, 200, (7, 5)).astype(np.int16).tobytes()
+        template.save_as(folder / f"{rng.integers(1 << 30)}.dcm")
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_series_of_any_orientation_get_their_labels_back(tmp_path, seed):
+    folder = _series(tmp_path / "ct", seed)
+    volume = read_volume(folder)
+    labels = _labels(volume.geometry, seed)
+    write_seg(tmp_path / "a.dcm", labels, volume.geometry, folder, names=NAMES)
+    again = read_label_map(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(fit(again, volume.geometry, "a.dcm").voxels, labels)
+    seg = hd.seg.segread(tmp_path / "a.dcm")
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        (pixels,) = seg.get_pixels_by_source_instance([dataset.SOPInstanceUID], combine_segments=True)
+        across, down = np.reshape([float(v) for v in dataset.ImageOrientationPatient], (2, 3))
+        world = np.array([float(v) for v in dataset.ImagePositionPatient]) + across * 0.75 * 4 + down * 1.25 * 2
+        at = np.linalg.solve(volume.geometry.affine, [-world[0], -world[1], world[2], 1])[:3]
+        assert pixels[2, 4] == labels[tuple(np.round(at).astype(int))]

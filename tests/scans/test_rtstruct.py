@@ -104,7 +104,7 @@ def test_finer_contours_than_slices_do_not_cancel_each_other_out(tmp_path):
     rois = {"A": [_square(4.5, 14.5, k) for k in np.arange(2, 5.01, 0.25)]}
     labels = read_rtstruct(_write(tmp_path / "rt.dcm", PLAIN, rois), PLAIN)
     assert [int(s.sum()) for s in np.moveaxis(_source(labels), 2, 0)[1:7]] == [0, 100, 100, 100, 100, 0]
-    assert "between slices on which nearer ones were taken" in labels.warnings[0]
+    assert "left out between slices, where nearer ones were taken" in labels.warnings[0]
 
 
 def test_slices_without_a_contour_and_contours_outside_are_told(tmp_path):
@@ -112,8 +112,8 @@ def test_slices_without_a_contour_and_contours_outside_are_told(tmp_path):
     labels = read_rtstruct(_write(tmp_path / "rt.dcm", PLAIN, rois), PLAIN)
     assert np.count_nonzero(labels.voxels) == 300
     assert labels.warnings == (
-        "A: 1 contours lie outside of the scan and were left out.",
-        "A: 2 slices between its first and its last have no contour and stay empty.",
+        "A: 1 contour outside of the scan left out.",
+        "A: 2 slices without a contour between its first and its last, left empty.",
     )
     with pytest.raises(GeometryError, match="none of its contours lies"):
         read_rtstruct(_write(tmp_path / "far.dcm", PLAIN, {"A": [_square(4.5, 14.5, 40)]}), PLAIN)
@@ -184,7 +184,7 @@ def test_real_contours_agree_with_an_independent_judge(name):
     stored = pydicom.dcmread(path)
     for number in (1, 2, 3, 4):
         labels = read_rtstruct(path, grid, ReadSettings(segments=str(number)))
-        assert "1 contours lie outside of the scan" in labels.warnings[0]
+        assert "1 contour outside of the scan" in labels.warnings[0]
         item = next(i for i in stored.ROIContourSequence if i.ReferencedROINumber == number)
         for contour in item.ContourSequence:
             points = np.reshape([float(v) for v in contour.ContourData], (-1, 3))

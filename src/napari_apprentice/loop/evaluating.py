@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
 from napari_apprentice.store.study import Study
 
@@ -82,9 +83,7 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 
 
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray) -> dict[int, float]:
-    reference = read_label_map(path)
-    difference = study.cases.info(case_id).geometry.difference(reference.geometry)
-    if difference:
-        raise GeometryError(f"{path.name} does not fit case {case_id}: {difference}.")
+    geometry = study.cases.info(case_id).geometry
+    reference = fit(read_label_map(path, geometry=geometry), geometry, path.name)
     scores = {i: dice(labels, reference.voxels, i) for i in study.schema.ids}
     return {i: s for i, s in scores.items() if s is not None}

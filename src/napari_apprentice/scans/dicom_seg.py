@@ -44,7 +44,8 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
         It has no place in a patient (slides, flat X-rays), or frames on no common grid.
     """
     settings = settings or ReadSettings()
-    seg = hd.seg.segread(path, lazy_frame_retrieval=True)
+    # Not lazily: highdicom 0.28.2 then reads some frames that do not end on a whole byte too short.
+    seg = hd.seg.segread(path)
     _refuse_elsewhere(seg, path.name)
     _refuse_cut_off(seg, path)
     names = chosen_segments(settings, _names(seg), path.name)

@@ -72,14 +72,14 @@ class Drawing:
         outside, between, moved = self._left[number]
         slices = sorted(s.number for s in self._slices[number])
         if outside:
-            yield f"{name}: {outside} contours lie outside of the scan and were left out."
+            yield f"{name}: {_told(outside, 'contour')} outside of the scan left out."
         if between:
-            yield f"{name}: {between} contours lie between slices on which nearer ones were taken."
+            yield f"{name}: {_told(between, 'contour')} left out between slices, where nearer ones were taken."
         if moved > _SAME_LEVEL:
             yield f"{name}: contours lie up to {moved:.2f} slices beside the voxels' centres; the nearest was taken."
         gaps = slices[-1] - slices[0] + 1 - len(slices) if slices else 0
         if gaps:
-            yield f"{name}: {gaps} slices between its first and its last have no contour and stay empty."
+            yield f"{name}: {_told(gaps, 'slice')} without a contour between its first and its last, left empty."
         if slices and not self.size(number):
             yield f"{name} is too small for this scan: no voxel's centre lies in it."
 
@@ -97,3 +97,7 @@ class Drawing:
         outside = int(((nearest < 0) | (nearest >= self._shape[self._axis])).sum())
         self._left[number] = (outside, between, float(moved))
         return tuple(found)
+
+
+def _told(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
