@@ -37,6 +37,17 @@ class Block:
         return (self.slope, self.inter) != (1.0, 0.0)
 
 
+def check_block(raw: RawFile, block: Block) -> None:
+    """Refuse a block that the file cannot hold, before anything is done with its numbers.
+
+    Raises
+    ------
+    ScanError
+        The file's size does not allow it.
+    """
+    raw.check(math.prod(block.shape) * block.dtype.itemsize, "the block of voxels")
+
+
 def read_block(raw: RawFile, block: Block, chosen: tuple[int, ...]) -> NDArray[Any]:
     """Read the chosen volumes.
 
@@ -50,7 +61,7 @@ def read_block(raw: RawFile, block: Block, chosen: tuple[int, ...]) -> NDArray[A
         The file is shorter than the block.
     """
     i, j, k, count = block.shape
-    raw.check(math.prod(block.shape) * block.dtype.itemsize, "the block of voxels")
+    check_block(raw, block)
     plain = block.dtype.newbyteorder("=")
     out = np.empty((len(chosen), k, j, i), np.float32 if block.scaled else plain)
     for n in range(count):

@@ -11,7 +11,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
-from napari_apprentice.scans.blocks import Block, read_block
+from napari_apprentice.scans.blocks import Block, check_block, read_block
 from napari_apprentice.scans.oddities import spacing_warnings
 from napari_apprentice.scans.raw import RawFile
 from napari_apprentice.scans.volumes import volume_names, volumes_to_read
@@ -39,8 +39,10 @@ def read_mgh(path: Path, settings: ReadSettings) -> Volume:
         header = MGHHeader(start[:_FIELDS], check=False)
         shape, dtype = _shape(header, path.name), _dtype(header, path.name)
         geometry = _geometry(header, shape, path.name)
+        block = Block(shape, dtype)
+        check_block(raw, block)
         chosen, steps = volumes_to_read(shape[3], settings, path.name)
-        stored = read_block(raw, Block(shape, dtype), chosen)
+        stored = read_block(raw, block, chosen)
         raw.finish(footer=True)
     warnings = [*raw.warnings, *spacing_warnings(geometry, path.name)]
     if not any(start[_PLACED]):

@@ -20,7 +20,7 @@ from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans import analyze
-from napari_apprentice.scans.blocks import Block, read_block
+from napari_apprentice.scans.blocks import Block, check_block, read_block
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.nifti_grid import grid_fields
 from napari_apprentice.scans.oddities import grid_warnings
@@ -50,13 +50,15 @@ def read_nifti(path: Path, settings: ReadSettings) -> Volume:
         dtype = _dtype(header, path.name)
         warnings: list[str] = []
         geometry = _geometry(header, shape[:3], path.name, warnings)
-        chosen, steps = volumes_to_read(shape[3], settings, path.name)
         body = head
         if is_pair(path):
             head.finish(footer=True)
             body = stack.enter_context(RawFile(image_of(path)))
+        block = Block(shape, dtype, *_scaling(header, dtype))
+        check_block(body, block)
+        chosen, steps = volumes_to_read(shape[3], settings, path.name)
         _skip_to_voxels(header, body, in_header=body is head)
-        stored = read_block(body, Block(shape, dtype, *_scaling(header, dtype)), chosen)
+        stored = read_block(body, block, chosen)
         body.finish()
         digest = head.digest if body is head else _both(head, body)
     warnings += [*head.warnings, *(body.warnings if body is not head else ())]
