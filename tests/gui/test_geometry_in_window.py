@@ -68,10 +68,13 @@ def test_letters_follow_the_view_and_never_take_the_mouse(opened: Person) -> Non
     letters, viewer = opened.desk.letters, opened.viewer
     assert letters.texts == ("A", "P", "R", "L")
     viewer.dims.order = (1, 0, 2)
-    assert letters.texts == ("I", "S", "R", "L")
-    viewer.scene.camera.orientation = ("away", "up", "left")
-    assert letters.texts == ("S", "I", "L", "R")
-    viewer.scene.camera.orientation, viewer.dims.order = ("away", "down", "right"), (0, 1, 2)
+    assert letters.texts == ("S", "I", "R", "L")  # the head is up
+    viewer.scene.camera.orientation = ("away", "down", "left")
+    assert letters.texts == ("I", "S", "L", "R")  # unless somebody turns it over
+    viewer.scene.camera.orientation, viewer.dims.order = ("away", "up", "right"), (2, 0, 1)
+    assert letters.texts == ("S", "I", "A", "P")
+    viewer.dims.order = (0, 1, 2)
+    assert letters.texts == ("A", "P", "R", "L")
     viewer.dims.ndisplay = 3
     assert letters.texts == ("",) * 4
     viewer.dims.ndisplay = 2

@@ -19,6 +19,7 @@ from napari_apprentice.gui.log import start_log, stop_log
 from napari_apprentice.gui.model_actions import ModelActions
 from napari_apprentice.gui.orientation_letters import OrientationLetters
 from napari_apprentice.gui.study_actions import StudyActions
+from napari_apprentice.gui.upright import Upright
 from napari_apprentice.gui.window_watch import WindowWatch
 from napari_apprentice.gui.windowing import Windowing
 from napari_apprentice.gui.work import Runner
@@ -63,6 +64,7 @@ class Desk(QObject):
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
+        self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
         self.mouse = CursorReader(self.viewer, self.session, self.layers, self)
         self.windowing = Windowing(self.viewer, self.layers, self)
@@ -99,7 +101,7 @@ class Desk(QObject):
         self._members.discard(member)
         if self._members:
             return
-        if isalive(self.runner):
+        if isalive(self.runner):  # type: ignore[no-untyped-call]
             self.close()
         else:  # the program ended without closing its window: Qt has taken everything down already
             self.session.close()
@@ -115,6 +117,7 @@ class Desk(QObject):
         self.layers.close()
         self._watch.close()
         self.letters.close()
+        self._upright.close()
         self.mouse.close()
         self.windowing.close()
         for key in self._keys():
