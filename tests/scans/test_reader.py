@@ -20,6 +20,13 @@ VOXELS = np.arange(24).reshape(2, 3, 4)
         ("a.zip", b"PK\x03\x04", "unpack"),
         ("a.png", b"\x89PNG", "damaged"),
         ("a.xyz", b"abc", "no format"),
+        ("a.mnc", b"CDF", "mnc2nii"),
+        ("a.PAR", b"# === DATA", "dcm2niix"),
+        ("a.mif.gz", b"x", "mrconvert"),
+        ("a.nii.gz.part", b"x", "half download"),
+        ("a.nrrd.crdownload", b"NRRD0004", "half download"),
+        ("a.pdf", b"%PDF-1.4", "PDF"),
+        ("a.raw", b"x", "mhd"),
         ("IM0001", bytes(128) + b"DICM" + bytes(100), "IM0001"),
         ("a.dcm", b"x", "a.dcm"),
         ("a.nii", b"x", "cut off|no NIfTI"),
@@ -84,3 +91,16 @@ def test_folders_become_the_scans_in_them(tmp_path):
     (tmp_path / "empty").mkdir()
     names = [p.name for p in expand([tmp_path, tmp_path / "b.nii.gz", tmp_path / ".DS_Store", tmp_path / "empty"])]
     assert names == ["a.NRRD", "b.nii.gz", "empty"]
+
+
+def test_content_counts_more_than_the_name(tmp_path):
+    source = write_nifti(tmp_path / "a.nii", VOXELS.astype(np.int16))
+    for name in ("scan", "scan.dat", "scan.mgz", "scan.png"):
+        (tmp_path / name).write_bytes(source.read_bytes())
+        np.testing.assert_array_equal(read_volume(tmp_path / name).voxels, read_volume(source).voxels)
+
+
+def test_a_folder_of_dicom_files_is_one_scan(tmp_path):
+    (tmp_path / "1").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "2").write_bytes(bytes(128) + b"DICM")
+    assert expand([tmp_path]) == (tmp_path,)

@@ -94,6 +94,14 @@ def test_between_formats_each_voxel_stays_where_it_was(tmp_path, source, target)
         assert second.names == {1: "one", 2: "zwei"}
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".ome.zarr"])
+def test_names_and_colours_come_back(tmp_path, suffix):
+    names, colours = {1: "one", 2: "zwei"}, {1: "#ff8000", 2: "#0080ff"}
+    write_label_map(tmp_path / f"a{suffix}", LABELS, GEOMETRY, names, colours)
+    found = read_label_map(tmp_path / f"a{suffix}")
+    assert (found.names, found.colours) == (names, colours)
+
+
 def test_a_grid_without_a_file_goes_into_the_s_form(tmp_path):
     write_label_map(tmp_path / "a.nii", LABELS, GEOMETRY)
     again = read_label_map(tmp_path / "a.nii")
@@ -127,8 +135,9 @@ def test_nothing_is_written_over_unless_asked(tmp_path):
 
 
 def test_what_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(InputError, match="nii"):
-        write_label_map(tmp_path / "a.png", LABELS, GEOMETRY)
+    for name in ("a.png", "a.tif", "a.hdr", "a.img", "a.mgz", "a.mhd", "a"):
+        with pytest.raises(InputError, match=r"are written as \.nii"):
+            write_label_map(tmp_path / name, LABELS, GEOMETRY)
     with pytest.raises(InputError, match="does not exist"):
         write_label_map(tmp_path / "no" / "a.nii", LABELS, GEOMETRY)
     with pytest.raises(InputError, match="int64"):
