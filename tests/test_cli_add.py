@@ -122,3 +122,25 @@ def test_sarcoma_patients_are_cases_of_three_channels(tmp_path: Path, capsys: py
     assert [x["name"] for x in run(capsys, "create", study, "--dataset", real_data("sarcoma"))["labels"]] == ["tumour"]
     shown = text(capsys, "add", study, real_data("sarcoma"), "--dry-run")
     assert "Taken as folders (sarcoma): 8 cases; 8 subjects; channels CT, MR_T1, PET; 8 with a label map." in shown
+
+
+def test_many_cases_are_not_listed_one_by_one(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(30):
+        data_sets.scan(tmp_path / "scans" / f"s{n:02}.nii.gz", n, shape=(4, 3, 2))
+    shown = text(capsys, "add", study, tmp_path / "scans")
+    assert "Added 30: s00, s01, s02, s03, s04, s05, s06, s07, s08, s09 and 20 more." in shown
+    again = text(capsys, "add", study, tmp_path / "scans")
+    assert "Already in this study, 30: s00.nii.gz, " in again
+    assert len(again[again.index("Added nothing.") :].splitlines()) == 2
+    assert len(run(capsys, "add", study, tmp_path / "scans")["already"]) == 30
+
+
+def test_files_refused_for_one_reason_are_counted(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(60):
+        (tmp_path / f"s{n:02}.nii.gz").write_bytes(b"<html>not found</html>")
+    shown = text(capsys, "add", study, *sorted(tmp_path.glob("s*.nii.gz")))
+    rows = shown[shown.index("Refused 60:") :].splitlines()[1:]
+    assert len(rows) == 51
+    assert rows[-1].strip() == "... and 10 more; --json lists them all"

@@ -38,6 +38,26 @@ def test_a_label_map_on_another_grid_needs_the_flag(tmp_path: Path, capsys: pyte
     assert "was resampled" in stored["notes"][0]
 
 
+def test_a_label_map_with_other_names_is_taken_by_number_only_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, labels = tmp_path / "a.study", np.ones((12, 10, 8), np.uint8)
+    write_nifti(tmp_path / "c1.nii.gz", np.arange(960, dtype=np.int16).reshape(12, 10, 8))
+    write_nifti(tmp_path / "organs.nii.gz", labels)
+    (tmp_path / "organs.txt").write_text("1 Liver 255 0 0 255\n", encoding="utf-8")
+    _run(capsys, "create", study, "--labels", "nucleus")
+    _run(capsys, "add", study, tmp_path / "c1.nii.gz")
+    assert main(["correct", str(study), "c1", str(tmp_path / "organs.nii.gz")]) == 1
+    told = capsys.readouterr().err
+    assert "organs.nii.gz names its labels 1 Liver; this study has 1 nucleus, and no Liver" in told
+    assert "--match ids  take its numbers as they are: 1 Liver becomes 1 nucleus" in told
+    asked = _run(capsys, "correct", study, "c1", tmp_path / "organs.nii.gz")
+    assert (asked["error"], asked["flag"], asked["choices"][0][0]) == ("ChoiceError", "--match", "ids")
+    stored = _run(capsys, "correct", study, "c1", tmp_path / "organs.nii.gz", "--match", "ids")
+    assert (stored["revision"], stored["code"]) == ("r0001", 0)
+    assert any("1 Liver became 1 nucleus" in note for note in stored["notes"])
+
+
 @pytest.mark.data
 def test_a_case_from_dicom_and_its_seg(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, study = real_data("dicom", "dcmqi_segmentations"), tmp_path / "a.study"

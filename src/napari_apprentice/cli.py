@@ -13,14 +13,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from napari_apprentice.cli_add import case_of_channels, found_facts, found_lines, report_facts, report_lines
+from napari_apprentice.cli_add import (
+    answer_lines,
+    case_of_channels,
+    flag_of,
+    found_facts,
+    found_lines,
+    report_facts,
+    report_lines,
+)
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ApprenticeError, Cancelled, InputError
+from napari_apprentice.errors import ApprenticeError, Cancelled, ChoiceError, InputError
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.report import table
@@ -49,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         facts, lines = COMMANDS[options.command](options, session)
     except ApprenticeError as error:
-        return _refuse(type(error).__name__, str(error), options.json)
+        return _refuse(type(error).__name__, str(error), options.json, answers=_answers(error, options))
     except KeyboardInterrupt:
         return _refuse("Cancelled", "Stopped; what was finished is kept.", options.json)
     except Exception as error:
@@ -62,12 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(facts.get(key) for key in ("problems", "refused", "questions")) else 0
 
 
-def _refuse(error: str, text: str, as_json: bool, code: int = 1) -> int:
+def _refuse(
+    error: str, text: str, as_json: bool, code: int = 1, answers: tuple[str, tuple[tuple[str, str], ...]] | None = None
+) -> int:
     if as_json:
-        print(json.dumps({"error": error, "text": text}))
+        told = {"flag": flag_of(answers[0]), "choices": answers[1]} if answers else {}
+        print(json.dumps({"error": error, "text": text, **told}))
     else:
-        print(f"apprentice: {text}", file=sys.stderr)
+        lines = answer_lines(*answers) if answers else []
+        print("\n".join([f"apprentice: {text}", *lines]), file=sys.stderr)
     return code
+
+
+def _answers(error: ApprenticeError, options: Options) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """The setting that a question is about and its choices, where this command has a flag for it."""
+    asks = isinstance(error, ChoiceError) and hasattr(options, error.setting)
+    return (error.setting, error.choices) if isinstance(error, ChoiceError) and asks else None
 
 
 def _drain(work: Generator[Progress, None, T], quiet: bool) -> T:

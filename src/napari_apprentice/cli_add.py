@@ -14,6 +14,8 @@ from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 from napari_apprentice.scans.reader import case_id_from
 
 MOST_ROWS = 12
+MOST_NAMES = 10
+MOST_REFUSED = 50
 _FLAGS = {"layout": "--as"}  # every other setting's flag is its name
 
 
@@ -79,10 +81,15 @@ def report_facts(report: AddReport) -> dict[str, Any]:
 
 def report_lines(report: AddReport) -> list[str]:
     """What came of it, for a person: cases, oddities, the table of what was refused, and questions with their flags."""
-    lines = [f"Added {len(report.added)}: {', '.join(report.added)}" if report.added else "Added nothing."]
-    lines += [f"{len(report.labelled)} came with an accepted label map."] * bool(report.labelled)
+    lines = [f"Added {len(report.added)}: {_some(report.added)}." if report.added else "Added nothing."]
+    had = sum(case not in report.added for case in report.labelled)
+    lines += [f"{len(report.labelled) - had} came with an accepted label map."] * (len(report.labelled) > had)
+    lines += [f"{had} that were there already got an accepted label map."] * bool(had)
+    lines += [f"Already in this study, {len(report.already)}: {_some([name for name, _ in report.already])}."] * bool(
+        report.already
+    )
     lines += [f"  note: {w}" for w in report.warnings]
-    lines += _refused_lines(report.refused)
+    lines += _refused_lines([row for row in report.refused if row not in report.already])
     if report.questions:
         lines.append(f"Not added yet, {len(report.questions)} to decide:")
         lines += question_lines(report.questions)
@@ -98,9 +105,14 @@ def question_lines(questions: Sequence[Question]) -> list[str]:
     for (setting, _), asked in groups.items():
         lines += [f"  {_with_name(q)}" for q in asked[:MOST_ROWS]]
         lines += [f"  ... and {len(asked) - MOST_ROWS} more"] * (len(asked) > MOST_ROWS)
-        choices = asked[0].choices or (("VALUE", ""),)
-        lines += [f"  {r}" for r in aligned([(f"{flag_of(setting)} {shlex.quote(v)}", text) for v, text in choices])]
+        lines += answer_lines(setting, asked[0].choices)
     return lines
+
+
+def answer_lines(setting: str, choices: Sequence[tuple[str, str]]) -> list[str]:
+    """The flag of a setting with each value it can take here, for a person to copy."""
+    rows = [(f"{flag_of(setting)} {shlex.quote(v)}", text) for v, text in choices or (("VALUE", ""),)]
+    return [f"  {row}" for row in aligned(rows)]
 
 
 def flag_of(setting: str) -> str:
@@ -118,7 +130,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _refused_lines(refused: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"Refused {len(refused)}:", *aligned(refused)] if refused else []
+    if not refused:
+        return []
+    more = len(refused) - MOST_REFUSED
+    rest = [f"  ... and {more} more; --json lists them all"] * (more > 0)
+    return [f"Refused {len(refused)}:", *aligned(refused[:MOST_REFUSED]), *rest]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _with_name(question: Question) -> str:

@@ -13,7 +13,7 @@ from napari_apprentice.core.reading import ReadSettings
 S = TypeVar("S", bound=Settings)
 
 # Of what a scan's file may leave open, what a label map's file may leave open too.
-_OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series")
+_OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series", "match")
 
 
 class UsageError(Exception):

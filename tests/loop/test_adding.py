@@ -66,7 +66,8 @@ def test_a_data_set_brings_its_label_maps_as_accepted_revisions(study, tmp_path)
     assert study.cases.info("brain_001").subject == "brain_001"
 
 
-def test_what_nnunet_says_to_ignore_stays_unseen(study, tmp_path):
+def test_what_nnunet_says_to_ignore_stays_unseen(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["liver", "tumour"]))
     report = add(study, data_sets.nnunet(tmp_path / "Dataset001"), collect=AddSettings(missing="zero"))
     assert report.labelled == ("liver_01", "liver_02")
     labels, status = study.revisions.read("liver_01", study.revisions.newest("liver_01").name)
@@ -106,6 +107,35 @@ def test_labels_of_the_same_name_get_the_studys_ids(tmp_path):
     assert sum("became" in w for w in report.warnings) == 1, "said once for all five"
 
 
+def test_a_label_of_another_name_waits_for_an_answer_instead_of_being_taken_by_number(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["nucleus"]))
+    folder = data_sets.msd(tmp_path / "Task01")
+    data_sets.write_json(folder / "dataset.json", {"name": "L", "channel_names": {"0": "MR", "1": "T2"},
+                                                   "labels": {"background": 0, "Liver": 1}})  # fmt: skip
+    for path in (folder / "labelsTr").iterdir():
+        data_sets.label_map(path, 1, 1)
+    report = add(study, find_scans([folder], AddSettings(layout="msd")))
+    assert report.added == ("brain_900",), "the one without a label map"
+    assert [q.setting for q in report.questions] == ["match", "match"]
+    assert "names its labels 1 Liver; this study has 1 nucleus, and no Liver" in report.questions[0].text
+    by_number = add(study, find_scans([folder], AddSettings(layout="msd")), settings=ReadSettings(match="ids"))
+    assert by_number.labelled == ("brain_001", "brain_002")
+    assert any("1 Liver became 1 nucleus" in w for w in by_number.warnings)
+    left = Study.create(tmp_path / "b.study", study.schema)
+    assert len(add(left, folder, collect=AddSettings(layout="msd", labels=False)).added) == 3
+
+
+def test_adding_a_data_set_again_gives_cases_the_label_maps_they_lack(study, tmp_path):
+    folder = data_sets.msd(tmp_path / "Task01")
+    assert add(study, folder, collect=AddSettings(labels=False)).labelled == ()
+    again = add(study, folder)
+    assert (again.added, again.labelled) == ((), ("brain_001", "brain_002"))
+    assert [name for name, _ in again.already] == ["brain_900.nii.gz"]
+    once_more = add(study, folder)
+    assert len(once_more.already) == len(once_more.refused) == 3
+    assert len(study.revisions.names("brain_001")) == 1
+
+
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     data_sets.label_map(folder / "labelsTr" / "brain_001.nii.gz", *[1] * 100, affine=MOVED)
@@ -116,7 +146,8 @@ def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, 
     assert add(other, folder, collect=AddSettings(resample=True)).labelled == ("brain_001", "brain_002")
 
 
-def test_subjects_come_from_the_data_set_or_from_the_person(study, tmp_path):
+def test_subjects_come_from_the_data_set_or_from_the_person(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["lesion"]))
     folder = data_sets.bids(tmp_path / "ds")
     assert add(study, folder).added == ("sub-01_ses-a", "sub-01_ses-b", "sub-02")
     assert [study.cases.info(c).subject for c in study.cases.ids()] == ["sub-01", "sub-01", "sub-02"]
@@ -126,7 +157,8 @@ def test_subjects_come_from_the_data_set_or_from_the_person(study, tmp_path):
     assert {other.cases.info(c).subject for c in other.cases.ids()} == {"me"}
 
 
-def test_contrasts_on_other_grids_are_asked_about_and_the_rest_goes_on(study, tmp_path):
+def test_contrasts_on_other_grids_are_asked_about_and_the_rest_goes_on(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["lesion"]))
     folder = data_sets.bids(tmp_path / "ds")
     data_sets.scan(folder / "sub-02/anat/sub-02_T1w.nii.gz", 77, MOVED)
     report = add(study, folder)
@@ -138,7 +170,8 @@ def test_contrasts_on_other_grids_are_asked_about_and_the_rest_goes_on(study, tm
     assert {study.cases.info(c).subject for c in apart.added} == {"sub-02"}
 
 
-def test_several_label_maps_are_asked_about_and_the_answer_works(study, tmp_path):
+def test_several_label_maps_are_asked_about_and_the_answer_works(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["lesion", "other"]))
     folder = data_sets.bids(tmp_path / "ds")
     data_sets.label_map(folder / "derivatives/net/sub-02/anat/sub-02_dseg.nii.gz", 1)
     data_sets.label_map(folder / "derivatives/hand/sub-02/anat/sub-02_dseg.nii.gz", 2)
@@ -244,8 +277,11 @@ def test_of_several_contours_of_one_series_one_is_chosen(tmp_path):
     (question,) = add(study, found).questions
     assert question.setting == "labels_from"
     assert any(value.endswith("rt.dcm") for value, _ in question.choices)
-    report = add(study, found, collect=AddSettings(labels_from=question.choices[-1][0]))
-    assert len(report.added) == 1
+    chosen = AddSettings(labels_from=question.choices[-1][0])
+    (question,) = add(study, found, collect=chosen).questions
+    assert question.setting == "match", "its contours are called ROI-1 and ROI-2"
+    report = add(study, found, settings=ReadSettings(match="ids"), collect=chosen)
+    assert len(report.added) == len(report.labelled) == 1
 
 
 def test_series_of_one_study_can_be_channels_of_one_case(study):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from builders import SHAPE, volume
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.volume import LabelMap
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.loop.label_matching import match_labels
 from napari_apprentice.scans.reader import read_label_map
 from real_data import real_data
@@ -47,15 +47,40 @@ def test_names_come_before_ids_in_any_case():
 def test_numbers_of_a_file_that_counts_otherwise_are_not_trusted():
     # 1 is the study's liver, and the file's kidney: taking it by number would merge the two.
     labels = _map({1: 10, 2: 5}, {1: "Kidney", 2: "Liver"})
-    with pytest.raises(InputError, match=r"1 Kidney \(10 voxels\), which this study does not have \(1 Liver, 2 tumour"):
+    with pytest.raises(ChoiceError, match=r"names its labels 1 Kidney, 2 Liver; this study has 1 Liver.*and no Kidney"):
         match_labels(SCHEMA, labels, "a.dcm")
 
 
-def test_another_name_at_the_same_number_is_taken_and_told():
-    matched = match_labels(SCHEMA, _map({1: 10, 2: 5}, {1: "liver", 2: "Lesion"}), "a.nrrd")
+def test_another_name_at_the_same_number_is_asked_about():
+    labels = _map({1: 10, 2: 5}, {1: "liver", 2: "Lesion"})
+    with pytest.raises(ChoiceError, match=r"1 liver, 2 Lesion; this study has 1 Liver, 2 tumour.*no Lesion") as asked:
+        match_labels(SCHEMA, labels, "a.nrrd")
+    assert asked.value.setting == "match"
+    assert asked.value.choices == (("ids", "take its numbers as they are: 2 Lesion becomes 2 tumour"),)
+    matched = match_labels(SCHEMA, labels, "a.nrrd", "ids")
     assert _seen(matched) == {1: 10, 2: 5}
     assert matched.notes == ("a.nrrd: 2 Lesion became 2 tumour.",)
-    assert match_labels(SCHEMA, _map({2: 5}, {2: "ROI-2"}), "a.dcm").notes == ("a.dcm: 2 ROI-2 became 2 tumour.",)
+
+
+def test_numbers_are_no_way_out_where_the_study_lacks_them_too():
+    for match in ("names", "ids"):
+        with pytest.raises(InputError, match=r"3 Spleen \(4 voxels\), which this study does not have \(1 Liver"):
+            match_labels(SCHEMA, _map({1: 10, 3: 4}, {1: "liver", 3: "Spleen"}), "a.dcm", match)
+
+
+@pytest.mark.parametrize("name", ["left lung", "LEFT_LUNG", "Left-Lung ", "leftlung"])
+def test_spaces_dashes_and_capitals_of_a_name_make_no_difference(name):
+    schema = LabelSchema.from_names(["heart", "Left Lung", "Niere rechts", "Dru\u0308se"])
+    assert match_labels(schema, _map({2: 5}, {2: name}), "a.nii").notes == (), "the same name needs no word"
+    assert _seen(match_labels(schema, _map({1: 5}, {1: name}), "a.nii")) == {2: 5}
+    assert _seen(match_labels(schema, _map({1: 5}, {1: "Dr\u00fcse"}), "a.nii")) == {4: 5}, "an umlaut of a Mac"
+
+
+def test_a_name_that_fits_two_labels_is_not_guessed():
+    schema = LabelSchema.from_names(["lung_1", "lung 1"])
+    assert _seen(match_labels(schema, _map({1: 5}, {1: "lung 1"}), "a.nii")) == {2: 5}
+    with pytest.raises(ChoiceError, match="no Lung-1"):
+        match_labels(schema, _map({1: 5}, {1: "Lung-1"}), "a.nii")
 
 
 def test_two_labels_of_one_name_become_one():

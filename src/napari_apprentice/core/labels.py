@@ -1,6 +1,7 @@
 """The study's list of labels: integer ids with names and colours."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,12 @@ class LabelSchema:
         """The ids in ascending order, without background."""
         return tuple(x.id for x in self.labels)
 
+    def id_of(self, name: str) -> int | None:
+        """Id of a name; upper and lower case, spaces, _ and - make no difference. None unless exactly one fits."""
+        exact = [x.id for x in self.labels if x.name == name]
+        alike = exact or [x.id for x in self.labels if _plain(x.name) == _plain(name)]
+        return alike[0] if len(alike) == 1 else None
+
     def name(self, label_id: int) -> str:
         """Name of an id; "background" for 0."""
         if label_id == 0:
@@ -77,3 +84,8 @@ class LabelSchema:
     def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "LabelSchema":
         """Read what `to_json` wrote."""
         return cls(tuple(Label(int(x["id"]), str(x["name"]), str(x["colour"])) for x in data))
+
+
+def _plain(name: str) -> str:
+    # NFC: a file made on a Mac may write an umlaut as two characters.
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name)).casefold()

@@ -41,6 +41,11 @@ class ReadSettings(Settings):
         "Voxels that several segments or contours claim go to the first, the last, or the smallest of them.",
         choices=("ask", "first", "last", "smallest"),
     )
+    match: str = setting(
+        "names",
+        "Labels of a label map that names them are found in the study by name, or their numbers taken as they are.",
+        choices=("names", "ids"),
+    )
     suv: bool = setting(True, "PET in Bq/ml becomes SUV by body weight, which is recorded.")
     deidentify: bool = setting(True, "Take out of DICOM what points to a person (PS3.15, basic profile).")
     hide_names: bool = setting(False, "Keep no file names in the study, and name cases by number.")

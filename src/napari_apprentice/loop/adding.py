@@ -54,7 +54,8 @@ class Question:
 class AddReport:
     """What came of adding files: cases added, files refused with the reason, oddities, and what must be decided.
 
-    `labelled` are those of `added` that came with an accepted label map.
+    `labelled` are cases that got an accepted label map: of `added`, or there already but without one.
+    `already` are those of `refused` that are in the study.
     """
 
     added: tuple[str, ...]
@@ -62,6 +63,7 @@ class AddReport:
     warnings: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
     labelled: tuple[str, ...] = ()
+    already: tuple[tuple[str, str], ...] = ()
 
 
 def add_scans(
@@ -136,6 +138,7 @@ class _Adding:
         self._refused = list(found.refused)
         self._warnings: list[str] = []
         self._questions: list[Question] = []
+        self._already: list[tuple[str, str]] = []
 
     def all(self) -> Generator[Progress, None, None]:
         """Add case after case; one that fails is noted and passed over."""
@@ -160,8 +163,14 @@ class _Adding:
     def report(self) -> AddReport:
         """What came of it so far."""
         warnings = (*self._warnings, *self._labels.summary(), *self._names.notes())
-        questions = tuple(self._questions)
-        return AddReport(tuple(self._added), tuple(self._refused), warnings, questions, tuple(self._labelled))
+        return AddReport(
+            tuple(self._added),
+            tuple(self._refused),
+            warnings,
+            tuple(self._questions),
+            tuple(self._labelled),
+            tuple(self._already),
+        )
 
     def _read(self, case: FoundCase, done: int) -> Generator[Progress, None, Volume | Split]:
         """Read a case, saying which channel is being read where it has several."""
@@ -180,25 +189,52 @@ class _Adding:
 
     def _keep(self, case: FoundCase, volume: Volume) -> None:
         """Store a case that was read, and its label map; what is wrong with a given one stops the case too."""
-        self._names.refuse_double(volume)
+        held = self._names.held(volume)
+        if held is not None:
+            self._label_held(case, volume, held)
+            return
         case_id = self._names.choose(case, volume, given=self._named)
         subject = self._subject or self._names.subject(case, volume, case_id)
         volume = self._names.without_names(case, volume, case_id)
-        labels = self._labels.read(self._corrected, volume) if self._corrected else None
+        labels = self._labels.read(self._corrected, volume) if self._corrected else self._own_map(case, volume, case_id)
         channels = volume.channels if len(case.channels) > 1 or case.channels[0].name else ()
         add_volume(self._study, volume, case_id, subject=subject, channels=channels)
         self._names.take(case_id, subject, volume)
         self._added.append(case_id)
         self._warnings += volume.warnings
-        labels = labels or self._own_map(case, volume, case_id)
         if labels is not None:
             self._accept(case_id, labels)
 
+    def _label_held(self, case: FoundCase, volume: Volume, held: str) -> None:
+        """Give a case that is there already the label map it lacks; nothing else of it is added again.
+
+        Raises
+        ------
+        InputError
+            There is nothing to give: a second copy of a scan could end up on the other side of the split.
+        """
+        info, name = self._study.cases.info(held), shown_name(case)
+        bare = self._study.revisions.newest(held) is None and info.source_digest == volume.source_digest
+        if bare and not self._corrected and not info.geometry.difference(volume.geometry):
+            labels = self._own_map(case, volume, held)
+            if labels is not None:
+                self._accept(held, labels)
+                return
+        reason = f"This scan is in this study already, as case {held}."
+        self._already.append((name, reason))
+        raise InputError(reason)
+
     def _own_map(self, case: FoundCase, volume: Volume, case_id: str) -> Matched | None:
-        """The label map a data set has for a case; what is wrong with it is told, and the case stays."""
+        """The label map a data set has for a case; what is wrong with it is told, and the case goes without.
+
+        Raises
+        ------
+        ChoiceError
+            It can be taken in several ways; the case waits for the answer.
+        """
         try:
             return self._labels.of(case, volume)
-        except StorageError:
+        except (StorageError, ChoiceError):
             raise
         except ApprenticeError as error:
             self._labels.failed(case_id, error)

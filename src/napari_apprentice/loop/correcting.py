@@ -71,7 +71,8 @@ def import_correction(
     Raises
     ------
     ChoiceError
-        The file can be read in several ways, for example overlapping segments.
+        The file can be read in several ways, for example overlapping segments, or has names for its labels
+        that the study lacks.
     GeometryError
         The label map lies on another grid.
     InputError
@@ -82,7 +83,7 @@ def import_correction(
         labels = fit(read_label_map(path, settings, geometry), geometry, path.name, resample=resample)
     except GeometryError as error:
         raise GeometryError(f"{error} Nothing was stored in case {case_id}.") from error
-    matched = match_labels(study.schema, labels, path.name)
+    matched = match_labels(study.schema, labels, path.name, (settings or ReadSettings()).match)
     revision = store_label_map(
         study, case_id, matched.voxels, accept=accept, author=author, origin="import", ignored=matched.ignored
     )

@@ -100,7 +100,9 @@ class LabelImport:
         unseen = None if ignore is None else labels.voxels == ignore
         if unseen is not None:
             labels = replace(labels, voxels=np.where(unseen, labels.voxels.dtype.type(0), labels.voxels))
-        matched = match_labels(self._schema, replace(labels, names={**told, **labels.names}), name)
+        matched = match_labels(
+            self._schema, replace(labels, names={**told, **labels.names}), name, self._settings.match
+        )
         self._notes.update(note.removeprefix(f"{name}: ") for note in matched.notes)
         if unseen is None or matched.ignored is None:
             return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)
@@ -122,14 +124,13 @@ class LabelImport:
 
 
 def schema_difference(study: LabelSchema, found: LabelSchema | None) -> str:
-    """Say how the labels of a data set differ from a study's; "" when every one of them is there by id and name."""
+    """Say how the labels of a data set differ from a study's; "" when every one of them is there by name."""
     if found is None:
         return ""
-    ours = {x.id: x.name for x in study.labels}
-    odd = [f"{x.id} {x.name}" for x in found.labels if ours.get(x.id, "").casefold() != x.name.casefold()]
+    odd = [f"{x.id} {x.name}" for x in found.labels if study.id_of(x.name) is None]
     if not odd:
         return ""
-    known = ", ".join(f"{i} {name}" for i, name in ours.items())
+    known = ", ".join(f"{x.id} {x.name}" for x in study.labels)
     return (
         f"The labels of this data set are not the study's: it has {', '.join(odd)}, the study {known}. "
         "create --dataset makes a study with the data set's labels."

@@ -1,6 +1,6 @@
 """Labels of a file as labels of the study: by name where the file has names, else by id."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import ChoiceError, InputError
 
 IGNORE = 255  # what segmentation challenges write where nobody is sure
 _MOST_TOLD = 8
@@ -33,15 +33,22 @@ class Matched:
     notes: tuple[str, ...]
 
 
-def match_labels(schema: LabelSchema, labels: LabelMap, name: str) -> Matched:
+def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = "names") -> Matched:
     """Give a label map the study's ids.
 
-    A label whose name the study has, in upper or lower case, gets that id. Ids are trusted where the
-    file has no names, or where every name the study knows stands at the study's own id; otherwise a label
-    with a name that the study lacks is refused, because its number means something else.
+    A label with a name gets the id of that name in the study (`LabelSchema.id_of`), and none where the study
+    lacks it: the same number may mean another organ. Numbers are trusted of labels without a name, unless
+    one with a name shows that the file counts otherwise.
+
+    Parameters
+    ----------
+    match
+        "names", or "ids" to take the numbers as they are, whatever they are called.
 
     Raises
     ------
+    ChoiceError
+        The study has its numbers, but not under its names.
     InputError
         It holds labels that the study does not have; the text counts their voxels.
     """
@@ -49,19 +56,26 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str) -> Matched:
     ignored = _ignored(schema, labels, counts, name)
     if ignored is not None:
         del counts[IGNORE]
-    known = {x.name.strip().casefold(): x.id for x in schema.labels}
-    named = {v: known[n] for v in counts if (n := labels.names.get(v, "").strip().casefold()) in known}
-    by_number = all(value == label for value, label in named.items())
-    table = {v: named.get(v, v if by_number and v in schema.ids else 0) for v in counts}
+    names = {v: labels.names[v].strip() for v in counts if labels.names.get(v, "").strip()}
+    table = _table(schema, counts, names if match == "names" else {})
     strange = {v: counts[v] for v, label in table.items() if not label}
+    if strange and names and match == "names" and counts.keys() <= {*schema.ids}:
+        raise _question(schema, names, strange, name)
     if strange:
-        raise InputError(_refusal(schema, labels.names, strange, name))
+        raise InputError(_refusal(schema, names, strange, name))
     same = ignored is None and all(value == label for value, label in table.items())
     voxels = labels.voxels if same else _mapped(labels.voxels, table)
-    notes = [*labels.warnings, *_told(schema, labels.names, table, name)]
+    notes = [*labels.warnings, *_told(schema, names, table, name)]
     if ignored is not None:
         notes.append(f"{name}: {IGNORE} was taken for unknown; its {int(ignored.sum())} voxels stay unseen.")
     return Matched(voxels, ignored, tuple(notes))
+
+
+def _table(schema: LabelSchema, values: Iterable[int], names: Mapping[int, str]) -> dict[int, int]:
+    """The study's id of every value, 0 where it has none."""
+    named = {v: schema.id_of(text) or 0 for v, text in names.items()}
+    by_number = all(label in (0, value) for value, label in named.items())
+    return {v: named.get(v, v if by_number and v in schema.ids else 0) for v in values}
 
 
 def _counts(voxels: LabelArray) -> dict[int, int]:
@@ -97,16 +111,33 @@ def _told(schema: LabelSchema, names: Mapping[int, str], table: Mapping[int, int
     """What a person should know: another id, or another name under the same id."""
     told = []
     for value, label in table.items():
-        ours, theirs = schema.name(label), names.get(value, "").strip()
-        if value != label or (theirs and theirs.casefold() != ours.casefold()):
+        ours, theirs = schema.name(label), names.get(value, "")
+        if value != label or (theirs and schema.id_of(theirs) != label):
             told.append(f"{value} {theirs} became {label} {ours}".replace("  ", " "))
     return [f"{name}: {', '.join(told)}."] if told else []
 
 
+def _question(schema: LabelSchema, names: Mapping[int, str], strange: Mapping[int, int], name: str) -> ChoiceError:
+    theirs = _listed([f"{v} {text}" for v, text in names.items()])
+    lacking = _listed([names.get(v, str(v)) for v in strange])
+    became = _listed([f"{v} {names.get(v, '')}".strip() + f" becomes {v} {schema.name(v)}" for v in strange])
+    text = (
+        f"{name} names its labels {theirs}; this study has {_known(schema)}, and no {lacking}. The same number may "
+        "mean something else: give the study those labels, or leave this label map out."
+    )
+    return ChoiceError(text, "match", (("ids", f"take its numbers as they are: {became}"),))
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MOST_TOLD} more" if len(texts) > _MOST_TOLD else ""
+    return ", ".join(texts[:_MOST_TOLD]) + more
+
+
+def _known(schema: LabelSchema) -> str:
+    return ", ".join(f"{x.id} {x.name}" for x in schema.labels)
+
+
 def _refusal(schema: LabelSchema, names: Mapping[int, str], strange: Mapping[int, int], name: str) -> str:
-    shown = list(strange.items())[:_MOST_TOLD]
-    held = ", ".join(f"{v} {names.get(v, '')}".strip() + f" ({n} voxel{'s' if n > 1 else ''})" for v, n in shown)
-    more = f" and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
-    known = ", ".join(f"{x.id} {x.name}" for x in schema.labels)
-    hint = " Objects numbered one by one must first all get their label's id." if more else ""
-    return f"{name} holds label {held}{more}, which this study does not have ({known}).{hint}"
+    counted = [f"{v} {names.get(v, '')}".strip() + f" ({n} voxel{'s' * (n > 1)})" for v, n in strange.items()]
+    hint = " Objects numbered one by one must first all get their label's id." if len(strange) > _MOST_TOLD else ""
+    return f"{name} holds label {_listed(counted)}, which this study does not have ({_known(schema)}).{hint}"

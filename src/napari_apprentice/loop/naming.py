@@ -41,17 +41,10 @@ class Names:
         self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
-    def refuse_double(self, volume: Volume) -> None:
-        """Stop a scan, or a channel of one, that is in the study already.
-
-        Raises
-        ------
-        InputError
-            It is, under whatever name: a second copy could end up on the other side of the split.
-        """
-        for digest in (volume.source_digest, *_channel_digests(volume.steps)):
-            if digest in self._scans:
-                raise InputError(f"This scan is in this study already, as case {self._scans[digest]}.")
+    def held(self, volume: Volume) -> str | None:
+        """The case that a scan, or a channel of one, is in the study as already, under whatever name."""
+        digests = (volume.source_digest, *_channel_digests(volume.steps))
+        return next((self._scans[d] for d in digests if d in self._scans), None)
 
     def choose(self, case: FoundCase, volume: Volume, *, given: bool = False) -> str:
         """A free case id.
