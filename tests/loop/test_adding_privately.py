@@ -1,13 +1,26 @@
-"""DICOM by the door that people use: nothing of a person may come through it into a study."""
+"""DICOM by the door that people use: nothing of a person may come through it into a study, or into another person."""
 
 from pathlib import Path
 
 import pytest
 
 from builders import study
+from dicom_builder import random_voxels, write_series
+from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.loop.adding import add_scans
+from napari_apprentice.loop.adding import AddReport, add_scans
+from napari_apprentice.store.study import Study
 from spilling import OWN_DATE, OWN_UID, SECRET, marked_series, spilled
+
+
+def add(made: Study, folder: Path, **settings: object) -> AddReport:
+    collect = AddSettings(per=settings.pop("per", "series"))
+    work = add_scans(made, [folder], settings=ReadSettings(**settings), collect=collect)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 @pytest.mark.parametrize("hide_names", [False, True])
@@ -15,15 +28,34 @@ def test_a_folder_of_dicom_leaves_no_identifier_in_the_study(tmp_path: Path, hid
     folder = tmp_path / f"{SECRET}_Jane"
     marked_series(folder / f"{SECRET}-1" / f"{SECRET}-2")
     made = study(tmp_path, cases=0)
-    work = add_scans(made, [folder], settings=ReadSettings(hide_names=hide_names))
-    try:
-        while True:
-            next(work)
-    except StopIteration as end:
-        report = end.value
+    report = add(made, folder, hide_names=hide_names)
     assert len(report.added) == 1
     assert not report.refused
     assert spilled(made.path, (SECRET, OWN_DATE, OWN_UID)) == []
     info = made.cases.info(report.added[0])
     assert info.subject.startswith("sub-")
     assert not any(SECRET in w for w in report.warnings)
+
+
+def test_persons_who_share_a_series_uid_become_cases_of_their_own(tmp_path: Path):
+    voxels = random_voxels((6, 6, 7))
+    folder = tmp_path / "mixed"
+    write_series(folder, voxels[:3])
+    write_series(folder, voxels[3:], origin=(-10, -20, 12.5), prefix="B", PatientID="P-2")
+    made = study(tmp_path, cases=0)
+    assert "of 2 persons" in add(made, folder).questions[0].text
+    report = add(made, folder, series="all")
+    assert len({made.cases.info(c).subject for c in report.added}) == len(report.added) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [({"PatientID": "P-2"}, "2 persons"), ({"StudyInstanceUID": "1.9"}, "2 st")]
+)
+def test_series_of_two_persons_or_studies_are_no_channels_of_one_case(tmp_path: Path, other: dict, said: str):
+    folder = tmp_path / "mixed"
+    write_series(folder, random_voxels((3, 6, 7)))
+    write_series(folder, random_voxels((3, 6, 7), seed=1), prefix="B", SeriesInstanceUID="1.7", SeriesNumber=8, **other)
+    made = study(tmp_path, cases=0)
+    report = add(made, folder, per="study")
+    assert not report.added
+    assert said in report.refused[0][1]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import data_sets as layouts
+from dicom_builder import header, random_voxels, write_series
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError
@@ -207,6 +208,19 @@ def test_label_maps_and_contours_of_a_dicom_tree_belong_to_the_series_they_refer
     contours = find_scans([real_data("dicom", "rtstruct_rtutils", "mock_data")])
     assert [p.name for p in contours.cases[0].choices] == ["invalid_reference_rt.dcm", "rt.dcm"]
     assert "1 label maps or contours belong to no series here" in contours.notes[0]
+
+
+def test_a_disc_is_found_once_whatever_its_table_of_contents_is_called(tmp_path):
+    for name in ("DICOMDIR", "DICOMDIR.old"):
+        listing = header(SOPClassUID="1.2.840.10008.1.3.10")
+        listing.save_as(tmp_path / name, enforce_file_format=True)
+    for folder in ("S1", "S2"):
+        write_series(tmp_path / folder, random_voxels((3, 4, 5)))
+    found = find_scans([tmp_path], AddSettings(layout="dicom"))
+    assert [c.channels[0].path.name for c in found.cases] == ["S1", "S2"]
+    write_series(tmp_path, random_voxels((3, 4, 5)))  # then reading the disc reads the folders too
+    found = find_scans([tmp_path], AddSettings(layout="dicom"))
+    assert [c.channels[0].path for c in found.cases] == [tmp_path]
 
 
 def test_a_picture_beside_the_scans_is_no_channel_and_no_reason_to_look_no_further(tmp_path):

@@ -104,7 +104,12 @@ def test_names_can_be_hidden_although_the_person_stays(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"BurnedInAnnotation": "YES"}, {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, {"Modality": "SC"}],
+    [
+        {"BurnedInAnnotation": "YES"},
+        {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
+        {"Modality": "SC"},
+        {"Modality": "US"},
+    ],
 )
 def test_names_that_may_be_in_the_picture_are_warned_about(tmp_path: Path, attributes: dict[str, object]):
     volume = read(write_series(tmp_path / "s", random_voxels(SHAPE), **attributes))

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, JPEG2000Lossless, RTStructureSetStorage, SegmentationStorage
 
-from dicom_builder import enhanced_mr, header, one_slice, random_voxels, write_series
+from dicom_builder import enhanced_mr, header, items, one_slice, random_voxels, write_series
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ChoiceError, ScanError
@@ -84,6 +85,38 @@ def test_series_without_numbers_can_be_chosen_by_their_keys(tmp_path: Path):
     assert {len(read(tmp_path, series=s.key).voxels[0]) for s in found} == {2, 3, 4}
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"PatientID": "P-2"}, "2 DICOM series of 2 persons;"),
+        ({"StudyInstanceUID": "1.2.9"}, "2 DICOM series;"),
+        ({"SeriesInstanceUID": None, "SeriesNumber": 4}, "2 DICOM series;"),
+    ],
+)
+def test_slices_of_several_persons_are_never_one_scan(tmp_path: Path, other: dict[str, object], said: str):
+    voxels = random_voxels((6, 6, 7))
+    same = {"SeriesInstanceUID": None} if "SeriesInstanceUID" in other else {}
+    write_series(tmp_path, voxels[:3], **same)
+    write_series(tmp_path, voxels[3:], origin=(-10, -20, 12.5), prefix="Z", **other)
+    with pytest.raises(ChoiceError, match=said) as caught:
+        read(tmp_path)
+    keys = [key for key, _ in caught.value.choices]
+    np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[0])), voxels[:3])
+    np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[1])), voxels[3:])
+
+
+def test_files_of_old_writers_without_preamble_and_suffix_are_known_by_content(tmp_path: Path):
+    voxels = random_voxels(SHAPE)
+    write_series(tmp_path, voxels)
+    for path in list(tmp_path.iterdir()):
+        data = dcmread(path)
+        data.file_meta, data.preamble = FileMetaDataset(), None
+        path.unlink()
+        data.save_as(path.with_suffix(""), implicit_vr=True, little_endian=True, enforce_file_format=False)
+    (tmp_path / "notes.txt").write_text("\x08\x00 is how they begin" * 20)
+    np.testing.assert_array_equal(in_file_order(read(tmp_path)), voxels)
+
+
 def test_an_overview_picture_within_the_series_is_a_series_of_its_own(tmp_path: Path):
     write_series(tmp_path, random_voxels(SHAPE), ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
     overview = one_slice(
@@ -136,6 +169,35 @@ def test_volumes_of_one_place_are_asked_about_and_become_channels(tmp_path: Path
     assert both.channels == ("MR echo time 4.6", "MR echo time 9.2")
     assert both.steps[0].kind == "volumes"
     assert both.source_digest == read(tmp_path, volumes="1").source_digest
+
+
+def test_time_points_that_contradict_each_other_are_warned_about(tmp_path: Path):
+    voxels = random_voxels(SHAPE)
+    for time in (1, 2, 3):
+        write_series(tmp_path, voxels + time, TemporalPositionIdentifier=time, prefix=f"T{time}_")
+    assert not read(tmp_path, volumes="all").warnings
+    path = tmp_path / "T1_002.dcm"
+    data = dcmread(path)
+    data.TemporalPositionIdentifier = 3
+    data.save_as(path)
+    assert any("the time point of its slices differs" in w for w in read(tmp_path, volumes="0").warnings)
+
+
+def test_triggers_that_rise_from_slice_to_slice_are_no_contradiction(tmp_path: Path):
+    voxels = random_voxels((6, 6, 7))
+    for k in range(3):
+        for phase in range(2):
+            place = (-10, -20, 5 + 2.5 * k)
+            trigger = {"TriggerTime": 100 * phase + 7 * k}
+            write_series(tmp_path, voxels[3 * phase + k :][:1], origin=place, prefix=f"{1 - phase}_{k}_", **trigger)
+    volume = read(tmp_path, volumes="1")
+    np.testing.assert_array_equal(in_file_order(volume), voxels[3:])
+    assert not volume.warnings
+
+
+def test_pictures_that_were_lost_are_missed(tmp_path: Path):
+    volume = read(write_series(tmp_path, random_voxels(SHAPE), ImagesInAcquisition=60))
+    assert any("one of 60 pictures; 5 are here" in w for w in volume.warnings)
 
 
 def test_different_slices_at_some_places_only_are_refused(tmp_path: Path):
@@ -288,6 +350,18 @@ def test_echoes_within_one_file_are_volumes(tmp_path: Path):
     with pytest.raises(ChoiceError, match="2 volumes"):
         read(path)
     np.testing.assert_array_equal(in_file_order(read(path, volumes="0")), voxels[1::2])
+
+
+def test_magnitude_and_phase_within_one_file_are_told_apart_in_any_order(tmp_path: Path):
+    voxels = random_voxels((6, 6, 7), np.uint16)
+    data = enhanced_mr(voxels, (0, 0, 3, 3, 6, 6))
+    for kind, frame in zip("MPPMMP", data.PerFrameFunctionalGroupsSequence, strict=True):
+        frame.MRImageFrameTypeSequence = items(FrameType=["ORIGINAL", "PRIMARY", kind, "NONE"])
+    data.save_as(tmp_path / "multi.dcm", enforce_file_format=True)
+    with pytest.raises(ChoiceError) as caught:
+        read(tmp_path)
+    assert caught.value.choices[0][1].startswith("M")
+    np.testing.assert_array_equal(in_file_order(read(tmp_path, volumes="0")), voxels[[0, 3, 4]])
 
 
 def test_a_film_is_no_scan(tmp_path: Path):

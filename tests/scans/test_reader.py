@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_what_is_not_there_or_a_folder_is_told(tmp_path):
     (tmp_path / "1.dcm").touch()
     with pytest.raises(ScanError, match=r"1\.dcm"):
         read_volume(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("read", [read_volume, read_label_map])
+def test_a_pipe_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.nii")
+    with pytest.raises(ScanError, match="neither a file nor a folder"):
+        read(tmp_path / "pipe.nii")
 
 
 def test_a_label_map_is_narrowed(tmp_path):

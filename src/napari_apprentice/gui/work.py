@@ -209,8 +209,8 @@ class Runner(QObject):
         return True
 
     def tell(self, error: Exception) -> None:
-        """Say an error once, as a sentence; the traceback goes to the log only."""
-        log.error("%s", error, exc_info=error)
+        """Say an error once, as a sentence; the traceback goes to the log, which keeps no words of it."""
+        log.error("%s", type(error).__name__, exc_info=error)
         if isinstance(error, ApprenticeError):
             self.went_wrong.emit(str(error))
         else:

@@ -62,6 +62,8 @@ class CaseReader:
                 return Split(self._series(case, file, keys))
         if len(read) == 1 and read[0].volume is not None:
             return _named(read[0])
+        if self._collect.per == "study":
+            _check_one_person(read, shown)
         channels = _with_names(read)
         if self._collect.reference == SEPARATE and not same_grid(channels):
             return Split(_apart(case, channels, self._settings))
@@ -99,6 +101,24 @@ class CaseReader:
             replace(case, case_id=f"{base}_{n}" if base else "", subject=case.subject or base, channels=(one,))
             for n, one in enumerate(each, 1)
         )
+
+
+def _check_one_person(channels: list[Channel], shown: str) -> None:
+    """Refuse to make one case of what lies in one folder by chance.
+
+    Raises
+    ------
+    ScanError
+        DICOM says that it is of several persons or studies.
+    """
+    facts = [c.volume.acquisition for c in channels if c.volume is not None]
+    for keyword, words in (("subject", "persons"), ("StudyInstanceUID", "studies")):
+        found = {str(f[keyword]) for f in facts if f.get(keyword)}
+        if len(found) > 1:
+            raise ScanError(
+                f"{shown} holds series of {len(found)} {words}, which are no channels of one case. Put each into a "
+                "folder of its own, or take each series as a case."
+            )
 
 
 def _named(channel: Channel) -> Volume | Split:

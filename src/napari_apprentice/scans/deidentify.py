@@ -28,6 +28,8 @@ DATES = ("StudyDate", "AcquisitionDate")
 LONGEST_SHIFT = 3650  # days
 # What writers put where a person's id belongs when there is none.
 NOBODY = frozenset(("", "anon", "anonymous", "anonymized", "anonymised", "removed", "unknown", "none", "patient", "0"))
+# Ultrasound, endoscopy, photographs, paper and film: their machines write the name into the picture.
+_WRITTEN_ON = ("US", "IVUS", "BDUS", "ES", "XC", "HC", "FD", "DOC")
 # Value representations that can hold a name, a place, a date or an identifier.
 _TELLING = "AE AS DA DT LO LT PN SH ST TM UC UI UN UR UT OB OW SQ"
 # Neither of a person nor kept: the voxels themselves, what describes them, and the kind of object.
@@ -144,12 +146,15 @@ def plain(header: Dataset) -> dict[str, Any]:
 
 def picture_warnings(header: Dataset, name: str) -> tuple[str, ...]:
     """Whether a name may be written into the voxels themselves, where no program finds it."""
-    if text_of(header, "BurnedInAnnotation").upper() == "YES":
+    said = text_of(header, "BurnedInAnnotation").upper()
+    if said == "YES":
         return (f"{name} says that text is burned into its picture; it may hold a name. Look before you share it.",)
     words = text_of(header, "ImageType").upper().split("\\")
     screen = any("SCREEN" in word for word in words) or text_of(header, "Modality") == "SC"
     if screen or text_of(header, "SOPClassUID") == SecondaryCaptureImageStorage:
         return (f"{name} is a picture of a screen; a name may be burned into it. Look before you share it.",)
+    if text_of(header, "Modality") in _WRITTEN_ON and said != "NO":
+        return (f"{name} is of a kind that often has a name written into its picture. Look before you share it.",)
     return ()
 
 

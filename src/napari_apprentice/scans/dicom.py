@@ -115,6 +115,14 @@ def _stack_warnings(series: Series, stack: Stack, name: str) -> list[str]:
     if stack.dropped:
         copies = "a copy of one slice" if stack.dropped == 1 else f"copies of {stack.dropped} slices"
         found.append(f"{name} holds {copies}; the first of each was taken.")
+    if stack.contradicting:
+        found.append(
+            f"{name}: the {stack.contradicting} of its slices differs from place to place, so its volumes may be mixed "
+            "up; look at each before you use it."
+        )
+    planned = number_of(series.header, "ImagesInAcquisition", 0)
+    if planned > series.count:
+        found.append(f"{name} says that it is one of {planned:g} pictures; {series.count} are here. Some may be lost.")
     if text_of(series.header, "PhotometricInterpretation") == "MONOCHROME1":
         found.append(f"{name} is meant to be shown inverted, low values bright; its values were kept.")
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.dicom_file import number_of, numbers_of
+from napari_apprentice.scans.dicom_file import number_of, numbers_of, text_of
 from napari_apprentice.scans.dicom_plane import Plane, orientation, pair, slope, thickness, vector
 
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
@@ -22,6 +22,8 @@ _MARKS = {
     "TriggerTime": ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
     "AcquisitionNumber": ("FrameContentSequence", "FrameAcquisitionNumber"),
 }
+# Where a frame says whether it is of magnitude or phase, water or fat.
+_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
 
 
 def enhanced_planes(path: Path, header: Dataset) -> tuple[Plane, ...]:
@@ -37,8 +39,8 @@ def enhanced_planes(path: Path, header: Dataset) -> tuple[Plane, ...]:
     shared = (header.get(GROUPS[0]) or (Dataset(),))[0]
     if not frames:
         raise ScanError(
-            f"{path.name} holds {count} pictures that do not say where they lie: a film or a photograph, no scan of "
-            "slices. It is not read."
+            f"{path.name} holds {count} pictures that do not say where they lie each: a film, photographs, or a kind "
+            "of scan that is not read in one file (nuclear medicine). Export it as one file per slice, or convert it."
         )
     if len(frames) != count:
         raise ScanError(f"{path.name} is damaged: it says {count} slices and describes {len(frames)}.")
@@ -62,4 +64,5 @@ def _plane(path: Path, header: Dataset, number: int, frame: Dataset, shared: Dat
         slope(values) if "RescaleSlope" in values else slope(header),
         number_of(values, "RescaleIntercept", number_of(header, "RescaleIntercept", 0.0)),
         {mark: number_of(group(where), keyword) for mark, (where, keyword) in _MARKS.items()},
+        next((kind for where in _FRAME_TYPES if (kind := text_of(group(where), "FrameType"))), ""),
     )

@@ -37,7 +37,8 @@ def is_dicom(path: Path) -> bool:
     if path.is_dir():
         return any(is_dicom(p) for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith("."))
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
+        start = file.read(132)
+    return start[128:] == b"DICM" or path.suffix.lower() == ".dcm" or _is_bare(start)
 
 
 def looks_parsable(path: Path) -> bool:
@@ -45,6 +46,21 @@ def looks_parsable(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(132)
     return start[128:] == b"DICM" or start[:2] in _STARTS
+
+
+def _is_bare(start: bytes) -> bool:
+    """Whether a file without preamble begins as DICOM's old writers did.
+
+    That is with an element of group 0008 up to the SOP class UID (or of group 0002), whose length, or value
+    representation, is a possible one. Little endian; nothing else is written so.
+    """
+    if len(start) < 132 or start[:2] not in _STARTS[:2]:
+        return False
+    element = int.from_bytes(start[2:4], "little")
+    if element not in (0x0000, 0x0001, 0x0005, 0x0008, 0x0012, 0x0013, 0x0014, 0x0016):
+        return False
+    explicit = start[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM", b"OB")
+    return explicit or int.from_bytes(start[4:8], "little") <= 128
 
 
 def sop_class(path: Path) -> str:

@@ -70,6 +70,8 @@ class Plane:
         Stored value to real value.
     marks
         What tells this slice from another one at the same place, by the keywords of `MARKS`.
+    frame_type
+        ImageType of this frame alone, where a multi-frame file says it.
     """
 
     path: Path
@@ -82,6 +84,7 @@ class Plane:
     slope: float = 1.0
     intercept: float = 0.0
     marks: Mapping[str, float] = field(default_factory=dict)
+    frame_type: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,7 +100,7 @@ class Plane:
     @property
     def kind(self) -> str:
         """What the picture shows of one place, as in magnitude or phase; a word of ImageType."""
-        words = text_of(self.header, "ImageType").split("\\")
+        words = (self.frame_type or text_of(self.header, "ImageType")).split("\\")
         return "\\".join(words[2:4])
 
     @property

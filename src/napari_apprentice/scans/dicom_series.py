@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from napari_apprentice.errors import ChoiceError, ScanError
+from napari_apprentice.scans.deidentify import identity_of
 from napari_apprentice.scans.dicom_enhanced import GROUPS, enhanced_planes
 from napari_apprentice.scans.dicom_facts import FACT_KEYWORDS
 from napari_apprentice.scans.dicom_file import naming, number_of, quiet_pydicom, read_header, text_of
@@ -31,6 +32,7 @@ HEADER = (
     "StudyDate",
     "AcquisitionDate",
     "BurnedInAnnotation",
+    "ImagesInAcquisition",
     *PLANE_KEYWORDS,
     *GROUPS,
     *FACT_KEYWORDS,
@@ -89,7 +91,8 @@ class Series:
 def find_series(path: Path) -> tuple[Series, ...]:
     """The series in a folder, or in a file, by number; voxels are not read.
 
-    A series whose slices lie on different grids (a localizer in three planes, say) counts as several.
+    A series whose slices lie on different grids (a localizer in three planes, say) counts as several, and so
+    do slices of several persons or studies that share its UID, as careless copying and anonymising leaves them.
     Files that are no images are passed over unless there is nothing else.
 
     Raises
@@ -102,10 +105,10 @@ def find_series(path: Path) -> tuple[Series, ...]:
     if not planes:
         where = f"{path.name}: " if path.is_dir() else ""
         raise ScanError(where + (refused or f"{path.name} holds no DICOM file."))
-    by_uid: dict[str, list[Plane]] = {}
+    by_origin: dict[tuple[str, ...], list[Plane]] = {}
     for plane in planes:
-        by_uid.setdefault(text_of(plane.header, "SeriesInstanceUID"), []).append(plane)
-    return _named([part for group in by_uid.values() for part in _split(group)])
+        by_origin.setdefault(_origin(plane.header), []).append(plane)
+    return _named([part for group in by_origin.values() for part in _split(group)])
 
 
 def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
@@ -128,13 +131,20 @@ def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
     matching = _matching(found, wanted.strip()) if wanted.strip() else ()
     if len(matching) == 1:
         return matching[0]
-    what = f"{name} holds {len(found)} DICOM series"
+    offered = matching or tuple(found)
+    persons = len({identity_of(series.header) for series in offered})
+    what = f"{name} holds {len(offered)} DICOM series{f' of {persons} persons' if persons > 1 else ''}"
     if matching:
-        what = f"{name} holds {len(matching)} DICOM series that {wanted!r} may mean"
+        what += f" that {wanted!r} may mean"
     elif wanted.strip() not in ("", "all"):
         what += f", none of them {wanted!r}"
-    offered = matching or tuple(found)
     raise ChoiceError(f"{what}; say which one to read.", "series", tuple((s.key, s.sentence) for s in offered))
+
+
+def _origin(header: Dataset) -> tuple[str, ...]:
+    """What slices of one series share; its number counts where it has no UID."""
+    uid = text_of(header, "SeriesInstanceUID")
+    return identity_of(header), text_of(header, "StudyInstanceUID"), uid or f"#{text_of(header, 'SeriesNumber')}"
 
 
 def _matching(found: Sequence[Series], wanted: str) -> tuple[Series, ...]:

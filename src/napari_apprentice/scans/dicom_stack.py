@@ -14,6 +14,8 @@ from napari_apprentice.scans.dicom_grid import check_alike
 from napari_apprentice.scans.dicom_plane import MARKS, Plane
 
 SAME_PLACE_MM = 0.005
+# Marks that a scanner sets once per volume; trigger and acquisition times may differ from slice to slice.
+_OF_VOLUMES = ("TemporalPositionIdentifier", "EchoTime", "DiffusionBValue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,16 @@ class Stack:
         if len(self.volumes) == 1:
             return ("",)
         return tuple(_difference(self.volumes, v) or f"volume {v}" for v in range(len(self.volumes)))
+
+    @property
+    def contradicting(self) -> str:
+        """What differs from place to place although it should tell whole volumes apart; "" when nothing does."""
+        for mark in _OF_VOLUMES:
+            places = zip(*self.volumes, strict=True)
+            found = {tuple(sorted(f"{p.marks.get(mark, math.nan):.3g}" for p in place)) for place in places}
+            if len(found) > 1 and any(len(set(values)) > 1 for values in found):
+                return MARKS[mark]
+        return ""
 
     def choose(self, text: str, name: str) -> tuple[int, ...]:
         """Numbers of the volumes that a setting's text names.

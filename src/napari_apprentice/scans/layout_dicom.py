@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, SegmentationStorage
 
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.scans.dicom_file import quiet_pydicom, read_header, text_of
@@ -27,9 +27,17 @@ def find_dicom(folder: Path, per: str = "series", labels_from: str = "") -> Foun
     a part of the path, chooses. No name of a folder or file becomes that of a case: hospitals name them
     after people. Case ids and subjects come from the series once they are read.
     """
+    with quiet_pydicom():
+        return _find(folder, per, labels_from)
+
+
+def _find(folder: Path, per: str, labels_from: str) -> Found:
     files = {place: [f for f in _files(place) if _is_dicom_file(f)] for place in tree(folder)}
-    objects = [f for found in files.values() for f in found if sop_class(f) in _OBJECTS]
-    images = {place: left for place, found in files.items() if (left := sorted({*found} - {*objects}))}
+    kinds = {f: sop_class(f) for found in files.values() for f in found}
+    lists = {f for f, kind in kinds.items() if kind == MediaStorageDirectoryStorage}
+    objects = [f for f, kind in kinds.items() if kind in _OBJECTS]
+    files = {place: [f for f in found if f not in lists] for place, found in files.items()}
+    images = _outermost({place: left for place, found in files.items() if (left := sorted({*found} - {*objects}))})
     if not images and has_dicom(folder) and not objects:
         images = {folder: []}  # nothing but a disc's table of contents: reading it says so
     maps = _by_series(f for f in objects if labels_from in f.as_posix())
@@ -42,6 +50,12 @@ def find_dicom(folder: Path, per: str = "series", labels_from: str = "") -> Foun
     unused = len(set(objects) - used) if not labels_from else 0
     note = f"{unused} label maps or contours belong to no series here; add them with the correct command."
     return Found("dicom", cases, (), (note,) if unused else ())
+
+
+def _outermost(images: dict[Path, list[Path]]) -> dict[Path, list[Path]]:
+    """Without folders below one that has images and a DICOMDIR: reading that one reads them too."""
+    discs = {place for place in images if any(f.name.upper() == "DICOMDIR" for f in _files(place))}
+    return {place: left for place, left in images.items() if not discs.intersection(place.parents)}
 
 
 def _case(place: Path, files: Sequence[Path], maps: dict[str, list[Path]]) -> FoundCase:
@@ -99,7 +113,6 @@ def _value(files: Iterable[Path], keyword: str) -> str:
 def _header(path: Path, keywords: tuple[str, ...]) -> Dataset:
     """Some attributes of a file; none of a damaged one, which reading it will refuse."""
     try:
-        with quiet_pydicom():
-            return read_header(path, keywords)
+        return read_header(path, keywords)
     except (ApprenticeError, OSError):
         return Dataset()

@@ -62,6 +62,8 @@ def kind_of(path: Path) -> str:
         return _kind_of_folder(path)
     if not path.exists():
         raise ScanError(f"{path.name} does not exist.")
+    if not path.is_file():  # a pipe would be waited for, without end
+        raise ScanError(f"{path.name} is neither a file nor a folder, so it cannot be a scan.")
     with path.open("rb") as file:
         start = file.read(_LENGTH)
     if not start:
