@@ -1,6 +1,8 @@
 """`apprentice add` and `create --dataset` for whole data sets, several channels and what must be decided."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,14 @@ def test_files_refused_for_one_reason_are_counted(
     rows = shown[shown.index("Refused 60:") :].splitlines()[1:]
     assert len(rows) == 51
     assert rows[-1].strip() == "... and 10 more; --json lists them all"
+
+
+def test_names_that_the_console_has_no_letters_for_are_shown_somehow(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "山田.nii").write_bytes(b"no scan")
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert main(["add", str(study), str(tmp_path / "山田.nii")]) == 1
+    console.flush()
+    assert b"\\u5c71\\u7530.nii" in console.buffer.getvalue()

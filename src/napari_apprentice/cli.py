@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("UnexpectedError", text, options.json)
     finally:
         session.close()
-    print(json.dumps(facts) if options.json else "\n".join(lines))
+    print(json.dumps(facts) if options.json else _printable("\n".join(lines)))
     return 1 if any(facts.get(key) for key in ("problems", "refused", "questions")) else 0
 
 
@@ -86,6 +86,12 @@ def _answers(error: ApprenticeError, options: Options) -> tuple[str, tuple[tuple
     """The setting that a question is about and its choices, where this command has a flag for it."""
     asks = isinstance(error, ChoiceError) and hasattr(options, error.setting)
     return (error.setting, error.choices) if isinstance(error, ChoiceError) and asks else None
+
+
+def _printable(text: str) -> str:
+    """Text that standard output can show: names of files hold letters, and bytes, that not every console knows."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _drain(work: Generator[Progress, None, T], quiet: bool) -> T:

@@ -113,7 +113,8 @@ def test_files_of_old_writers_without_preamble_and_suffix_are_known_by_content(t
         data.file_meta, data.preamble = FileMetaDataset(), None
         path.unlink()
         data.save_as(path.with_suffix(""), implicit_vr=True, little_endian=True, enforce_file_format=False)
-    (tmp_path / "notes.txt").write_text("\x08\x00 is how they begin" * 20)
+    (tmp_path / "voxels.raw").write_bytes(np.arange(8, 500, dtype="<i2").tobytes())
+    (tmp_path / "zeros.raw").write_bytes(b"\x08\0\0\0\x04\0\0\0" + b"\0" * 500)
     np.testing.assert_array_equal(in_file_order(read(tmp_path)), voxels)
 
 

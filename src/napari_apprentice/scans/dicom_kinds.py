@@ -30,6 +30,8 @@ _REFUSALS = {
 }
 # Files without the preamble begin at once with one of these groups, little or big endian.
 _STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+# What those begin with that have no group length: character set, ImageType, SOP class.
+_FIRST_VALUES = {0x0005: (b"ISO",), 0x0008: (b"ORIGINAL", b"DERIVED"), 0x0016: (b"1.2.840.10008.",)}
 
 
 def is_dicom(path: Path) -> bool:
@@ -49,18 +51,16 @@ def looks_parsable(path: Path) -> bool:
 
 
 def _is_bare(start: bytes) -> bool:
-    """Whether a file without preamble begins as DICOM's old writers did.
+    """Whether a file without preamble begins as DICOM's old writers did, little endian.
 
-    That is with an element of group 0008 up to the SOP class UID (or of group 0002), whose length, or value
-    representation, is a possible one. Little endian; nothing else is written so.
+    Raw voxels may hold any bytes, so what the first element says must be right too.
     """
-    if len(start) < 132 or start[:2] not in _STARTS[:2]:
+    group, element, value = start[:2], int.from_bytes(start[2:4], "little"), start[8:32]
+    if group not in _STARTS[:2] or len(start) < 132:
         return False
-    element = int.from_bytes(start[2:4], "little")
-    if element not in (0x0000, 0x0001, 0x0005, 0x0008, 0x0012, 0x0013, 0x0014, 0x0016):
-        return False
-    explicit = start[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM", b"OB")
-    return explicit or int.from_bytes(start[4:8], "little") <= 128
+    if element == 0:  # the group's length, 4 bytes; another element of the group follows
+        return start[4:8] in (b"\x04\0\0\0", b"UL\x04\0") and start[12:14] == group
+    return group == _STARTS[1] and value.startswith(_FIRST_VALUES.get(element, ()))
 
 
 def sop_class(path: Path) -> str:
