@@ -10,7 +10,8 @@ import pytest
 from builders import OBLIQUE, write_nifti
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.scans.label_sign import says_labels
-from napari_apprentice.scans.writer import write_label_map
+from napari_apprentice.scans.reader import read_volume
+from napari_apprentice.scans.writer import write_label_map, write_scalar
 from real_data import real_data
 
 GEOMETRY = Geometry.from_source((4, 5, 6), OBLIQUE)
@@ -32,6 +33,21 @@ def test_a_label_map_with_names_that_was_written_here_says_it(tmp_path: Path, su
     labels = np.ones(GEOMETRY.shape, np.uint8)
     write_label_map(tmp_path / f"a{suffix}", labels, GEOMETRY, {1: "liver"})
     assert says_labels(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_nifti_label_map_without_names_that_was_written_here_says_it_and_a_scan_does_not(
+    tmp_path: Path, suffix: str, version: int
+) -> None:
+    kind = {1: nib.Nifti1Image, 2: nib.Nifti2Image}[version]
+    nib.save(kind(np.zeros((4, 5, 6), np.int16), OBLIQUE), tmp_path / "scan.nii")
+    geometry = read_volume(tmp_path / "scan.nii").geometry
+    write_label_map(tmp_path / f"labels{suffix}", np.ones(geometry.shape, np.uint8), geometry)
+    write_scalar(tmp_path / f"values{suffix}", np.ones(geometry.shape, np.uint8), geometry)
+    assert says_labels(tmp_path / f"labels{suffix}")
+    assert not says_labels(tmp_path / f"values{suffix}")
+    assert nib.load(tmp_path / f"labels{suffix}").header.get_intent()[0] == "label"
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -10,11 +10,11 @@ from pathlib import Path
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
 from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.scans.nifti_grid import INTENT_LABEL
 from napari_apprentice.scans.nifti_names import read_names
 from napari_apprentice.scans.raw import GZIP
 from napari_apprentice.scans.suffixes import NIFTI, suffix_of
 
-_INTENT_LABEL = 1002  # NIFTI_INTENT_LABEL
 # Size of the header, where in it the intent code is, and its type; NIfTI-1 and NIfTI-2.
 _INTENT_PLACES = ((348, 68, "h"), (540, 504, "i"))
 _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue|Name)")
@@ -46,7 +46,7 @@ def _nifti(path: Path) -> bool:
     for order in "<>":
         for size, place, kind in _INTENT_PLACES:
             if len(start) >= size and struct.unpack_from(f"{order}i", start)[0] == size:
-                return bool(struct.unpack_from(order + kind, start, place)[0] == _INTENT_LABEL) or any(read_names(path))
+                return bool(struct.unpack_from(order + kind, start, place)[0] == INTENT_LABEL) or any(read_names(path))
     return False
 
 

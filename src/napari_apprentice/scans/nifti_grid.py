@@ -15,6 +15,7 @@ FORMAT = "nifti"
 _NUMBERS = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
             "qoffset_x", "qoffset_y", "qoffset_z", "xyzt_units")  # fmt: skip
 _LISTS = ("pixdim", "srow_x", "srow_y", "srow_z")
+INTENT_LABEL = 1002  # NIFTI_INTENT_LABEL: voxels are indices into a list of labels
 
 
 def grid_fields(header: Nifti1Header) -> dict[str, Any]:

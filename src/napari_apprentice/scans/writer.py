@@ -16,7 +16,7 @@ from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.scans.aside import written_aside
 from napari_apprentice.scans.itk import exact_lps, image_for
 from napari_apprentice.scans.itk_names import put_segments
-from napari_apprentice.scans.nifti_grid import header_for
+from napari_apprentice.scans.nifti_grid import INTENT_LABEL, header_for
 from napari_apprentice.scans.nifti_names import names_extension
 from napari_apprentice.scans.nrrd_vectors import put_exact_grid
 from napari_apprentice.scans.ome_zarr_out import write_ome_zarr
@@ -88,7 +88,7 @@ def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look | N
         raise GeometryError(f"{path.name}: voxels of shape {voxels.shape} do not fit the grid {geometry.shape}.")
     with written_aside(path, overwrite=overwrite) as aside:
         if suffix in NIFTI:
-            _write_nifti(aside, voxels, geometry, look or _NO_LOOK)
+            _write_nifti(aside, voxels, geometry, look)
         elif suffix in ZARR:
             look_of = None if look is None else (look.names, look.colours)
             write_ome_zarr(aside, stem_of(path), voxels, geometry, look_of)
@@ -96,9 +96,11 @@ def _write(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look | N
             _write_itk(aside, voxels, geometry, look or _NO_LOOK)
 
 
-def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look) -> None:
+def _write_nifti(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look | None) -> None:
     header = header_for(geometry, voxels.dtype)
-    extension = names_extension(look.names, look.colours)
+    if look is not None:
+        header["intent_code"] = INTENT_LABEL  # so that it is known for a label map when it comes back
+    extension = names_extension(look.names, look.colours) if look is not None else names_extension({}, {})
     header["vox_offset"] = int(header["sizeof_hdr"]) + len(extension)
     content = geometry.to_source(voxels).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
     with path.open("wb") as file:
