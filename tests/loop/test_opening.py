@@ -58,6 +58,25 @@ def test_undo_and_redo_reach_behind_a_restart(study: Study) -> None:
     assert (last.canvas.status[BOX] == 2).all()
 
 
+def test_an_undo_behind_a_revision_survives_a_restart(study: Study) -> None:
+    case = load_case(study, "c1")
+    paint(case, 1)
+    save_correction(study, case, "Ada")
+    case.undo()
+    again = load_case(study, "c1")
+    assert not again.canvas.labels.any()
+    again.redo()
+    assert (again.canvas.labels[BOX] == 1).all()
+    save_correction(study, again, "Ada")
+    again.undo()
+    save_correction(study, again, "Ada")
+    again.redo()  # a journal that begins with a redo
+    last = load_case(study, "c1")
+    assert (last.canvas.labels[BOX] == 1).all()
+    last.undo()
+    assert not last.canvas.labels.any()
+
+
 def test_a_new_stroke_ends_redo(study: Study) -> None:
     case = load_case(study, "c1")
     paint(case, 1)

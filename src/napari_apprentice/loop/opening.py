@@ -146,10 +146,11 @@ class OpenCase:
 
     def _remember(self, stroke: Stroke) -> None:
         self._unsaved.append(stroke)
+        # After a restart the journal may begin with an undo or redo of a stroke that is in a revision by now.
         if stroke.tool == "undo":
-            self._undone.append(self._done.pop())
+            self._undone.append(self._done.pop() if self._done else stroke.inverse())
         elif stroke.tool == "redo":
-            self._done.append(self._undone.pop())
+            self._done.append(self._undone.pop() if self._undone else stroke)
         else:
             self._done.append(stroke)
             self._undone.clear()
