@@ -9,13 +9,16 @@ from dicom_builder import random_voxels, write_series
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.loop.adding import AddReport, add_scans
+from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 from napari_apprentice.store.study import Study
 from spilling import OWN_DATE, OWN_UID, SECRET, marked_series, spilled
 
 
-def add(made: Study, folder: Path, **settings: object) -> AddReport:
+def add(made: Study, folder: Path | Found, **settings: object) -> AddReport:
     collect = AddSettings(per=settings.pop("per", "series"))
-    work = add_scans(made, [folder], settings=ReadSettings(**settings), collect=collect)
+    work = add_scans(
+        made, [folder] if isinstance(folder, Path) else folder, settings=ReadSettings(**settings), collect=collect
+    )
     while True:
         try:
             next(work)
@@ -59,3 +62,12 @@ def test_series_of_two_persons_or_studies_are_no_channels_of_one_case(tmp_path: 
     report = add(made, folder, per="study")
     assert not report.added
     assert said in report.refused[0][1]
+
+
+def test_channels_that_a_person_puts_together_may_have_two_ids(tmp_path: Path):
+    one = write_series(tmp_path / "ct", random_voxels((3, 6, 7)))
+    other = write_series(tmp_path / "pt", random_voxels((3, 6, 7), seed=1), PatientID="P-2", SeriesInstanceUID="1.7")
+    case = FoundCase("c", "", (ChannelFile("CT", one), ChannelFile("PT", other)))
+    report = add(study(tmp_path, cases=0), Found("files", (case,)))
+    assert len(report.added) == 1
+    assert any("are of 2 persons" in w for w in report.warnings)

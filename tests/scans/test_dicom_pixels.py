@@ -5,16 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
 
 from dicom_builder import header, one_slice, put_pixels, random_voxels, write_series
+from jpeg_lossless import lossless_jpeg
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ScanError
@@ -62,6 +65,21 @@ def test_transfer_syntaxes_give_the_same_voxels(tmp_path: Path, uid: str):
     volume = read(folder)
     np.testing.assert_array_equal(in_file_order(volume), voxels - 24)
     assert volume.voxels.dtype == np.int16
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.uint8])
+def test_lossless_jpeg_gives_the_same_voxels(tmp_path: Path, kind: type):
+    voxels = random_voxels(SHAPE, kind)
+    voxels[0, :2, :2] = [[np.iinfo(kind).min, np.iinfo(kind).max]] * 2
+    folder = write_series(tmp_path / "s", voxels, RescaleIntercept=-24)
+    for path, pixels in zip(sorted(folder.iterdir()), voxels, strict=True):
+        data = dcmread(path)
+        data.PixelData = encapsulate([lossless_jpeg(pixels.view(f"u{pixels.itemsize}"))])
+        data["PixelData"].VR = "OB"
+        data["PixelData"].is_undefined_length = True
+        data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+        data.save_as(path, enforce_file_format=True)
+    np.testing.assert_array_equal(in_file_order(read(folder)), voxels.astype(np.int32) - 24)
 
 
 def test_big_endian_files_are_read(tmp_path: Path):

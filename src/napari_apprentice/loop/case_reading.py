@@ -62,12 +62,20 @@ class CaseReader:
                 return Split(self._series(case, file, keys))
         if len(read) == 1 and read[0].volume is not None:
             return _named(read[0])
-        if self._collect.per == "study":
-            _check_one_person(read, shown)
+        mixed = _of_several(read)
+        if mixed and self._collect.per == "study":
+            raise ScanError(
+                f"{shown} holds series of {mixed}, which are no channels of one case. Put each into a folder of its "
+                "own, or take each series as a case."
+            )
         channels = _with_names(read)
         if self._collect.reference == SEPARATE and not same_grid(channels):
             return Split(_apart(case, channels, self._settings))
-        return stack(shown, channels, reference=self._collect.reference, missing=self._collect.missing)
+        volume = stack(shown, channels, reference=self._collect.reference, missing=self._collect.missing)
+        if mixed.endswith("persons"):
+            doubt = f"The channels of this case are of {mixed}, as their files say; see that they belong together."
+            volume = replace(volume, warnings=(*volume.warnings, doubt))
+        return volume
 
     @property
     def _takes_all(self) -> bool:
@@ -103,22 +111,14 @@ class CaseReader:
         )
 
 
-def _check_one_person(channels: list[Channel], shown: str) -> None:
-    """Refuse to make one case of what lies in one folder by chance.
-
-    Raises
-    ------
-    ScanError
-        DICOM says that it is of several persons or studies.
-    """
+def _of_several(channels: list[Channel]) -> str:
+    """How many persons or studies the channels are of, as DICOM says; "" where it is one, or unknown."""
     facts = [c.volume.acquisition for c in channels if c.volume is not None]
     for keyword, words in (("subject", "persons"), ("StudyInstanceUID", "studies")):
         found = {str(f[keyword]) for f in facts if f.get(keyword)}
         if len(found) > 1:
-            raise ScanError(
-                f"{shown} holds series of {len(found)} {words}, which are no channels of one case. Put each into a "
-                "folder of its own, or take each series as a case."
-            )
+            return f"{len(found)} {words}"
+    return ""
 
 
 def _named(channel: Channel) -> Volume | Split:
