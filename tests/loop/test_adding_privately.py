@@ -70,4 +70,4 @@ def test_channels_that_a_person_puts_together_may_have_two_ids(tmp_path: Path):
     case = FoundCase("c", "", (ChannelFile("CT", one), ChannelFile("PT", other)))
     report = add(study(tmp_path, cases=0), Found("files", (case,)))
     assert len(report.added) == 1
-    assert any("are of 2 persons" in w for w in report.warnings)
+    assert any("seem to be of 2 persons" in w for w in report.warnings)

@@ -100,6 +100,7 @@ def test_slices_of_several_persons_are_never_one_scan(tmp_path: Path, other: dic
     write_series(tmp_path, voxels[3:], origin=(-10, -20, 12.5), prefix="Z", **other)
     with pytest.raises(ChoiceError, match=said) as caught:
         read(tmp_path)
+    assert ("of 2 persons" in str(caught.value)) == ("PatientID" in other)
     keys = [key for key, _ in caught.value.choices]
     np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[0])), voxels[:3])
     np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[1])), voxels[3:])

@@ -73,7 +73,7 @@ class CaseReader:
             return Split(_apart(case, channels, self._settings))
         volume = stack(shown, channels, reference=self._collect.reference, missing=self._collect.missing)
         if mixed.endswith("persons"):
-            doubt = f"The channels of this case are of {mixed}, as their files say; see that they belong together."
+            doubt = f"The channels of this case seem to be of {mixed}; see that they belong together."
             volume = replace(volume, warnings=(*volume.warnings, doubt))
         return volume
 
@@ -112,8 +112,11 @@ class CaseReader:
 
 
 def _of_several(channels: list[Channel]) -> str:
-    """How many persons or studies the channels are of, as DICOM says; "" where it is one, or unknown."""
-    facts = [c.volume.acquisition for c in channels if c.volume is not None]
+    """How many persons or studies the channels are of, as DICOM says; "" where it is one, or unknown.
+
+    Where a header says neither person nor study, the subject was made up for its series alone and tells nothing.
+    """
+    facts = [c.volume.acquisition for c in channels if c.volume and c.volume.acquisition.get("StudyInstanceUID")]
     for keyword, words in (("subject", "persons"), ("StudyInstanceUID", "studies")):
         found = {str(f[keyword]) for f in facts if f.get(keyword)}
         if len(found) > 1:

@@ -84,9 +84,18 @@ def person_of(header: Dataset, key: bytes, digest: str) -> Person:
     return Person(key, identity_of(header) or digest)
 
 
+def patient_of(header: Dataset) -> str:
+    """What the header says of the person alone; "" when it says nothing. Never to be stored."""
+    return _first_of(header, ("PatientID", "PatientName"))
+
+
 def identity_of(header: Dataset) -> str:
     """What tells this person's series from others; may be a name, so it is never to be stored."""
-    for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"):
+    return _first_of(header, ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"))
+
+
+def _first_of(header: Dataset, keywords: Iterable[str]) -> str:
+    for keyword in keywords:
         text = text_of(header, keyword)
         if keyword == "PatientName":  # written in many ways
             text = text.rstrip("^ =").casefold()

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from napari_apprentice.errors import ChoiceError, ScanError
-from napari_apprentice.scans.deidentify import identity_of
+from napari_apprentice.scans.deidentify import patient_of
 from napari_apprentice.scans.dicom_enhanced import GROUPS, enhanced_planes
 from napari_apprentice.scans.dicom_facts import FACT_KEYWORDS
 from napari_apprentice.scans.dicom_file import naming, number_of, quiet_pydicom, read_header, text_of
@@ -132,7 +132,7 @@ def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
     if len(matching) == 1:
         return matching[0]
     offered = matching or tuple(found)
-    persons = len({identity_of(series.header) for series in offered})
+    persons = len({patient_of(series.header) for series in offered} - {""})
     what = f"{name} holds {len(offered)} DICOM series{f' of {persons} persons' if persons > 1 else ''}"
     if matching:
         what += f" that {wanted!r} may mean"
@@ -144,7 +144,7 @@ def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
 def _origin(header: Dataset) -> tuple[str, ...]:
     """What slices of one series share; its number counts where it has no UID."""
     uid = text_of(header, "SeriesInstanceUID")
-    return identity_of(header), text_of(header, "StudyInstanceUID"), uid or f"#{text_of(header, 'SeriesNumber')}"
+    return patient_of(header), text_of(header, "StudyInstanceUID"), uid or f"#{text_of(header, 'SeriesNumber')}"
 
 
 def _matching(found: Sequence[Series], wanted: str) -> tuple[Series, ...]:
