@@ -167,11 +167,162 @@ def test_several_label_maps_in_a_persons_folder_are_to_be_chosen_from(tmp_path):
     assert chosen.schema is None, "a mask does not say of what"
 
 
-def test_a_label_map_among_plain_scans_is_pointed_out(tmp_path):
-    layouts.scan(tmp_path / "a.nii.gz")
-    layouts.label_map(tmp_path / "a_seg.nii.gz", 1)
+PAIRED = [("a", "a_seg"), ("volume-0", "segmentation-0"), ("img0001", "label0001"), ("c1_image", "c1_label"),
+          ("CASE.1", "mask_case.1"), ("x", "x.gt"), ("c_0000", "c_mask")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scan", "label_map"), PAIRED)
+def test_a_scan_and_the_label_map_named_after_it_are_one_case(tmp_path, scan, label_map):
+    for other in ("b", "z"):
+        layouts.scan(tmp_path / f"{other}.nii.gz")
+    layouts.scan(tmp_path / f"{scan}.nii.gz")
+    layouts.label_map(tmp_path / f"{label_map}.nii.gz", 1)
+    for given in ([tmp_path], sorted(tmp_path.iterdir())):
+        found = find_scans(given)
+        assert {c.channels[0].path.name: c.labels and c.labels.name for c in found.cases} == {
+            "b.nii.gz": None, f"{scan}.nii.gz": f"{label_map}.nii.gz", "z.nii.gz": None}  # fmt: skip
+        assert f"{label_map}.nii.gz is taken as the label map of {scan}.nii.gz" in found.notes[0]
+    as_files = find_scans([tmp_path], AddSettings(layout="files"))
+    assert len(as_files.cases) == 4
+    assert "named like a label map but taken as a scan" in as_files.notes[0]
+
+
+def test_a_label_map_of_nobody_among_plain_scans_is_pointed_out(tmp_path):
+    for name in ("a", "b"):
+        layouts.scan(tmp_path / f"{name}.nii.gz")
+    layouts.label_map(tmp_path / "mask.nii.gz", 1)
     (note,) = find_scans([tmp_path]).notes
-    assert note.startswith("a_seg.nii.gz is named like a label map")
+    assert note.startswith("mask.nii.gz is named like a label map but taken as a scan")
+
+
+def test_the_folder_of_a_single_person_is_one_case_like_its_parent_is_several():
+    found = find_scans([real_data("sarcoma", "STS_005")])
+    (case,) = found.cases
+    assert (found.kind, case.case_id, case.subject, found.channels) == (
+        "folders", "STS_005", "STS_005", ("CT", "MR_T1", "PET"))  # fmt: skip
+    assert found.schema.name(1) == "tumour"
+    assert case == next(c for c in find_scans([real_data("sarcoma")]).cases if c.case_id == "STS_005")
+    (case,) = find_scans([real_data("ms_lesions", "patient07")]).cases
+    assert [f.name for f in case.channels] == ["FLAIR", "T1", "T1POST", "T2"]
+    assert (case.case_id, case.labels.name) == ("patient07", "lesions.nii.gz")
+    (case,) = find_scans([real_data("abdomen_ct")]).cases
+    assert (case.case_id, case.labels.name, case.channels[0].name) == ("abdomen_ct", "labels_117.nii.gz", "")
+
+
+def test_a_person_is_told_by_the_reference_or_by_contrasts_after_a_common_start(tmp_path):
+    for name in ("before", "after"):
+        layouts.scan(tmp_path / "x" / f"{name}.nii.gz")
+    assert len(find_scans([tmp_path / "x"]).cases) == 2
+    assert len(find_scans([tmp_path / "x"], AddSettings(reference="after")).cases) == 1
+    for person in ("p1", "p2"):
+        for name in ("T1", "adc", "CT_venous", "lesion"):
+            layouts.scan(tmp_path / "y" / person / f"{person}_{name}.nii.gz")
+    (case,) = find_scans([tmp_path / "y" / "p1"]).cases
+    assert (case.case_id, [f.name for f in case.channels]) == ("p1", ["CT_venous", "T1", "adc"])
+    assert case.labels.name == "p1_lesion.nii.gz"
+    both = find_scans([tmp_path / "y"])
+    assert (names(both), both.channels) == (["p1", "p2"], ("CT_venous", "T1", "adc"))
+
+
+def test_scans_called_after_persons_are_not_one_person(tmp_path):
+    for n in range(4):
+        layouts.scan(tmp_path / f"P{n}.nii.gz")
+        layouts.label_map(tmp_path / f"P{n}_mask.nii.gz", 1)
+    found = find_scans([tmp_path])
+    assert (found.kind, names(found)) == ("pairs", ["P0", "P1", "P2", "P3"])
+    assert all(c.labels for c in found.cases)
+
+
+@pytest.mark.parametrize("settings", [{"reference": "XX"}, {"labels_from": "XX"}])
+def test_an_answer_to_no_question_is_refused_not_ignored(tmp_path, settings):
+    for name in ("a", "b"):
+        layouts.scan(tmp_path / "plain" / f"{name}.nii.gz")
+    sets = (tmp_path / "plain", layouts.bids(tmp_path / "ds"), layouts.brats(tmp_path / "b", new=True))
+    for folder in sets[:2] if "labels_from" in settings else sets:
+        with pytest.raises(InputError, match="XX"):
+            find_scans([folder], AddSettings(**settings))
+
+
+def test_a_single_subject_of_a_bids_or_brats_set_is_understood_like_the_set(tmp_path):
+    folder = layouts.bids(tmp_path / "ds")
+    whole = find_scans([folder])
+    for place, count in (("sub-01", 2), ("sub-01/ses-b", 1), ("sub-02/anat", 1)):
+        found = find_scans([folder / place])
+        assert (found.kind, len(found.cases), found.schema) == (
+            "bids",
+            count,
+            whole.schema if place[:6] == "sub-01" else None,
+        )
+        assert set(found.cases) <= set(whole.cases)
+    brats = layouts.brats(tmp_path / "b", new=True)
+    assert find_scans([brats / "BraTS-GLI-00001-000"]).cases == find_scans([brats]).cases[:1]
+
+
+def test_images_and_labels_are_pairs_in_all_their_spellings(tmp_path):
+    for images, maps, end in (("images", "labels", ""), ("img", "mask", "_mask"), ("scans", "segmentations", "_seg")):
+        folder = tmp_path / images
+        for n in range(3):
+            layouts.scan(folder / "train" / images / f"{n}.nii.gz")
+            layouts.scan(folder / "val" / images / f"v{n}.nii.gz")
+            if n:
+                layouts.label_map(folder / "train" / maps / f"{n}{end}.nii.gz", 1)
+                layouts.label_map(folder / "val" / maps / f"v{n}{end}.nii.gz", 1)
+        found = find_scans([folder])
+        assert (found.kind, names(found)) == ("pairs", ["0", "1", "2", "v0", "v1", "v2"])
+        assert [c.labels is not None for c in found.cases] == [False, True, True] * 2
+        assert f"1 scans of {images} have no label map." in found.notes
+        both = find_scans([folder / "train" / images, folder / "train" / maps])
+        assert (both.kind, [c.case_id for c in both.cases if c.labels]) == ("pairs", ["1", "2"])
+        alone = find_scans([folder / "train" / images])
+        assert not any(c.labels for c in alone.cases)
+        assert alone.notes[0].startswith(f"{maps} lies beside it and was left out")
+
+
+def test_nuclei_are_pairs():
+    found = find_scans([real_data("nuclei")])
+    assert found.kind == "pairs"
+    assert all(c.labels and c.labels.parent.name == "labels" for c in found.cases)
+    assert find_scans([real_data("nuclei", "images"), real_data("nuclei", "labels")]).cases == found.cases
+
+
+def test_images_tr_by_itself_and_with_labels_tr_named(tmp_path):
+    folder = layouts.nnunet(tmp_path / "Dataset001")
+    both = find_scans([folder / "imagesTr", folder / "labelsTr"])
+    assert both == find_scans([folder])
+    alone = find_scans([folder / "imagesTr"])
+    assert [c.channels for c in alone.cases] == [c.channels for c in both.cases], "not each channel a case"
+    assert not any(c.labels for c in alone.cases)
+    assert "labelsTr lies beside it" in alone.notes[-1]
+
+
+def test_links_to_files_that_were_not_fetched_are_named(tmp_path):
+    folder = layouts.bids(tmp_path / "ds")
+    for path in (*folder.glob("sub-01/ses-a/anat/*T1w*"), *folder.glob("derivatives/hand/sub-01/ses-b/anat/*lesion*")):
+        path.unlink()
+        path.symlink_to("../.git/annex/nothing")
+    (folder / "sub-03").symlink_to("nowhere")
+    found = find_scans([folder])
+    assert names(found) == ["sub-01_ses-b", "sub-02"]
+    assert found.cases[0].labels is None
+    assert all("link to a file that is not here" in reason for _, reason in found.refused)
+    assert len(found.refused) == 2
+    assert any("1 label maps are links" in n for n in found.notes)
+    assert any("sub-03" in n and "datalad get" in n for n in found.notes)
+    for n in range(3):
+        (tmp_path / "dicom").mkdir(exist_ok=True)
+        (tmp_path / "dicom" / f"{n}.dcm").symlink_to("nothing")
+    assert "3 links to files that are not here: 0.dcm, 1.dcm, 2.dcm" in find_scans([tmp_path / "dicom"]).notes[0]
+
+
+def test_scans_in_folders_of_no_known_layout_are_found_below(tmp_path):
+    for n in range(20):
+        layouts.scan(tmp_path / "a" / f"a{n}.nii.gz")
+        layouts.scan(tmp_path / "b" / "deep" / f"b{n}.nii.gz")
+    for name in ("T1", "T2"):
+        layouts.scan(tmp_path / "c" / f"{name}.nii.gz")
+    found = find_scans([tmp_path])
+    assert len(found.cases) == 41
+    assert [len(c.channels) for c in found.cases if c.case_id == "c"] == [2]
 
 
 def test_a_plain_folder_is_its_scans_and_junk_is_passed_over(tmp_path):
@@ -239,7 +390,7 @@ def test_images_and_labels_in_a_folder_each_are_not_two_persons(tmp_path):
     for n in range(3):
         layouts.scan(tmp_path / "images" / f"{n}.nii.gz")
         layouts.label_map(tmp_path / "labels" / f"{n}.nii.gz", 1)
-    assert find_scans([tmp_path]).kind == "files"
+    assert find_scans([tmp_path]).kind == "pairs"
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
@@ -256,7 +407,12 @@ def test_scans_below_a_folder_of_plain_scans_are_mentioned(tmp_path):
     layouts.scan(tmp_path / "a.nii.gz")
     layouts.scan(tmp_path / "more" / "b.nii.gz")
     (note,) = find_scans([tmp_path]).notes
-    assert note.startswith("1 folders below hold scans too")
+    assert note.startswith("1 folder below holds scans too: more")
+
+
+def test_series_of_dicom_below_a_folder_of_plain_scans_are_mentioned_too():
+    found = find_scans([real_data("odd", "made")])
+    assert any("dcm_" in note and "folders below hold scans too" in note for note in found.notes)
 
 
 def test_a_study_among_the_folders_is_not_taken_for_scans(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from napari_apprentice.core.config import Settings, setting
 
-LAYOUTS = ("auto", "files", "folders", "msd", "nnunet", "brats", "luna16", "bids", "dicom")
+LAYOUTS = ("auto", "files", "folders", "pairs", "msd", "nnunet", "brats", "luna16", "bids", "dicom")
 SEPARATE = "separate"
 
 

@@ -21,6 +21,7 @@ KINDS = {
     "msd": "a data set of the Medical Segmentation Decathlon",
     "nnunet": "a data set laid out for nnU-Net",
     "images": "a data set with imagesTr and labelsTr",
+    "pairs": "scans and the label maps named after them",
     "brats": "a BraTS data set",
     "luna16": "a LUNA16 data set",
     "bids": "a BIDS data set",

@@ -58,6 +58,11 @@ def tree(folder: Path) -> Iterator[Path]:
         yield place
 
 
+def name_of(folder: Path) -> str:
+    """A folder's name, also of one that was given as . or .. and of a link."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
 def has_dicom(folder: Path) -> bool:
     """Whether DICOM files lie directly in a folder; a folder that may not be read holds none."""
     try:

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.folders import folders_in, scans_in, stem_of, tree
+from napari_apprentice.scans.folders import folders_in, name_of, scans_in, stem_of, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 
 _LABELS = ("dseg", "mask")
 _NO_SCAN = (*_LABELS, "defacemask", "probseg")
 _TEMPLATES = ("MNI", "ICBM", "fs", "Talairach", "OASIS", "NKI", "UNCInfant")  # names BIDS keeps for templates
+_SUBJECT = re.compile(r"sub-[A-Za-z0-9+]+")
 Entities = dict[str, str]
 
 
 def looks_like_bids(folder: Path) -> bool:
-    """Whether a folder holds subjects of BIDS with an anat folder."""
-    return any(_anat(subject) for subject in _subjects(folder))
+    """Whether a folder holds subjects of BIDS with an anat folder, or is one of them, or a session or anat of one."""
+    return any(_anat(subject) for subject in _subjects(_root(folder))) and bool(_parts(folder))
 
 
 def find_bids(folder: Path, labels_from: str = "") -> Found:
@@ -26,17 +27,14 @@ def find_bids(folder: Path, labels_from: str = "") -> Found:
 
     A contrast that was taken several times in a session is a case of its own from the second on.
     Label maps in a template's space are passed over. Where a case has several, `labels_from`, a part of
-    the path, chooses.
+    the path, chooses. Of a subject's, session's or anat folder only what is in it is taken, with its label maps
+    of the whole data set's derivatives.
     """
-    maps = _label_maps(folder)
+    root, parts = _root(folder), _parts(folder)
+    maps = _label_maps(root)
     notes: list[str] = []
-    cases = tuple(
-        _with_labels(case, maps, labels_from, folder)
-        for subject in _subjects(folder)
-        for anat in _anat(subject)
-        for case in _cases(anat, notes)
-    )
-    return Found("bids", cases, (), tuple(notes), _schema(folder, cases), _title(folder))
+    cases = tuple(_with_labels(case, maps, labels_from, root) for anat in parts for case in _cases(anat, notes))
+    return Found("bids", cases, (), tuple(notes), _schema(root, cases), _title(root))
 
 
 def entities(path: Path) -> tuple[Entities, str]:
@@ -45,8 +43,22 @@ def entities(path: Path) -> tuple[Entities, str]:
     return dict(pair.split("-", 1) for pair in pairs if "-" in pair), suffix
 
 
+def _root(folder: Path) -> Path:
+    """The data set that a folder is, or is a subject, session or anat of."""
+    here = folder.absolute()
+    subject = next((p for p in (here, *here.parents[:2]) if _SUBJECT.fullmatch(p.name)), None)
+    return subject.parent if subject else folder
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The anat folders in a data set, subject or session."""
+    root, here = _root(folder), folder.absolute()
+    found = [anat for subject in _subjects(root) for anat in _anat(subject)]
+    return found if root == folder else [anat for anat in found if here in (anat, *anat.parents)]
+
+
 def _subjects(folder: Path) -> tuple[Path, ...]:
-    return tuple(p for p in folders_in(folder) if re.fullmatch(r"sub-[A-Za-z0-9+]+", p.name))
+    return tuple(p for p in folders_in(folder) if _SUBJECT.fullmatch(p.name))
 
 
 def _anat(subject: Path) -> tuple[Path, ...]:
@@ -138,5 +150,5 @@ def _title(folder: Path) -> str:
     try:
         name = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8-sig"))["Name"]
     except (OSError, ValueError, KeyError, TypeError):
-        return folder.name
+        return name_of(folder)
     return str(name)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
-from napari_apprentice.scans.folders import scans_in, stem_of, tree
+from napari_apprentice.scans.folders import name_of, scans_in, stem_of, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 
 CHANNELS = ("T1", "T1CE", "T2", "FLAIR")
@@ -41,7 +41,7 @@ def find_brats(folder: Path) -> Found:
         f"{', '.join(f'{i} {name}' for i, name in pairs)}.",
     )
     made = tuple(_case(key, files, names) for key, files in cases.items() if {_TOKENS[t] for t in files} & set(names))
-    return Found("brats", made, (), notes, schema, folder.name)
+    return Found("brats", made, (), notes, schema, name_of(folder))
 
 
 def _case(key: tuple[Path, str], files: dict[str, Path], names: tuple[str, ...]) -> FoundCase:

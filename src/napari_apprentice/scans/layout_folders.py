@@ -1,21 +1,23 @@
 """One folder per person: the scans in each are the channels of a case, files named like label maps its labels."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from napari_apprentice.core.collecting import SEPARATE
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.scans.folders import is_picture, scans_in, stem_of, tree
+from napari_apprentice.scans.folders import is_picture, name_of, scans_in, stem_of, tree
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.label_names import (
+    ScanNames,
+    common_start,
+    is_contrast,
+    is_plain,
+    label_word,
+    what_is_labelled,
+)
 
 _MOST = 16  # files in one person's folder
-_WORDS = (
-    "seg|segmentation|dseg|mask|masks|label|labels|labelmap|lesion|lesions|tumou?r|tumou?rs|gtv|roi|contour|"
-    "annotation|gt|groundtruth|organs?"
-)
-_NAMES = re.compile("lesions?|tumou?rs?|gtv|organs?", re.IGNORECASE)  # of those, words that say what is labelled
-_LABELS = re.compile(rf"(?:(?P<scan>.+)[-_ .])?(?P<word>{_WORDS})", re.IGNORECASE)
 
 
 def looks_like_folders(folder: Path) -> bool:
@@ -23,8 +25,8 @@ def looks_like_folders(folder: Path) -> bool:
 
     images/ and labels/ with a file per person in each are something else.
     """
-    places = [p for p in _places(folder) if p != folder]
-    shared = Counter(stem_of(f).lower() for p in places for f in scans_in(p))
+    places = [p for p in places_in(folder) if p != folder]
+    shared = Counter(name.lower() for p in places for name in _names(p))
     return (
         len(places) > 1
         and not any(label_word(p.name) or len(scans_in(p)) > _MOST for p in places)
@@ -32,56 +34,81 @@ def looks_like_folders(folder: Path) -> bool:
     )
 
 
-def find_folders(folder: Path, labels_from: str = "") -> Found:
-    """One case for each folder that holds scans directly; of several label maps `labels_from` chooses."""
-    places = _places(folder)
-    cases = tuple(case for place in places if (case := _case(place, folder, labels_from)))
-    return Found("folders", cases, (), (), _schema(cases), folder.name)
+def looks_like_person(folder: Path, reference: str = "") -> bool:
+    """Whether the scans directly in a folder are those of one person.
+
+    Their names say so: nothing but contrasts (CT, MR_T1), also after a common start; or a single scan beside
+    label maps; or one is the channel that was named as `reference`.
+    """
+    names = _names(folder)
+    scans = [name for name in names if label_word(name) is None and not _is_map(name, names)]
+    if not scans or not 1 < len(names) <= _MOST:
+        return False
+    if len(scans) == 1:
+        return is_plain(scans[0]) or is_contrast(scans[0])
+    return (reference not in ("", SEPARATE) and reference in scans) or all(map(is_contrast, scans))
 
 
-def label_maps_among(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Files named like a label map of another one beside them: liver_seg beside liver."""
-    files = list(paths)
-    scans = {(p.parent, stem_of(p)) for p in files}
-    return tuple(p for p in files if (m := label_word(stem_of(p))) and m[0] and (p.parent, m[0]) in scans)
+def find_folders(folder: Path, labels_from: str = "", places: Iterable[Path] = ()) -> Found:
+    """One case for each folder that holds scans directly; of several label maps `labels_from` chooses.
+
+    Parameters
+    ----------
+    places
+        These folders only; by default all in `folder` and below.
+    """
+    cases = tuple(case for place in places or places_in(folder) if (case := _case(place, folder, labels_from)))
+    return Found("folders", cases, (), (), schema_of(cases), name_of(folder))
 
 
-def label_word(stem: str) -> tuple[str, str] | None:
-    """Of a file named like a label map, the scan it belongs to ("" for the whole case) and what it shows."""
-    match = _LABELS.fullmatch(stem)
-    return (match["scan"] or "", match["word"].lower()) if match else None
+def schema_of(cases: Iterable[FoundCase]) -> LabelSchema | None:
+    """A label for each thing that the names of all label maps say they show; None where they do not."""
+    maps = [p for c in cases for p in (c.labels, *(f.labels for f in c.channels)) if p]
+    word = what_is_labelled([stem_of(p) for p in maps])
+    return LabelSchema.from_names([word]) if word else None
 
 
-def _places(folder: Path) -> list[Path]:
+def places_in(folder: Path) -> list[Path]:
     """Folders that hold scans; those with pictures alone only where there is nothing else."""
     held = {place: scans for place in tree(folder) if (scans := scans_in(place))}
     volumes = [place for place, scans in held.items() if not all(map(is_picture, scans))]
     return volumes or list(held)
 
 
-def _case(place: Path, folder: Path, labels_from: str) -> FoundCase | None:
+def _names(place: Path) -> dict[str, Path]:
+    """Files of a person by their names, without what all of them begin with."""
     files = {stem_of(p): p for p in scans_in(place)}
-    scans = {stem: p for stem, p in files.items() if label_word(stem) is None}
-    maps = {(label_word(stem) or ("", ""))[0]: p for stem, p in files.items() if stem not in scans}
+    start = common_start(tuple(files), name_of(place))
+    return {stem[len(start) :]: p for stem, p in files.items()}
+
+
+def _is_map(name: str, names: Iterable[str]) -> bool:
+    """Whether a file is named before another one, as tumour_CT beside CT."""
+    return ScanNames(n for n in names if n != name).scan_of(name) is not None
+
+
+def _case(place: Path, folder: Path, labels_from: str) -> FoundCase | None:
+    files = _names(place)
+    maps = {name: p for name, p in files.items() if label_word(name) is not None or _is_map(name, files)}
+    scans = {name: p for name, p in files.items() if name not in maps}
     if not scans:
         return None
-    of_case = tuple(p for stem, p in files.items() if stem not in scans and p not in _of_channels(maps, scans))
-    of_case = tuple(p for p in of_case if labels_from in p.as_posix())
-    name = "_".join(place.relative_to(folder).parts) or place.resolve().name
+    called = ScanNames(scans)
+    owners = {name: called.scan_of(name) for name in maps}
+    counts = Counter(owner for owner in owners.values() if owner)
+    of_channel = {owner: maps[name] for name, owner in owners.items() if owner and counts[owner] == 1 < len(scans)}
+    of_case = tuple(p for p in maps.values() if p not in of_channel.values() and labels_from in p.as_posix())
+    name = "_".join(place.relative_to(folder).parts) or name_of(place)
     return FoundCase(
         name,
         name,
-        tuple(ChannelFile(stem, p, labels=maps.get(stem)) for stem, p in scans.items()),
+        tuple(ChannelFile(_channel(n, place, scans), p, labels=of_channel.get(n)) for n, p in scans.items()),
         of_case[0] if len(of_case) == 1 else None,
         choices=of_case if len(of_case) > 1 else (),
     )
 
 
-def _of_channels(maps: Mapping[str, Path], scans: Mapping[str, Path]) -> set[Path]:
-    return {p for scan, p in maps.items() if scan in scans}
-
-
-def _schema(cases: tuple[FoundCase, ...]) -> LabelSchema | None:
-    maps = [p for c in cases for p in (c.labels, *(f.labels for f in c.channels)) if p]
-    words = {(label_word(stem_of(p)) or ("", ""))[1] for p in maps}
-    return LabelSchema.from_names(words) if len(words) == 1 and all(map(_NAMES.fullmatch, words)) else None
+def _channel(name: str, place: Path, scans: Iterable[str]) -> str:
+    """A channel's name; none where it only repeats the folder's, or says that it is a scan."""
+    alone = len(list(scans)) == 1
+    return "" if alone and (is_plain(name) or name == name_of(place)) else name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_apprentice.errors import InputError
 from napari_apprentice.scans.dataset_json import NAME, DatasetJson, read_dataset_json
-from napari_apprentice.scans.folders import folders_in, scans_in, stem_of
+from napari_apprentice.scans.folders import folders_in, name_of, scans_in, stem_of
 from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
 
 PARTS = ("Tr", "Ts")
@@ -23,7 +23,13 @@ def data_sets_in(folder: Path) -> tuple[Path, ...]:
     return tuple(p for p in folders_in(folder) if has_images_tr(p))
 
 
-def find_images_tr(folder: Path, kind: str = "") -> Found:
+def part_of(folder: Path) -> str | None:
+    """Of a folder named imagesTr or imagesTs in a data set, the part it is; None of any other."""
+    part = name_of(folder).removeprefix("images")
+    return part if name_of(folder) == f"images{part}" and part in PARTS and scans_in(folder) else None
+
+
+def find_images_tr(folder: Path, kind: str = "", parts: Sequence[str] = PARTS) -> Found:
     """The cases of a Decathlon or nnU-Net data set; without `kind` the files decide which of the two.
 
     Training scans get their label maps, test scans come without; a broken dataset.json only costs names.
@@ -32,14 +38,14 @@ def find_images_tr(folder: Path, kind: str = "") -> Found:
     facts = _facts(folder / NAME, notes)
     kind = kind or ("nnunet" if _is_nnunet(folder, facts) else "msd")
     make = _nnunet_cases if kind == "nnunet" else _msd_cases
-    cases = tuple(case for part in PARTS for case in make(folder, part, facts))
+    cases = tuple(case for part in parts for case in make(folder, part, facts))
     return Found(
         kind,
         cases,
-        _missing(facts, scans_in(folder / "imagesTr")) if facts and kind == "msd" else (),
+        _missing(facts, scans_in(folder / "imagesTr")) if facts and kind == "msd" and "Tr" in parts else (),
         tuple(notes),
         facts.schema if facts else None,
-        (facts.title if facts else "") or folder.name,
+        (facts.title if facts else "") or name_of(folder),
         facts.ignore if facts else None,
     )
 

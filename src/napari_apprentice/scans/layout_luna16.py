@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.folders import scans_in, stem_of, tree
+from napari_apprentice.scans.folders import name_of, scans_in, stem_of, tree
 from napari_apprentice.scans.found import Ball, ChannelFile, Found, FoundCase
 
 NAME = "annotations.csv"
@@ -48,7 +48,7 @@ def find_luna16(folder: Path) -> Found:
     notes = ["Nodules are spheres of the diameter in annotations.csv, not outlines."]
     notes += [f"{bare} scans have no row in {NAME} and come without a label map."] * bool(bare)
     notes += [f"{absent} scans that {NAME} names are not in this folder."] * bool(absent)
-    return Found("luna16", cases, (), tuple(notes), LabelSchema.from_names(["nodule"]), folder.name)
+    return Found("luna16", cases, (), tuple(notes), LabelSchema.from_names(["nodule"]), name_of(folder))
 
 
 def _balls(path: Path) -> dict[str, list[Ball]]:
