@@ -410,6 +410,12 @@ def test_scans_below_a_folder_of_plain_scans_are_mentioned(tmp_path):
     assert note.startswith("1 folder below holds scans too: more")
 
 
+def test_scans_of_other_formats_among_dicom_are_mentioned():
+    found = find_scans([real_data("dicom", "dcmqi_segmentations")])
+    (note,) = [n for n in found.notes if "no DICOM" in n]
+    assert note.startswith("13 files that are no DICOM were left out: heart_seg.nrrd, ")
+
+
 def test_series_of_dicom_below_a_folder_of_plain_scans_are_mentioned_too():
     found = find_scans([real_data("odd", "made")])
     assert any("dcm_" in note and "folders below hold scans too" in note for note in found.notes)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_apprentice.core.collecting import SEPARATE, AddSettings
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.folders import has_dicom, is_junk, is_picture, scans_in, tree
+from napari_apprentice.scans.folders import has_dicom, is_junk, is_picture, scans_in, tree, volumes_in
 from napari_apprentice.scans.found import Found
 from napari_apprentice.scans.layout_bids import find_bids, looks_like_bids
 from napari_apprentice.scans.layout_brats import find_brats, looks_like_brats
@@ -18,6 +18,7 @@ from napari_apprentice.scans.layout_luna16 import find_luna16, looks_like_luna16
 from napari_apprentice.scans.layout_pairs import find_pair, find_pairs, looks_like_pairs, maps_beside, named_pair
 from napari_apprentice.scans.links import without_broken_links
 from napari_apprentice.scans.reader import expand
+from napari_apprentice.scans.suffixes import suffix_of
 
 _NEEDS = {
     "pairs": "scans and label maps of the same names, in folders such as images and labels or beside each other",
@@ -125,7 +126,7 @@ def _with_left_out(found: Found, folders: Sequence[Path]) -> Found:
     files = [
         p for c in found.cases for p in (c.labels, *c.choices, *(x for f in c.channels for x in (f.path, f.labels)))
     ]
-    used = {p.parent for p in files if p} | {p for p in files if p}
+    used = {p if p.is_dir() and not suffix_of(p) else p.parent for p in files if p}
     below = [
         place
         for folder in folders
@@ -139,6 +140,16 @@ def _with_left_out(found: Found, folders: Sequence[Path]) -> Found:
     note = (
         f"{len(below)} folder{'s' * (not one)} below hold{'s' * one} scans too: {names}. Add what you need by itself."
     )
+    return replace(found, notes=(*found.notes, note))
+
+
+def _dicom(folder: Path, settings: AddSettings) -> Found:
+    found = find_dicom(folder, settings.per, settings.labels_from)
+    others = [p for place in tree(folder) for p in volumes_in(place)]
+    if not others:
+        return found
+    names = ", ".join(p.name for p in others[:_MOST_NAMES]) + (" ..." if len(others) > _MOST_NAMES else "")
+    note = f"{len(others)} file{'s' * (len(others) != 1)} that are no DICOM were left out: {names}. Add them by name."
     return replace(found, notes=(*found.notes, note))
 
 
@@ -205,7 +216,7 @@ _FINDERS: Mapping[str, Finder] = {
     "brats": lambda folder, _: find_brats(folder),
     "luna16": lambda folder, _: find_luna16(folder),
     "bids": lambda folder, settings: find_bids(folder, settings.labels_from),
-    "dicom": lambda folder, settings: find_dicom(folder, settings.per, settings.labels_from),
+    "dicom": _dicom,
     "pairs": _pairs,
     "person": lambda folder, settings: find_folders(folder, settings.labels_from, [folder]),
     "folders": lambda folder, settings: find_folders(folder, settings.labels_from),

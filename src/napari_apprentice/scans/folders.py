@@ -34,6 +34,11 @@ def scans_in(folder: Path) -> tuple[Path, ...]:
     return tuple(volumes or found)
 
 
+def volumes_in(folder: Path) -> tuple[Path, ...]:
+    """Files and Zarr folders directly in a folder that are scans by their names, also beside DICOM; no pictures."""
+    return tuple(p for p in _entries(folder) if suffix_of(p) and not is_picture(p))
+
+
 def folders_in(folder: Path) -> tuple[Path, ...]:
     """Folders directly in a folder, sorted."""
     return tuple(p for p in _entries(folder) if p.is_dir() and not suffix_of(p))
