@@ -89,7 +89,7 @@ def test_series_without_numbers_can_be_chosen_by_their_keys(tmp_path: Path):
     ("other", "said"),
     [
         ({"PatientID": "P-2"}, "2 DICOM series of 2 persons;"),
-        ({"StudyInstanceUID": "1.2.9"}, "2 DICOM series;"),
+        ({"SeriesInstanceUID": None, "StudyInstanceUID": "1.2.9"}, "2 DICOM series;"),
         ({"SeriesInstanceUID": None, "SeriesNumber": 4}, "2 DICOM series;"),
     ],
 )
@@ -104,6 +104,14 @@ def test_slices_of_several_persons_are_never_one_scan(tmp_path: Path, other: dic
     keys = [key for key, _ in caught.value.choices]
     np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[0])), voxels[:3])
     np.testing.assert_array_equal(in_file_order(read(tmp_path, series=keys[1])), voxels[3:])
+
+
+def test_a_series_whose_slices_have_a_study_each_is_one(tmp_path: Path):
+    voxels = random_voxels((3, 6, 7))
+    for k in range(3):  # as SimpleITK writes them
+        place = (-10, -20, 2.5 * k)
+        write_series(tmp_path, voxels[k : k + 1], origin=place, prefix=f"{k}", StudyInstanceUID=f"1.2.{k + 7}")
+    np.testing.assert_array_equal(in_file_order(read(tmp_path)), voxels)
 
 
 def test_files_of_old_writers_without_preamble_and_suffix_are_known_by_content(tmp_path: Path):

@@ -92,7 +92,7 @@ def find_series(path: Path) -> tuple[Series, ...]:
     """The series in a folder, or in a file, by number; voxels are not read.
 
     A series whose slices lie on different grids (a localizer in three planes, say) counts as several, and so
-    do slices of several persons or studies that share its UID, as careless copying and anonymising leaves them.
+    do slices of several persons that share its UID, as careless copying and anonymising leaves them.
     Files that are no images are passed over unless there is nothing else.
 
     Raises
@@ -142,9 +142,14 @@ def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
 
 
 def _origin(header: Dataset) -> tuple[str, ...]:
-    """What slices of one series share; its number counts where it has no UID."""
+    """What slices of one series share; study and number count where there is no UID.
+
+    Of a series with a UID they do not: SimpleITK makes up a study for each slice that it writes.
+    """
     uid = text_of(header, "SeriesInstanceUID")
-    return patient_of(header), text_of(header, "StudyInstanceUID"), uid or f"#{text_of(header, 'SeriesNumber')}"
+    if uid:
+        return patient_of(header), uid
+    return patient_of(header), text_of(header, "StudyInstanceUID"), text_of(header, "SeriesNumber")
 
 
 def _matching(found: Sequence[Series], wanted: str) -> tuple[Series, ...]:
