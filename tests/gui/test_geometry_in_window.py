@@ -141,6 +141,24 @@ def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> No
     assert list(layers.images[0].contrast_limits) == [-10, 77]
 
 
+def test_between_cases_of_any_kind_the_brush_stays_in_hand_and_the_middle_is_shown(person: Person, ct: Study) -> None:
+    for number, channels in enumerate((("T1", "T2"), ("T1", "T2", "FLAIR")), 3):
+        affine = LAS * 0.7
+        affine[:3, 3], affine[3, 3] = (-100 * number, 50, -300), 1
+        geometry = Geometry.from_source((9, 30, 11), affine)
+        voxels = np.zeros((len(channels), *geometry.shape), np.int16)
+        ct.cases.add(f"c{number}", f"s{number}", Volume(voxels, geometry, channels, f"c{number}.nii.gz", "0" * 64))
+    person.open_study(ct.path)
+    for case_id in ("c1", "c3", "c2", "c4", "c3", "c1"):
+        person.open_case(case_id)
+        person.rest(0.5)  # the layers of the case before go
+        labels = person.desk.layers.labels
+        assert person.viewer.layers.selection.active is labels, "nobody can paint"
+        slices = np.round(labels.world_to_data(person.viewer.dims.point)).astype(int)
+        assert tuple(slices) == tuple(n // 2 for n in labels.data.shape)
+    assert not person.complaints
+
+
 def test_a_case_is_saved_from_napari_on_its_sources_grid(opened: Person, tmp_path: Path) -> None:
     opened.session.case.canvas.labels[1, 2, 3] = 1
     out = tmp_path / "out.nii.gz"

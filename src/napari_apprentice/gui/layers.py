@@ -18,7 +18,7 @@ from napari_apprentice.gui.layer_making import (
 from napari_apprentice.gui.painting import labels_before, painted_box
 from napari_apprentice.gui.pictures import Pictures, Scan
 from napari_apprentice.gui.placing import move_to
-from napari_apprentice.gui.scan_layers import ScanLayers
+from napari_apprentice.gui.scan_layers import ScanLayers, same_place
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
@@ -61,6 +61,7 @@ class CaseLayers(QObject):
         self.uncertainty: Image | None = None
         self._scan = ScanLayers(viewer)
         self._seen: list[Any] = []  # layers that were visible before a preview hid them
+        self._first_look: tuple[float, ...] = ()
         self._mode = "pan_zoom"
         # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
         self._mourning = QTimer(self)
@@ -86,21 +87,22 @@ class CaseLayers(QObject):
         self._show_scan(scan)
         self._viewer.reset_view()
         self._look_at(scan.start)
+        self._first_look = tuple(self._viewer.dims.point)  # napari rounds it to the step of its slider
         self.previewed.emit()
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
         """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
         previewed = self._scan.scan is pictures.scan
         again = self._case is not None and self._case.info.case_id == pictures.case.info.case_id
-        point = tuple(self._viewer.dims.point)
-        moved = previewed and not np.allclose(point[-3:], self._world_of(pictures.scan.start), atol=1e-6)
+        moved = previewed and tuple(self._viewer.dims.point) != self._first_look
         fits = self.labels is not None and self.status is not None and self._schema == schema
         self._case, self._schema = pictures.case, schema
-        self._show_scan(pictures.scan)
-        if fits:
-            self._exchange(pictures)
-        else:
-            self._add_all(pictures, schema)
+        with same_place(self._viewer):
+            self._show_scan(pictures.scan)
+            if fits:
+                self._exchange(pictures)
+            else:
+                self._add_all(pictures, schema)
         self._scan.sharpen()
         if not again and not previewed:
             self._viewer.reset_view()
@@ -269,14 +271,19 @@ class CaseLayers(QObject):
     def _look_at(self, index: int) -> None:
         if self._scan.images:
             extra = self._viewer.dims.ndim - 3
-            self._viewer.dims.set_point(extra, self._world_of(index)[0])
+            self._viewer.dims.set_point([extra, extra + 1, extra + 2], self._world_of(index))
 
     def _world_of(self, index: int) -> tuple[float, float, float]:
-        """Where slice `index` along z is in the viewer's world, the other axes where they are."""
-        point = tuple(self._viewer.dims.point)[-3:]
-        if not self._scan.images or len(point) < 3:
+        """Where slice `index` along z is in the viewer's world, and the middle slices along y and x.
+
+        Where the case before was looked at says nothing about this one: it may end in the air beside the patient.
+        """
+        if not self._scan.images:
             return 0.0, 0.0, 0.0
-        return float(self._scan.images[0].data_to_world((index, 0, 0))[0]), float(point[1]), float(point[2])
+        layer = self._scan.images[0]
+        _, rows, columns = layer.data.shape if not layer.multiscale else layer.data[0].shape
+        z, y, x = (float(v) for v in layer.data_to_world((index, rows // 2, columns // 2)))
+        return z, y, x
 
     # ------------------------------------------------------------ hearing
 

@@ -1,5 +1,7 @@
 """The channels of the scan on the screen: image layers below everything else of a case."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from napari.layers import Image
@@ -79,18 +81,31 @@ class ScanLayers:
             layer.visible = False
             layer.name = f"{layer.name} (before)"
         place = min((self._viewer.layers.index(x) for x in old if x in self._viewer.layers), default=0)
+        active = self._viewer.layers.selection.active  # napari selects whatever comes
         for index, channel in enumerate(scan.channels):
             layer = scan_layer(channel, scan.info)
             layer.visible = index == 0  # the first channel is looked at first
             _coarsen(layer)
             self.images.append(layer)
             self._viewer.layers.insert(place + index, layer)
+        if active is not None:
+            self._viewer.layers.selection.active = self.images[0] if active in old else active
         QTimer.singleShot(LATER_MS, lambda: self._remove(old))
 
     def _remove(self, layers: list[Image]) -> None:
-        for layer in layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        with same_place(self._viewer):
+            for layer in layers:
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+
+@contextmanager
+def same_place(viewer: Any) -> Iterator[None]:
+    """Stay at the same millimetres while layers come and go; napari's sliders keep their numbers instead."""
+    point = tuple(viewer.dims.point)
+    yield
+    if viewer.dims.ndim == len(point):
+        viewer.dims.set_point(range(len(point)), point)
 
 
 def _coarsen(layer: Image) -> None:
