@@ -12,7 +12,15 @@ from dicom_builder import enhanced_mr, header, items, one_slice, random_voxels, 
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ChoiceError, ScanError
-from napari_apprentice.scans.dicom import find_series, is_rtstruct, is_seg, read_dicom, series_files, sop_class
+from napari_apprentice.scans.dicom import (
+    SeriesFinder,
+    find_series,
+    is_rtstruct,
+    is_seg,
+    read_dicom,
+    series_files,
+    sop_class,
+)
 from real_data import real_data
 
 KEY = bytes(32)
@@ -442,3 +450,17 @@ def test_a_real_multi_frame_file_equals_the_files_it_was_made_of():
     single, multi = read(folder / "image"), read(folder / "multiframe")
     np.testing.assert_array_equal(single.voxels, multi.voxels)
     np.testing.assert_array_equal(single.geometry.affine, multi.geometry.affine)
+
+
+def test_many_series_of_one_folder_are_found_once(tmp_path: Path):
+    for n in range(4):
+        write_series(tmp_path, random_voxels((3, 6, 7), seed=n), SeriesInstanceUID=f"1.2.{n}", prefix=f"{n}_")
+    find = SeriesFinder()
+    keys = [series.key for series in find(tmp_path)]
+    before = find(tmp_path)
+    for n, key in enumerate(keys):
+        volume = read_dicom(tmp_path, ReadSettings(series=key), KEY, find)
+        np.testing.assert_array_equal(in_file_order(volume), random_voxels((3, 6, 7), seed=n))
+    assert find(tmp_path) is before
+    write_series(tmp_path / "other", random_voxels((3, 6, 7)))
+    assert len(find(tmp_path / "other")) == 1

@@ -10,7 +10,7 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError, ScanError
 from napari_apprentice.scans.channels import Channel, distinct, same_grid, stack
 from napari_apprentice.scans.found import ChannelFile, FoundCase
-from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.scans.reader import SeriesFinder, read_label_map, read_volume
 
 ALL = "all"
 
@@ -36,6 +36,7 @@ class CaseReader:
     def __init__(self, settings: ReadSettings, collect: AddSettings) -> None:
         self._settings = settings
         self._collect = collect
+        self._find = SeriesFinder()
 
     def read(self, case: FoundCase, shown: str) -> Generator[str, None, Volume | Split]:
         """Read a case, yielding what is being read.
@@ -88,7 +89,7 @@ class CaseReader:
         settings = replace(self._settings, series=file.series or given)
         if len(file.names) > 1 and not settings.volumes:
             settings = replace(settings, volumes=ALL)
-        volume = read_volume(file.path, settings)
+        volume = read_volume(file.path, settings, self._find)
         if not file.names or settings.volumes != ALL:
             return volume
         if len(file.names) != len(volume.channels):

@@ -19,7 +19,7 @@ from napari_apprentice.scans.dicom_grid import Layout, layout_of
 from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg, sop_class
 from napari_apprentice.scans.dicom_pixels import Pixels, read_pixels
 from napari_apprentice.scans.dicom_plane import Plane
-from napari_apprentice.scans.dicom_series import Series, choose_series, find_series
+from napari_apprentice.scans.dicom_series import Series, SeriesFinder, choose_series, find_series
 from napari_apprentice.scans.dicom_stack import Stack, stacked
 from napari_apprentice.scans.dicom_straighten import straighten
 from napari_apprentice.scans.dicom_suv import suv_factor
@@ -27,6 +27,7 @@ from napari_apprentice.scans.oddities import spacing_warnings
 
 __all__ = [
     "Series",
+    "SeriesFinder",
     "find_series",
     "is_dicom",
     "is_rtstruct",
@@ -39,7 +40,9 @@ __all__ = [
 FORMAT = "dicom"
 
 
-def read_dicom(path: Path, settings: ReadSettings, key: bytes | None = None) -> Volume:
+def read_dicom(
+    path: Path, settings: ReadSettings, key: bytes | None = None, find: SeriesFinder | None = None
+) -> Volume:
     """Read a DICOM series from a folder, or a file of one slice or many.
 
     Source axes are (column, row, slice along the normal); the affine is the files' own, in RAS.
@@ -50,6 +53,8 @@ def read_dicom(path: Path, settings: ReadSettings, key: bytes | None = None) -> 
         Folder that holds the series directly (or below, beside a DICOMDIR), or a file.
     key
         Secret of the pseudonyms; by default the user's own.
+    find
+        Used again for the next series of the same folder, it saves parsing all files of it again.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def read_dicom(path: Path, settings: ReadSettings, key: bytes | None = None) -> 
         A slice is damaged, lost or of another scan; the text names the file.
     """
     with quiet_pydicom(), naming(path):
-        series = choose_series(find_series(path), settings.series, path.name)
+        series = choose_series((find or find_series)(path), settings.series, path.name)
         return _read(series, path.name, settings, key)
 
 

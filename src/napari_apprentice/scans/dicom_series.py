@@ -111,6 +111,21 @@ def find_series(path: Path) -> tuple[Series, ...]:
     return _named([part for group in by_origin.values() for part in _split(group)])
 
 
+class SeriesFinder:
+    """`find_series` that remembers the last folder: one of thirty series is parsed once, not thirty times."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._found: tuple[Series, ...] = ()
+
+    def __call__(self, path: Path) -> tuple[Series, ...]:
+        """The series in a folder, or in a file, as they were when it was first asked for."""
+        if path != self._path:
+            self._found = find_series(path)
+            self._path = path
+        return self._found
+
+
 def choose_series(found: Sequence[Series], wanted: str, name: str) -> Series:
     """The one series that a setting's text names; the only one there is when it names none.
 

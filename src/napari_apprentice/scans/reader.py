@@ -12,6 +12,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ApprenticeError, ScanError
+from napari_apprentice.scans.dicom import SeriesFinder as SeriesFinder
 from napari_apprentice.scans.dicom import read_dicom
 from napari_apprentice.scans.dicom_file import quiet_pydicom
 from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
@@ -54,13 +55,15 @@ _LABEL_READERS: Mapping[str, LabelReader] = {"picture": read_picture_labels, "za
 _NAMES: Mapping[str, Names] = {"nifti": read_names, "itk": read_segments}
 
 
-def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
+def read_volume(path: Path, settings: ReadSettings | None = None, find: SeriesFinder | None = None) -> Volume:
     """Read a scan in canonical orientation; whole axes are reordered, nothing is resampled.
 
     Parameters
     ----------
     settings
         Answers to what files leave open; by default nothing is changed silently.
+    find
+        Used again for the next DICOM series of the same folder, it saves parsing all files of it again.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def read_volume(path: Path, settings: ReadSettings | None = None) -> Volume:
         The file is no scan, damaged, cut off, or of a kind that is not read; the text names it.
     """
     chosen = settings or ReadSettings()
-    return _guarded(path, lambda: handle_not_numbers(_READERS[kind_of(path)](path, chosen), chosen))
+    return _guarded(path, lambda: handle_not_numbers(_read_volume(path, chosen, find), chosen))
 
 
 def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: Geometry | None = None) -> LabelMap:
@@ -119,6 +122,11 @@ def expand(paths: Iterable[Path]) -> tuple[Path, ...]:
             continue
         found += _scans_in(path) or [path] if path.is_dir() and not is_zarr(path) else [path]
     return tuple(dict.fromkeys(found))
+
+
+def _read_volume(path: Path, settings: ReadSettings, find: SeriesFinder | None) -> Volume:
+    kind = kind_of(path)
+    return read_dicom(path, settings, find=find) if kind == "dicom" else _READERS[kind](path, settings)
 
 
 def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
