@@ -116,7 +116,13 @@ def test_a_missing_channel_is_asked_about_once_with_its_cases(
     asked = text(capsys, "add", study, folder)
     assert "Case liver_02 has no file for channel PET." in asked
     assert "--missing zero " in asked
+    assert "--missing without " in asked
     assert run(capsys, "add", study, folder, "--missing", "zero")["added"] == ["liver_02"]
+    assert Study.open(study).cases.info("liver_02").channels == ("CT", "PET")
+    other = tmp_path / "b.study"
+    run(capsys, "create", other, "--dataset", folder)
+    assert len(run(capsys, "add", other, folder, "--missing", "without")["added"]) == 2
+    assert Study.open(other).cases.info("liver_02").channels == ("CT",)
 
 
 def test_sarcoma_patients_are_cases_of_three_channels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

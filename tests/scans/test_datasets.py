@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,35 @@ def test_images_and_labels_are_pairs_in_all_their_spellings(tmp_path):
         alone = find_scans([folder / "train" / images])
         assert not any(c.labels for c in alone.cases)
         assert alone.notes[0].startswith(f"{maps} lies beside it and was left out")
+
+
+def test_a_channel_that_most_persons_have_is_missing_where_one_lacks_it(tmp_path):
+    for person in ("p1", "p2", "p3"):
+        for name in ("T1", "T2", *(["PET"] if person == "p1" else [])):
+            layouts.scan(tmp_path / "folders" / person / f"{name}.nii.gz")
+    (tmp_path / "folders" / "p2" / "T1.nii.gz").unlink()
+    found = find_scans([tmp_path / "folders"])
+    assert [[(f.name, f.path is None) for f in c.channels] for c in found.cases] == [
+        [("PET", False), ("T1", False), ("T2", False)],
+        [("T1", True), ("T2", False)],
+        [("T1", False), ("T2", False)],
+    ]
+    bids = layouts.bids(tmp_path / "ds")
+    (bids / "sub-01/ses-b/anat/sub-01_ses-b_FLAIR.nii.gz").unlink()
+    layouts.scan(bids / "sub-02/anat/sub-02_run-2_T1w.nii.gz")
+    lacking = {c.case_id: [f.name for f in c.channels if f.path is None] for c in find_scans([bids]).cases}
+    assert lacking == {"sub-01_ses-a": [], "sub-01_ses-b": ["FLAIR"], "sub-02": [], "sub-02_run-2_T1w": []}
+
+
+def test_a_thousand_files_are_understood_at_once(tmp_path):
+    scan = layouts.scan(tmp_path / "s0000.nii.gz").read_bytes()
+    for n in range(1, 1000):
+        (tmp_path / f"s{n:04}.nii.gz").write_bytes(scan)
+        (tmp_path / f"s{n:04}_seg.nii.gz").write_bytes(scan)
+    start = time.perf_counter()
+    found = find_scans([tmp_path])
+    assert time.perf_counter() - start < 10, "it took minutes when every name was compared with every other"
+    assert sum(c.labels is not None for c in found.cases) == 999
 
 
 def test_nuclei_are_pairs():

@@ -19,7 +19,9 @@ class AddSettings(Settings):
         f"{SEPARATE} makes each channel a case of its own.",
     )
     missing: str = setting(
-        "ask", "A channel that a case lacks: ask, or a channel of zeros, which is recorded.", choices=("ask", "zero")
+        "ask",
+        "A channel that a case lacks: ask, a channel of zeros, which is recorded, or go without.",
+        choices=("ask", "zero", "without"),
     )
     per: str = setting(
         "series", "Each DICOM series is a case, or a channel of its study's case.", choices=("series", "study")

@@ -39,7 +39,8 @@ def stack(case: str, channels: Sequence[Channel], *, reference: str = "", missin
     reference
         Channel name whose grid is taken; "" where all lie on one.
     missing
-        "ask", or "zero" for a channel of zeros where one is missing, which is a `Step`.
+        "ask", "zero" for a channel of zeros where one is missing, which is a `Step`, or "without" to take
+        those that are there.
 
     Returns
     -------
@@ -55,6 +56,8 @@ def stack(case: str, channels: Sequence[Channel], *, reference: str = "", missin
     there = [c for c in channels if c.volume is not None]
     if not there:
         raise ScanError(f"Case {case} has none of its channels.")
+    if missing == "without":
+        channels = there
     if len(there) < len(channels) and missing != "zero":
         _ask_missing(case, channels)
     chosen = _reference(case, there, reference)
@@ -102,7 +105,10 @@ def _ask_missing(case: str, channels: Sequence[Channel]) -> None:
     raise ChoiceError(
         f"Case {case} has no file for channel {absent}.",
         "missing",
-        (("zero", "put a channel of zeros in its place, which is recorded"),),
+        (
+            ("zero", "put a channel of zeros in its place, which is recorded"),
+            ("without", "take the channels that are there; the case then has fewer than others"),
+        ),
     )
 
 

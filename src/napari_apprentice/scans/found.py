@@ -1,6 +1,8 @@
 """What was found in files and folders, before a voxel is read."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_apprentice.core.labels import LabelSchema
@@ -113,3 +115,18 @@ class Found:
         """Channel names of all cases, each once."""
         names = [n for c in self.cases for f in c.channels for n in (f.names or (f.name,))]
         return tuple(dict.fromkeys(n for n in names if n))
+
+
+def with_missing(cases: Sequence[FoundCase]) -> tuple[FoundCase, ...]:
+    """Cases in which a channel that more than half of them have, and one lacks, has a place without a file."""
+    counts = Counter(name for case in cases for name in {f.name for f in case.channels})
+    first = list(dict.fromkeys(f.name for case in cases for f in case.channels))
+    common = [name for name in first if name and counts[name] > len(cases) / 2]
+    made = []
+    for case in cases:
+        own = {f.name: f for f in case.channels}
+        usual = {name: own.get(name) or ChannelFile(name, None) for name in common}
+        lacks = any(f.path is None for f in usual.values())
+        files = (*usual.values(), *(f for f in case.channels if f.name not in usual))
+        made.append(replace(case, channels=files) if lacks else case)
+    return tuple(made)

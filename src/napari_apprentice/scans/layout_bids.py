@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
 from napari_apprentice.errors import InputError
 from napari_apprentice.scans.folders import folders_in, name_of, scans_in, stem_of, tree
-from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.found import ChannelFile, Found, FoundCase, with_missing
 
 _LABELS = ("dseg", "mask")
 _NO_SCAN = (*_LABELS, "defacemask", "probseg")
@@ -33,7 +33,10 @@ def find_bids(folder: Path, labels_from: str = "") -> Found:
     root, parts = _root(folder), _parts(folder)
     maps = _label_maps(root)
     notes: list[str] = []
-    cases = tuple(_with_labels(case, maps, labels_from, root) for anat in parts for case in _cases(anat, notes))
+    made = [_cases(anat, notes) for anat in parts]
+    usual = iter(with_missing([case for case, _ in made if case]))
+    whole = [c for first, again in made for c in ([next(usual)] if first else []) + again]
+    cases = tuple(_with_labels(case, maps, labels_from, root) for case in whole)
     return Found("bids", cases, (), tuple(notes), _schema(root, cases), _title(root))
 
 
@@ -66,7 +69,8 @@ def _anat(subject: Path) -> tuple[Path, ...]:
     return tuple(p / "anat" for p in (subject, *sessions) if scans_in(p / "anat"))
 
 
-def _cases(anat: Path, notes: list[str]) -> list[FoundCase]:
+def _cases(anat: Path, notes: list[str]) -> tuple[FoundCase | None, list[FoundCase]]:
+    """The case of an anat folder, and a case each for contrasts that come again."""
     first: dict[str, Path] = {}
     again: list[Path] = []
     for path in scans_in(anat):
@@ -83,11 +87,9 @@ def _cases(anat: Path, notes: list[str]) -> list[FoundCase]:
     case_id = f"{subject}_{session}" if session else subject
     if again:
         notes.append(f"{case_id} holds a contrast several times; {', '.join(stem_of(p) for p in again)} on its own.")
-    groups = [(case_id, first)] * bool(first) + [(stem_of(p), {entities(p)[1]: p}) for p in again]
-    return [
-        FoundCase(name, subject, tuple(ChannelFile(n, p) for n, p in files.items()), session=session)
-        for name, files in groups
-    ]
+    files = tuple(ChannelFile(name, path) for name, path in first.items())
+    more = [FoundCase(stem_of(p), subject, (ChannelFile(entities(p)[1], p),), session=session) for p in again]
+    return (FoundCase(case_id, subject, files, session=session) if files else None), more
 
 
 def _label_maps(folder: Path) -> list[Path]:
@@ -98,7 +100,7 @@ def _label_maps(folder: Path) -> list[Path]:
 
 def _with_labels(case: FoundCase, maps: list[Path], wanted: str, folder: Path) -> FoundCase:
     """A case with the label map of its subject and session; of those in some channel's space, that channel's."""
-    known = entities(case.channels[0].path or Path())[0]
+    known = entities(next(c.path for c in case.channels if c.path is not None))[0]
     run = known.get("run") if len(case.channels) == 1 else None
     fitting = [
         p

@@ -7,7 +7,7 @@ from pathlib import Path
 from napari_apprentice.core.collecting import SEPARATE
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.scans.folders import is_picture, name_of, scans_in, stem_of, tree
-from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.found import ChannelFile, Found, FoundCase, with_missing
 from napari_apprentice.scans.label_names import (
     ScanNames,
     common_start,
@@ -40,12 +40,14 @@ def looks_like_person(folder: Path, reference: str = "") -> bool:
     Their names say so: nothing but contrasts (CT, MR_T1), also after a common start; or a single scan beside
     label maps; or one is the channel that was named as `reference`.
     """
+    if not 1 < len(scans_in(folder)) <= _MOST:
+        return False
     names = _names(folder)
-    scans = [name for name in names if label_word(name) is None and not _is_map(name, names)]
-    if not scans or not 1 < len(names) <= _MOST:
+    scans = names.keys() - _maps(names)
+    if not scans:
         return False
     if len(scans) == 1:
-        return is_plain(scans[0]) or is_contrast(scans[0])
+        return any(is_plain(name) or is_contrast(name) for name in scans)
     return (reference not in ("", SEPARATE) and reference in scans) or all(map(is_contrast, scans))
 
 
@@ -58,7 +60,7 @@ def find_folders(folder: Path, labels_from: str = "", places: Iterable[Path] = (
         These folders only; by default all in `folder` and below.
     """
     cases = tuple(case for place in places or places_in(folder) if (case := _case(place, folder, labels_from)))
-    return Found("folders", cases, (), (), schema_of(cases), name_of(folder))
+    return Found("folders", with_missing(cases), (), (), schema_of(cases), name_of(folder))
 
 
 def schema_of(cases: Iterable[FoundCase]) -> LabelSchema | None:
@@ -82,15 +84,17 @@ def _names(place: Path) -> dict[str, Path]:
     return {stem[len(start) :]: p for stem, p in files.items()}
 
 
-def _is_map(name: str, names: Iterable[str]) -> bool:
-    """Whether a file is named before another one, as tumour_CT beside CT."""
-    return ScanNames(n for n in names if n != name).scan_of(name) is not None
+def _maps(names: Iterable[str]) -> set[str]:
+    """Files named like a label map, or after another one, as tumour_CT beside CT."""
+    called = ScanNames(names)
+    return {name for name in names if label_word(name) is not None or called.scan_of(name) not in (None, name)}
 
 
 def _case(place: Path, folder: Path, labels_from: str) -> FoundCase | None:
     files = _names(place)
-    maps = {name: p for name, p in files.items() if label_word(name) is not None or _is_map(name, files)}
-    scans = {name: p for name, p in files.items() if name not in maps}
+    marked = _maps(files)
+    maps = {name: p for name, p in files.items() if name in marked}
+    scans = {name: p for name, p in files.items() if name not in marked}
     if not scans:
         return None
     called = ScanNames(scans)
