@@ -27,6 +27,7 @@ from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows,
 from napari_apprentice.scans.datasets import find_scans
 from napari_apprentice.scans.found import Found
 from napari_apprentice.store.recent import RecentStudies
+from napari_apprentice.store.rescue import Rescues
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
@@ -50,6 +51,8 @@ class SessionEvents:
     """A model version was registered or activated."""
     noticed = Signal(str)
     """A sentence the person should see now."""
+    went_wrong = Signal(object)
+    """An `ApprenticeError` that arose while nobody was waiting, such as a stroke that the disk did not take."""
 
 
 class Session:
@@ -67,6 +70,7 @@ class Session:
         self.events = SessionEvents()
         self.author = author or getpass.getuser()
         self.recent = recent or RecentStudies()
+        self._rescues = Rescues(self.recent.folder / "rescue")
         self._study: Study | None = None
         self._case: OpenCase | None = None
         self._engine = Engine()
@@ -94,20 +98,41 @@ class Session:
         self._show_study(Study.open(path))
 
     def close(self) -> None:
-        """Leave the study and end the prediction process; unsaved strokes stay in the journal."""
+        """Leave the study and end the prediction process; unsaved strokes stay in the journal.
+
+        Raises
+        ------
+        StorageError
+            Strokes that no disk could take are lost with this session; all else is closed.
+        """
         self._engine.stop()
-        self._case = None
-        self._study = None
+        case, self._case, self._study = self._case, None, None
+        if case is not None:
+            case.leave()
 
     def _show_study(self, study: Study) -> None:
-        self._case = None
+        self._leave_case()
         self._study = study
         self.recent.remember(study.path)
         self.events.study_changed.emit()
         self.events.case_opened.emit()
+        waiting = self._rescues.cases(study.path)
+        if waiting:
+            self.events.noticed.emit(
+                f"Strokes of {', '.join(waiting)} are on this computer only, because the study could not take them. "
+                "Open these cases to bring them over."
+            )
+
+    def _leave_case(self) -> None:
+        # Before anything is given up: it may refuse, with strokes in memory that no disk could take.
+        if self._case is not None:
+            self._case.leave()
+        self._case = None
 
     def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
         """Give the study another list of labels; InputError when one that would go is in use."""
+        if self._case is not None:
+            self._case.settle()
         yield from relabelling.change_labels(self.study, schema)
         self.events.cases_changed.emit()
 
@@ -176,12 +201,32 @@ class Session:
 
     def load_case(self, case_id: str) -> OpenCase:
         """Read a case from disk without showing it; may run in another thread."""
-        return load_case(self.study, case_id)
+        if self._case is not None:
+            self._case.settle()  # its newest strokes may be those that are read
+        return load_case(self.study, case_id, self._rescues, self.author)
 
     def show_case(self, case: OpenCase | None) -> None:
-        """Make a loaded case the one under correction; what was unsaved of the last one is in its journal."""
+        """Make a loaded case the one under correction; what was unsaved of the last one is in its journal.
+
+        Raises
+        ------
+        StorageError
+            The one before has strokes that no disk could take; it stays open.
+        """
+        if case is not self._case:
+            self._leave_case()
         self._case = case
+        if case is not None:
+            case.listen(self.events.went_wrong.emit, self._on_recovered)
+            case.bring_over()
         self.events.case_opened.emit()
+        for note in case.notes if case else ():
+            self.events.noticed.emit(note)
+
+    def flush(self) -> None:
+        """Wait until every stroke is durable in the study; StorageError or ConflictError when it cannot be."""
+        if self._case is not None:
+            self._case.flush()
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> None:
         """Keep what a paint tool changed inside `box`; `before` and `after` are labels (z, y, x) of the box."""
@@ -243,6 +288,9 @@ class Session:
         if self._case is None:
             raise InputError("No case is open: choose one in the table first.")
         return self._case
+
+    def _on_recovered(self, count: int) -> None:
+        self.events.noticed.emit(f"The study can be written again: {count} strokes were brought over.")
 
     def _announce(self, stroke: Stroke | None) -> None:
         if stroke is not None:

@@ -98,8 +98,9 @@ def test_strokes_in_memory_only_hold_up_another_study_and_once_the_close(
 ) -> None:
     (tmp_path / "other").mkdir()
     other = make_study(tmp_path / "other")
-    monkeypatch.setattr("napari_apprentice.store.files._write_all", disk_is_full)
+    monkeypatch.setattr("os.fsync", disk_is_full)
     opened.drag()
+    opened.wait(lambda: opened.complaints)
     assert opened.session.case.unwritten == 1
     assert opened.complaints[-1].startswith("The disk is full")
     assert is_plain(opened.complaints[-1])

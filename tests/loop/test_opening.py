@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from builders import study as make_study
+from faults import fail_from
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.loop.correcting import save_correction
@@ -24,12 +25,14 @@ def paint(case: OpenCase, label: int, box: tuple[slice, slice, slice] = BOX) -> 
     before = case.canvas.labels[box].copy()
     case.canvas.labels[box] = label  # as a paint tool does
     case.record(box, before, case.canvas.labels[box].copy())
+    case.flush()
 
 
 def test_strokes_survive_without_saving(study: Study) -> None:
     case = load_case(study, "c1")
     paint(case, 1)
     case.accept_slice(0, 0)
+    case.flush()
     again = load_case(Study.open(study.path), "c1")
     assert np.array_equal(again.canvas.labels, case.canvas.labels)
     assert np.array_equal(again.canvas.status, case.canvas.status)
@@ -43,6 +46,7 @@ def test_undo_and_redo_reach_behind_a_restart(study: Study) -> None:
     paint(case, 1)
     paint(case, 2)
     case.undo()
+    case.flush()
     again = load_case(study, "c1")
     assert (again.canvas.labels[BOX] == 1).all()
     again.redo()
@@ -52,6 +56,7 @@ def test_undo_and_redo_reach_behind_a_restart(study: Study) -> None:
     assert again.undo() is None
     assert not again.canvas.labels.any()
     assert not again.canvas.status.any()
+    again.flush()
     last = load_case(study, "c1")
     last.redo()
     assert (last.canvas.labels[BOX] == 1).all()
@@ -63,6 +68,7 @@ def test_an_undo_behind_a_revision_survives_a_restart(study: Study) -> None:
     paint(case, 1)
     save_correction(study, case, "Ada")
     case.undo()
+    case.flush()
     again = load_case(study, "c1")
     assert not again.canvas.labels.any()
     again.redo()
@@ -71,6 +77,7 @@ def test_an_undo_behind_a_revision_survives_a_restart(study: Study) -> None:
     again.undo()
     save_correction(study, again, "Ada")
     again.redo()  # a journal that begins with a redo
+    again.flush()
     last = load_case(study, "c1")
     assert (last.canvas.labels[BOX] == 1).all()
     last.undo()
@@ -140,16 +147,17 @@ def test_a_full_disk_keeps_the_stroke_in_memory_and_writes_it_later(
     case = load_case(study, "c1")
     paint(case, 1)
 
-    def full(*_: object) -> None:
-        raise StorageError("The disk is full.")
-
     with monkeypatch.context() as patch:
-        patch.setattr(study.journal, "append", full)
-        with pytest.raises(StorageError):
+        fail_from(patch, "napari_apprentice.store.files._write_all", 0)
+        with pytest.raises(StorageError, match="disk is full"):
             paint(case, 2)
         assert (case.canvas.labels[BOX] == 2).all()
+        assert case.unwritten == 1
+        with pytest.raises(StorageError, match="in memory only"):
+            case.leave()
     assert load_case(study, "c1").unsaved == 1  # only the first is on disk
     paint(case, 1)
+    assert case.unwritten == 0
     assert load_case(study, "c1").unsaved == 3
 
 

@@ -25,6 +25,7 @@ class Bridge(QObject):
     saved = Signal(str)
     models_changed = Signal()
     noticed = Signal(str)
+    went_wrong = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -37,6 +38,7 @@ class Bridge(QObject):
         events.saved.connect(self._on_saved, thread="main")
         events.models_changed.connect(self._on_models, thread="main")
         events.noticed.connect(self._on_noticed, thread="main")
+        events.went_wrong.connect(self._on_went_wrong, thread="main")
         self._timer = QTimer(self)
         self._timer.timeout.connect(lambda: emit_queued())
         self._timer.start(BEAT_MS)
@@ -52,6 +54,7 @@ class Bridge(QObject):
         events.saved.disconnect(self._on_saved)
         events.models_changed.disconnect(self._on_models)
         events.noticed.disconnect(self._on_noticed)
+        events.went_wrong.disconnect(self._on_went_wrong)
 
     def _on_study(self) -> None:
         self.study_changed.emit()
@@ -73,3 +76,6 @@ class Bridge(QObject):
 
     def _on_noticed(self, text: str) -> None:
         self.noticed.emit(text)
+
+    def _on_went_wrong(self, error: Exception) -> None:
+        self.went_wrong.emit(error)

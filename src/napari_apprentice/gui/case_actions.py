@@ -12,8 +12,10 @@ from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.work import Runner
+from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
+PATIENCE_SECONDS = 2.0  # the window stands still meanwhile; a disk that is well takes a hundredth of that
 BUSY = "A moment: a stroke is being drawn, or a case is being opened or saved."
 
 
@@ -48,6 +50,7 @@ class CaseActions(QObject):
         layers.lost.connect(self._on_lost)
         layers.replaced.connect(self._on_replaced)
         bridge.canvas_changed.connect(self._on_canvas_changed)
+        bridge.went_wrong.connect(runner.tell)
 
     # -------------------------------------------------------------- opening
 
@@ -63,7 +66,7 @@ class CaseActions(QObject):
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
         case = self._session.case
-        if not self.saving and (case is None or not case.unwritten):
+        if not self.saving and (case is None or not self._in_memory_only(case)):
             return True
         why = "is being saved" if self.saving else "has strokes the disk could not take: free some space and save"
         self._runner.tell(StorageError(f"The open case {why}; leave it after that."))
@@ -76,14 +79,19 @@ class CaseActions(QObject):
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
         case = self._session.case
-        unwritten = case.unwritten if case is not None else 0
-        if not unwritten or self._warned:
+        if case is None or self._warned or not self._in_memory_only(case):
             return True
         self._warned = True
         self._runner.tell(
             StorageError("The open case has strokes the disk could not take: save first, or close again to lose them.")
         )
         return False
+
+    def _in_memory_only(self, case: OpenCase) -> bool:
+        """Whether a case has strokes that no disk could take; those on their way are waited for."""
+        if case.unwritten:
+            case.settle(PATIENCE_SECONDS)
+        return case.unwritten > 0
 
     def reload_if_untouched(self, case_ids: tuple[str, ...]) -> None:
         """After new predictions: fill what is unseen in the open case, unless a person works on it."""

@@ -1,6 +1,7 @@
 """What the panels of one viewer share: a session, and the few objects between it and Qt."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
@@ -8,6 +9,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_apprentice.errors import StorageError
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.cursor_reader import CursorReader
@@ -104,7 +106,7 @@ class Desk(QObject):
         if isalive(self.runner):  # type: ignore[no-untyped-call]
             self.close()
         else:  # the program ended without closing its window: Qt has taken everything down already
-            self.session.close()
+            self._close_session()
 
     def close(self) -> None:
         """End the prediction process and hear no more; unsaved strokes are in the journal, training goes on."""
@@ -122,8 +124,12 @@ class Desk(QObject):
         self.windowing.close()
         for key in self._keys():
             self.viewer.bind_key(key, None, overwrite=True)
-        self.session.close()
+        self._close_session()
         stop_log(self._folder)
+
+    def _close_session(self) -> None:
+        with suppress(StorageError):  # the person was told, and chose to close without what no disk could take
+            self.session.close()
 
 
 def desk_for(viewer: "Viewer") -> Desk:

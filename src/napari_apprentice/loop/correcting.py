@@ -12,7 +12,8 @@ from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.loop.label_matching import match_labels
-from napari_apprentice.loop.opening import OpenCase, as_shown
+from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.loop.shown import as_shown
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
@@ -26,6 +27,7 @@ def save_correction(study: Study, case: OpenCase, author: str) -> tuple[Revision
     The new revision, and the one somebody else stored in the meantime (both survive) or None.
     """
     case_id = case.info.case_id
+    case.settle()  # the revision makes the journal superfluous, so a failure there is none here
     newest = study.revisions.newest(case_id)
     conflict = newest if newest and newest.name != case.parent else None
     revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author))

@@ -1,13 +1,19 @@
 """A case open for correction: its label map, its strokes, and the way back through them."""
 
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from napari_apprentice.core.correction import Box, Canvas, Stroke, fill_unseen, whole
-from napari_apprentice.core.records import CaseInfo, Prediction, Provenance
+from napari_apprentice.core.correction import Box, Canvas, Stroke, whole
+from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import ApprenticeError, InputError, StorageError
+from napari_apprentice.loop.resuming import Resumed, resume
+from napari_apprentice.loop.shown import canvas_on
+from napari_apprentice.store.journal import Journal
+from napari_apprentice.store.rescue import RescueJournal, Rescues
+from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
 from napari_apprentice.store.study import Study
 
 IDLE_SECONDS = 60.0  # a longer pause between two strokes is not counted as work
@@ -16,51 +22,86 @@ IDLE_SECONDS = 60.0  # a longer pause between two strokes is not counted as work
 class OpenCase:
     """The one case under correction.
 
-    Every change goes through here: it is applied to the canvas, and durable in the journal, before
-    the call returns. When the journal cannot be written the change stays in memory, the call raises
-    StorageError, and the next change (or `Session.save`) writes both.
+    Every change goes through here: it is applied to the canvas at once and handed to a writer, whose
+    thread makes it durable in the journal. `flush` waits for that. Where the study cannot be written
+    strokes go to a rescue journal, or stay in memory; the next change, or `Session.save`, writes them.
 
     Parameters
     ----------
     study, info
         Where it is kept, what it is.
     canvas
-        Labels and status as they are now.
-    parent, model
-        Revision and model version it started from.
-    strokes
-        Strokes since then, oldest first; undo and redo among them.
+        Labels and status of what it starts from.
+    resumed
+        Revision and model version it starts from, and the strokes since then.
+    writer
+        Who makes strokes durable; knows those of `resumed`.
     """
 
-    def __init__(
-        self, study: Study, info: CaseInfo, canvas: Canvas, parent: str | None, model: str | None,
-        strokes: tuple[Stroke, ...] = (),
-    ) -> None:  # fmt: skip
+    def __init__(self, study: Study, info: CaseInfo, canvas: Canvas, resumed: Resumed, writer: StrokeWriter) -> None:
         self.info = info
         self.canvas = canvas
-        self.parent = parent
-        self.model = model
+        self.parent = resumed.parent
+        self.model = resumed.model
+        self.notes = resumed.notes
+        """Sentences about how the case was found, for the person who opens it."""
         self._study = study
+        self._writer = writer
         self._start_labels = canvas.labels.copy()
         self._unsaved: list[Stroke] = []
         self._done: list[Stroke] = []
         self._undone: list[Stroke] = []
-        self._to_write: list[Stroke] = []  # strokes the journal has not taken yet, after a full disk
-        self._journal_started = bool(strokes)
         self._last_touch = time.monotonic()
-        for stroke in strokes:
+        for stroke in resumed.strokes:
             self.canvas.apply(stroke)
             self._remember(stroke)
 
     @property
     def unsaved(self) -> int:
-        """Strokes that are in the journal but in no revision yet."""
+        """Strokes that are in no revision yet."""
         return len(self._unsaved)
 
     @property
     def unwritten(self) -> int:
-        """Strokes that are only in memory, because the disk could not take them."""
-        return len(self._to_write)
+        """Strokes that are only in memory, because no disk has taken them yet."""
+        return self._writer.unwritten
+
+    @property
+    def rescued(self) -> int:
+        """Strokes that are on this computer only, because the study could not take them."""
+        return self._writer.rescued
+
+    def listen(self, failed: Callable[[ApprenticeError], None], recovered: Callable[[int], None]) -> None:
+        """Say whom to tell, from the writer's thread, that the study cannot be written, and that it can again."""
+        self._writer.listen(failed, recovered)
+
+    def bring_over(self) -> None:
+        """Bring into the study what only this computer has; returns at once."""
+        self._writer.retry()
+
+    def flush(self) -> None:
+        """Wait until every change so far is durable in the study.
+
+        Raises
+        ------
+        StorageError, ConflictError
+            The study cannot take them; `unwritten` and `rescued` say where they are.
+        """
+        self._writer.flush()
+
+    def settle(self, seconds: float = LEAVE_SECONDS) -> bool:
+        """Wait until nothing is being written; False when that took longer."""
+        return self._writer.settle(seconds)
+
+    def leave(self) -> None:
+        """Wait for the disk and let go of the case; its strokes are found again when it is opened.
+
+        Raises
+        ------
+        StorageError
+            Some strokes are in memory only; nothing was given up.
+        """
+        self._writer.leave()
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> Stroke | None:
         """Keep what a paint tool did inside `box`; see `Canvas.record`."""
@@ -118,10 +159,8 @@ class OpenCase:
         """Start anew from a revision just stored; undo still reaches behind it."""
         self.parent = revision
         self._unsaved.clear()
-        self._to_write.clear()
-        self._journal_started = False
         self._start_labels = self.canvas.labels.copy()
-        self._study.journal.close(self.info.case_id)
+        self._writer.restart(revision)
 
     def _applied(self, stroke: Stroke) -> Stroke:
         self.canvas.apply(stroke)
@@ -131,18 +170,8 @@ class OpenCase:
         if stroke is None:
             return None
         self._remember(stroke)
-        self._to_write.append(stroke)
-        self._write_journal()
+        self._writer.put(stroke)
         return stroke
-
-    def _write_journal(self) -> None:
-        journal, case_id = self._study.journal, self.info.case_id
-        if not self._journal_started:
-            journal.start(case_id, self.parent, self.model)
-            self._journal_started = True
-        while self._to_write:
-            journal.append(case_id, self._to_write[0])
-            self._to_write.pop(0)
 
     def _remember(self, stroke: Stroke) -> None:
         self._unsaved.append(stroke)
@@ -172,49 +201,35 @@ def _as_redo(stroke: Stroke) -> Stroke:
     )
 
 
-def load_case(study: Study, case_id: str) -> OpenCase:
+def load_case(
+    study: Study, case_id: str, rescues: Rescues | None = None, author: str = "", *, apart: bool = False
+) -> OpenCase:
     """Open a case as it was left: newest revision, or prediction, and every stroke since.
 
     Voxels nobody has seen yet show the active model version's prediction; voxels with status 1 or 2
     are never touched by it.
+
+    Parameters
+    ----------
+    rescues
+        Where strokes go that the study cannot take, and may wait from an earlier time; None for nowhere.
+    author
+        Who corrects; stands in a rescue journal.
+    apart
+        Whether somebody else has the case open: strokes in the study's journal are theirs then.
     """
     info = study.cases.info(case_id)
-    journal = study.journal.read(case_id)
-    if journal is not None and journal.strokes:
-        canvas = _start(study, info, journal.parent, journal.model)
-        return OpenCase(study, info, canvas, journal.parent, journal.model, journal.strokes)
-    parent, model, shown = as_shown(study, case_id)
-    return OpenCase(study, info, shown or _start(study, info, None, None), parent, model)
+    resumed = resume(study, info, rescues, apart=apart)
+    journal = Journal(study.journal.root)  # its own, so that another window's strokes are noticed
+    if resumed.journal is not None:
+        journal.adopt(case_id, resumed.journal)
 
+    def rescue(parent: str | None, strokes: Sequence[Stroke]) -> RescueJournal:
+        if rescues is None:
+            raise StorageError("There is no place for a rescue journal.")
+        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes)
 
-def as_shown(study: Study, case_id: str) -> tuple[str | None, str | None, Canvas | None]:
-    """What a case shows before anything is changed.
-
-    Returns
-    -------
-    Its newest revision, the active model version if that predicted it, and the one filled up with the
-    other; None for each that there is not.
-    """
-    newest = study.revisions.newest(case_id)
-    parent = newest.name if newest else None
-    active = study.models.active()
-    model = active if active and study.predictions.has(case_id, active) else None
-    nothing = parent is None and model is None
-    return parent, model, None if nothing else _start(study, study.cases.info(case_id), parent, model)
-
-
-def _start(study: Study, info: CaseInfo, parent: str | None, model: str | None) -> Canvas:
-    dtype = np.uint8 if max(study.schema.ids) < 256 else np.uint16
-    labels: LabelArray = np.zeros(info.shape, dtype)
-    status = np.zeros(info.shape, np.uint8)
-    if parent is not None:
-        stored, status = study.revisions.read(info.case_id, parent)
-        labels = stored.astype(np.promote_types(dtype, stored.dtype))
-    prediction = _prediction(study, info.case_id, model)
-    if prediction is not None:
-        labels = fill_unseen(prediction.labels, labels, status)
-    return Canvas(labels, status)
-
-
-def _prediction(study: Study, case_id: str, model: str | None) -> Prediction | None:
-    return study.predictions.read(case_id, model) if model and study.predictions.has(case_id, model) else None
+    writer = StrokeWriter(
+        journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued
+    )
+    return OpenCase(study, info, canvas_on(study, info, resumed.parent, resumed.model), resumed, writer)

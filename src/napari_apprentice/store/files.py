@@ -87,7 +87,7 @@ def write_durably(path: Path, data: bytes) -> None:
         except OSError:
             remove_quietly(aside)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def append_durably(path: Path, data: bytes) -> None:
@@ -110,7 +110,7 @@ def append_durably(path: Path, data: bytes) -> None:
                     os.ftruncate(file.fileno(), before)
                 raise
         if fresh:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -131,7 +131,7 @@ def commit_folder(aside: Path, final: Path) -> bool:
     for folder, _, names in os.walk(aside):
         for name in names:
             _sync_file(Path(folder) / name)
-        _sync_folder(Path(folder))
+        sync_folder(Path(folder))
     if final.exists():
         return False
     try:
@@ -140,7 +140,7 @@ def commit_folder(aside: Path, final: Path) -> bool:
         if final.exists():
             return False
         raise
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
     _sweep(final.parent)
     return True
 
@@ -170,7 +170,8 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make new names in a folder durable."""
     if os.name == "nt":  # Windows cannot open a folder; NTFS journals the rename itself.
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,25 +1,19 @@
 """Strokes since the newest revision, each safe on disk before the next one is drawn."""
 
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ConflictError, InputError, StudyError
-from napari_apprentice.store.files import append_durably, aside_of, storage_errors, write_durably
+from napari_apprentice.store.files import append_durably, aside_of, storage_errors, sync_folder, write_durably
 from napari_apprentice.store.names import check_name
-from napari_apprentice.store.stroke_record import (
-    DamagedError,
-    TornError,
-    another_follows,
-    decode,
-    decode_stroke,
-    encode,
-    encode_stroke,
-)
+from napari_apprentice.store.record_walk import Records
+from napari_apprentice.store.stroke_record import encode, encode_stroke
 
 FILE = "strokes.bin"
 _BEGINNING = "The journal of case {} is damaged at its beginning; what its strokes were drawn on is unknown."
@@ -37,16 +31,22 @@ class JournalContent:
         Oldest first; a stroke that a crash cut off in writing is not among them.
     damaged
         A record before the last is damaged: only the strokes before it could be read.
+    size
+        Bytes of the file when it was read, a torn end included.
     """
 
     parent: str | None
     model: str | None
     strokes: tuple[Stroke, ...]
     damaged: bool = False
+    size: int = 0
 
 
 class Journal:
     """Appends strokes durably, reads them back after a crash.
+
+    It remembers how far it wrote itself, so that another writer at the same case is noticed: each
+    writer has a journal object of its own.
 
     Parameters
     ----------
@@ -56,10 +56,13 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._ends: dict[str, int] = {}  # where this writer's last record ended, by case
+        self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
+        self._tried: dict[str, bytes] = {}  # what a disk may have taken a part of, and then refused
+        self._unmended: set[str] = set()  # files that may end in a torn record
+        self._spent: set[str] = set()  # journals whose strokes are in a revision, and that could not be removed
 
-    def start(self, case_id: str, parent: str | None, model: str | None) -> None:
-        """Begin a case's journal: what the strokes to come are drawn on.
+    def start(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[Stroke] = ()) -> None:
+        """Begin a case's journal: what the strokes to come are drawn on, and the first of them.
 
         Raises
         ------
@@ -69,19 +72,26 @@ class Journal:
             The disk is full, gone or read-only.
         """
         path = self._path(case_id)
-        if self.started(case_id):
+        if self.started(case_id) and not self._is_spent(case_id):
             raise ConflictError(
                 f"Case {case_id} has strokes that are in no revision yet; resume and save or discard them."
             )
         with storage_errors(f"the journal of case {case_id}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             self._keep_damaged(path)
-        data = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
+        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
+        data = b"".join([opening, *map(encode_stroke, strokes)])
         write_durably(path, data)
-        self._ends[case_id] = len(data)
+        self._spent.discard(case_id)
+        self._sizes[case_id] = len(data)
 
-    def append(self, case_id: str, stroke: Stroke) -> None:
-        """Store one stroke; when this returns, it survives a crash.
+    def adopt(self, case_id: str, content: JournalContent) -> None:
+        """Go on from a journal as it was read; when it grew in the meantime the next stroke is refused."""
+        self._sizes[case_id] = content.size
+        self._unmended.add(case_id)
+
+    def append(self, case_id: str, *strokes: Stroke) -> None:
+        """Store strokes with one fsync; when this returns, they survive a crash.
 
         Raises
         ------
@@ -93,20 +103,15 @@ class Journal:
             The disk is full, gone or read-only; the strokes before are unchanged.
         """
         path = self._path(case_id)
-        known = self._ends.pop(case_id, None)  # forgotten when anything below fails
-        if not path.exists():
-            self._refuse_missing(case_id, known)
         with storage_errors(f"the journal of case {case_id}"):
-            size = path.stat().st_size
-        if known is not None and size != known:
-            raise ConflictError(
-                f"Another window corrects case {case_id} as well; close one of them and open the case again."
-            )
-        if known is None:
-            size = self._mend(path)
-        data = encode_stroke(stroke)
-        append_durably(path, data)
-        self._ends[case_id] = size + len(data)
+            size = self._size(case_id, path)
+            self._refuse_another(case_id, path, size)
+            size = self._mend_once(case_id, path, size)
+            data = b"".join(map(encode_stroke, strokes))
+            self._tried[case_id] = data
+            append_durably(path, data)
+        del self._tried[case_id]
+        self._sizes[case_id] = size + len(data)
 
     def read(self, case_id: str) -> JournalContent | None:
         """Strokes of a case; None when no journal was started.
@@ -115,11 +120,14 @@ class Journal:
         ------
         StudyError
             The journal's beginning is damaged, so that it is not known what its strokes were drawn on.
+        StorageError
+            The file cannot be read.
         """
         path = self._path(case_id)
-        if not path.exists():
+        data = self._bytes(path)
+        if data is None:
             return None
-        records = _Records(self._bytes(path))
+        records = Records(data)
         opening = next(records, None)
         if opening is None or "journal" not in opening[0]:
             raise StudyError(_BEGINNING.format(case_id))
@@ -130,41 +138,99 @@ class Journal:
             None if model is None else str(model),
             strokes,
             records.damaged,
+            len(data),
         )
 
     def started(self, case_id: str) -> bool:
         """Whether there is at least one stroke."""
-        path = self._path(case_id)
-        if not path.exists():
+        data = self._bytes(self._path(case_id))
+        if data is None:
             return False
-        records = _Records(self._bytes(path))
+        records = Records(data)
         return next(records, None) is not None and next(records, None) is not None
 
     def close(self, case_id: str) -> None:
-        """Remove a case's journal: its strokes are in a revision, or the person discarded them."""
+        """Remove a case's journal: its strokes are in a revision, or the person discarded them.
+
+        A journal that this one adopted or began, and that another writer went on with, stays as it is.
+        """
         path = self._path(case_id)
-        self._ends.pop(case_id, None)
+        known = self._sizes.get(case_id)
         with storage_errors(f"the journal of case {case_id}"):
+            if known is not None and path.exists() and path.stat().st_size != known:
+                self._forget(case_id)
+                return
+            self._spent.add(case_id)
             path.unlink(missing_ok=True)
-        with suppress(OSError):  # what a damaged journal left stays
-            path.parent.rmdir()
+            self._forget(case_id)
+            with suppress(OSError):  # what a damaged journal left stays, and who has the case open
+                path.parent.rmdir()
+
+    def _forget(self, case_id: str) -> None:
+        self._sizes.pop(case_id, None)
+        self._tried.pop(case_id, None)
+        self._spent.discard(case_id)
+        self._unmended.discard(case_id)
+
+    def _is_spent(self, case_id: str) -> bool:
+        return case_id in self._spent and self._path(case_id).stat().st_size == self._sizes.get(case_id)
 
     def _path(self, case_id: str) -> Path:
         return self.root / check_name("case id", case_id) / FILE
 
-    def _bytes(self, path: Path) -> bytes:
-        with storage_errors(f"the journal of case {path.parent.name}"):
-            return path.read_bytes()
+    def _make_folder(self, folder: Path) -> None:
+        self._refuse_gone()
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(self.root)
 
-    def _refuse_missing(self, case_id: str, known: int | None) -> None:
-        if known is None:
-            raise InputError(f"The journal of case {case_id} was not started.")
-        raise ConflictError(f"Another window saved or discarded the correction of case {case_id}.")
+    def _refuse_gone(self) -> None:
+        # Without this, strokes would be laid down under the mount point of a share that is not there.
+        if not self.root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root))
+
+    def _bytes(self, path: Path) -> bytes | None:
+        with storage_errors(f"the journal of case {path.parent.name}"):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def _size(self, case_id: str, path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            self._refuse_gone()
+            if case_id not in self._sizes:
+                raise InputError(f"The journal of case {case_id} was not started.") from None
+            raise ConflictError(f"Another window saved or discarded the correction of case {case_id}.") from None
+
+    def _refuse_another(self, case_id: str, path: Path, size: int) -> None:
+        known = self._sizes.get(case_id)
+        if known is None or size == known:
+            return
+        tried = self._tried.get(case_id, b"")
+        if known < size <= known + len(tried) and tried.startswith(path.read_bytes()[known:]):
+            return  # a beginning of this writer's own record, left by a disk that failed half-way
+        raise ConflictError(
+            f"Another window corrects case {case_id} as well; close one of them and open the case again."
+        )
+
+    def _mend_once(self, case_id: str, path: Path, size: int) -> int:
+        """Cut off a torn end, where there may be one; the size after that."""
+        known = self._sizes.get(case_id)
+        if known is not None and size != known:
+            os.truncate(path, known)
+            return known
+        if known is None or case_id in self._unmended:
+            size = self._sizes[case_id] = self._mend(path)
+            self._unmended.discard(case_id)
+        return size
 
     def _mend(self, path: Path) -> int:
         """Cut off a torn end before more is appended; returns where the good records end."""
-        data = self._bytes(path)
-        records = _Records(data)
+        data = path.read_bytes()
+        records = Records(data)
         for _ in records.strokes(opening=True):
             pass
         if records.end == 0:
@@ -177,45 +243,8 @@ class Journal:
 
     def _keep_damaged(self, path: Path) -> None:
         if path.exists() and path.stat().st_size:
-            records = _Records(path.read_bytes())
+            records = Records(path.read_bytes())
             for _ in records:
                 pass
             if records.damaged:
                 path.rename(aside_of(path).with_suffix(".damaged"))
-
-
-class _Records(Iterator[tuple[dict[str, Any], memoryview]]):
-    """Walks over good records; `end` is where they end, `damaged` why it stopped."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bytes = data
-        self.data = memoryview(data)
-        self.end = 0
-        self.damaged = False
-
-    def __next__(self) -> tuple[dict[str, Any], memoryview]:
-        if self.damaged or self.end >= len(self.data):
-            raise StopIteration
-        try:
-            header, payload, self.end = decode(self.data, self.end)
-        except (TornError, DamagedError):
-            # A crash can leave zeros or half a block at the end; a record after it proves older damage.
-            self.damaged = another_follows(self._bytes, self.end + 1)
-            raise StopIteration from None
-        return header, payload
-
-    def strokes(self, *, opening: bool = False) -> Iterator[Stroke]:
-        """The rest as strokes; `opening` skips the journal's first record."""
-        if opening:
-            next(self, None)
-        while True:
-            before = self.end
-            record = next(self, None)
-            if record is None:
-                return
-            try:
-                stroke = decode_stroke(*record)
-            except DamagedError:
-                self.end, self.damaged = before, True
-                return
-            yield stroke

@@ -1,0 +1,142 @@
+"""Where a case was left: in the study's journal, in a rescue journal, or in both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_apprentice.core.correction import Canvas, Stroke
+from napari_apprentice.core.records import CaseInfo, Provenance
+from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.loop.shown import base_of, canvas_on
+from napari_apprentice.store.arrays import digest
+from napari_apprentice.store.journal import JournalContent
+from napari_apprentice.store.rescue import RescueJournal, Rescues
+from napari_apprentice.store.study import Study
+
+_ARRAYS = ("labels_before", "labels_after", "status_before", "status_after")
+
+
+@dataclass(frozen=True, eq=False)
+class Resumed:
+    """What a case goes on from.
+
+    Parameters
+    ----------
+    parent, model
+        Revision and model version's prediction that the strokes were drawn on.
+    strokes
+        Since then, oldest first.
+    stored
+        How many of them are in the study's journal.
+    journal
+        That journal; None when there is none to go on with.
+    rescued
+        A rescue journal that holds all of the strokes, and more than the study does.
+    notes
+        Sentences for the person.
+    """
+
+    parent: str | None
+    model: str | None
+    strokes: tuple[Stroke, ...] = ()
+    stored: int = 0
+    journal: JournalContent | None = None
+    rescued: RescueJournal | None = None
+    notes: tuple[str, ...] = ()
+
+
+def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool = False) -> Resumed:
+    """Find every stroke of a case that is in no revision yet.
+
+    A rescue journal that goes on where the study's journal ends is gone on with. One that the study
+    knows already is removed. One that fits neither becomes a revision of its own.
+
+    Parameters
+    ----------
+    apart
+        Whether the study's journal belongs to somebody who has the case open now.
+    """
+    found = _from_study(study, info, apart=apart)
+    for journal in rescues.take(study.path, info.case_id) if rescues else ():
+        found = _with_rescued(study, info, found, journal)
+    return found
+
+
+def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
+    content = None if apart else study.journal.read(info.case_id)
+    if content is None or not content.strokes or _closed(study, info, content):
+        return Resumed(*base_of(study, info.case_id))
+    return Resumed(content.parent, content.model, content.strokes, len(content.strokes), content)
+
+
+def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
+    """Whether a journal's strokes are in a revision: a crash came between storing that and removing the journal."""
+    if content.damaged or not _is_saved(study, info, content.parent, content.model, content.strokes):
+        return False
+    study.journal.close(info.case_id)
+    return True
+
+
+def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJournal) -> Resumed:
+    same_base = journal.parent == found.parent and (journal.model == found.model or not found.strokes)
+    common = min(len(journal.strokes), len(found.strokes))
+    if not same_base or not _equal(journal.strokes[:common], found.strokes[:common]):
+        return replace(found, notes=(*found.notes, _as_revision(study, info, journal)))
+    if len(journal.strokes) == common:
+        journal.remove()
+        return found
+    if found.rescued is not None:
+        found.rescued.remove()  # a beginning of this one
+    count = len(journal.strokes) - found.stored
+    note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
+    return replace(found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note))
+
+
+def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
+    """Store what was rescued beside what was saved in the meantime; the sentence that says so."""
+    case_id = info.case_id
+    begin = f"{len(journal.strokes)} strokes of {case_id} that the study could not take before"
+    try:
+        if _is_saved(study, info, journal.parent, journal.model, journal.strokes):
+            journal.remove()
+            return f"{begin} are in one of its revisions already."
+        newest = study.revisions.newest(case_id)
+        canvas = _replayed(study, info, journal.parent, journal.model, journal.strokes)
+        seconds = round(sum(stroke.seconds for stroke in journal.strokes), 1)
+        provenance = Provenance(
+            journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
+        )
+        revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
+        study.split.assign(info.subject)
+    except ApprenticeError as error:
+        journal.release()
+        return f"{begin} stay in the rescue journal on this computer for now. {error}"
+    journal.remove()
+    other = f"{newest.provenance.author} saved {newest.name}" if newest else "the case was corrected"
+    return f"{begin} are stored as revision {revision.name}, because {other} in the meantime. Both are kept."
+
+
+def _is_saved(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> bool:
+    after = [study.revisions.info(info.case_id, name) for name in study.revisions.names(info.case_id)]
+    same = [r for r in after if r.provenance.parent == parent and r.provenance.strokes == len(strokes)]
+    if not same:
+        return False
+    canvas = _replayed(study, info, parent, model, strokes)
+    return digest(canvas.labels, canvas.status) in {revision.digest for revision in same}
+
+
+def _replayed(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> Canvas:
+    canvas = canvas_on(study, info, parent, model)
+    for stroke in strokes:
+        canvas.apply(stroke)
+    return canvas
+
+
+def _equal(ours: Sequence[Stroke], theirs: Sequence[Stroke]) -> bool:
+    return all(_same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _same(a: Stroke, b: Stroke) -> bool:
+    facts = (a.start, a.tool, a.seconds) == (b.start, b.tool, b.seconds)
+    return facts and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in _ARRAYS)
