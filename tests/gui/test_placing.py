@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from builders import OBLIQUE
 from napari_apprentice.core.geometry import CANONICAL, Geometry
-from napari_apprentice.gui.placing import geometry_in, is_oblique, metadata_of, origin_of, place_of
+from napari_apprentice.gui.placing import geometry_in, is_oblique, metadata_of, origin_of, part_in, place_of
 
 UPRIGHT = np.array([[-0.9, 0, 0, 40.0], [0, 0, 3.0, -60], [0, 1.1, 0, 25], [0, 0, 0, 1]])
 
@@ -67,3 +67,31 @@ def test_a_layer_that_was_moved_is_not_on_its_grid_any_more(changed: dict[str, o
 def test_a_layer_that_was_cropped_is_not_on_its_grid_any_more() -> None:
     geometry = Geometry.from_source((5, 6, 7), OBLIQUE)
     assert geometry_in(layer(geometry), (1, 2, 3)) is None
+
+
+@pytest.mark.parametrize("affine", [UPRIGHT, OBLIQUE, OBLIQUE[:, [2, 0, 1, 3]] @ np.diag([-1, 1, -1, 1])])
+def test_a_piece_of_a_scan_is_found_where_it_is_in_the_patient(affine: np.ndarray) -> None:
+    geometry = Geometry.from_source((5, 6, 7), affine, {"format": "nifti"})
+    start, shape = (1, 2, 1), (2, 1, 3)
+    piece = layer(geometry, translate=origin_of(geometry) + np.array(start) * geometry.spacing)
+    found = part_in(piece, shape, geometry)
+    assert found is not None
+    assert found.shape == shape
+    assert found.header == {}
+    for index in ((0, 0, 0), (1, 0, 2)):
+        whole = geometry.affine @ [*np.add(index, start), 1]
+        np.testing.assert_allclose(found.affine @ [*index, 1], whole, atol=1e-12)
+    voxels = np.arange(np.prod(geometry.shape)).reshape(geometry.shape)
+    box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+    assert np.isin(found.to_source(voxels[box]), geometry.to_source(voxels)).all()
+
+
+@pytest.mark.parametrize(
+    ("away", "shape"), [((0.5, 0, 0), (2, 2, 2)), ((-1, 0, 0), (2, 2, 2)), ((4, 0, 0), (9, 2, 2)), ((0, 0, 0), (2, 2))]
+)
+def test_what_lies_beside_a_scan_or_between_its_voxels_is_no_piece_of_it(
+    away: tuple[float, ...], shape: tuple[int, ...]
+) -> None:
+    geometry = Geometry.from_source((5, 6, 7), OBLIQUE)
+    moved = layer(geometry, translate=origin_of(geometry) + np.array(away) * geometry.spacing)
+    assert part_in(moved, shape, geometry) is None

@@ -126,6 +126,23 @@ def test_a_scan_that_was_moved_is_saved_where_it_was_moved_to(viewer: ViewerMode
     assert any("does not lie on its source's grid any more" in text for text in said())
 
 
+def test_a_piece_cut_out_of_an_oblique_scan_is_saved_where_it_is_in_the_patient(
+    viewer: ViewerModel, tmp_path: Path
+) -> None:
+    (layer,) = viewer.open(scan(tmp_path / "head.nii.gz", OBLIQUE), plugin=NAME)
+    corner = layer.data_to_world((1, 2, 0))
+    piece = Image(layer.data[1:4, 2:, :3], scale=layer.scale, translate=corner, metadata=layer.metadata, name="piece")
+    piece.save(str(tmp_path / "piece.nii.gz"), plugin=NAME)
+    written, source = nib.load(tmp_path / "piece.nii.gz"), nib.load(tmp_path / "head.nii.gz")
+    assert written.shape != source.shape
+    values = np.asarray(source.dataobj)
+    for index, value in np.ndenumerate(np.asarray(written.dataobj)):
+        found = np.linalg.solve(source.affine, written.affine @ [*index, 1])[:3]
+        assert values[tuple(np.round(found).astype(int))] == value
+        np.testing.assert_allclose(found, np.round(found), atol=1e-5)
+    assert any("part of the grid of its source" in text for text in said())
+
+
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".ome.zarr"])
 def test_names_and_colours_of_labels_come_back(viewer: ViewerModel, tmp_path: Path, suffix: str) -> None:
     layer = viewer.add_labels(

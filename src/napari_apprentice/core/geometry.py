@@ -118,6 +118,19 @@ class Geometry:
         view: NDArray[Any] = straight.transpose(*range(lead), *(lead + int(b) for b in back))
         return view
 
+    def part(self, start: tuple[int, int, int], shape: tuple[int, int, int]) -> "Geometry":
+        """Grid of a box cut out of this one, `start` and `shape` in voxels along (z, y, x).
+
+        It has no `header`: what a format says about the whole grid beyond the affine is not true of a part.
+        """
+        first, size = [0, 0, 0], [0, 0, 0]
+        for axis, (source, flip) in enumerate(zip(self.permutation, self.flips, strict=True)):
+            first[source] = self.shape[axis] - start[axis] - shape[axis] if flip else start[axis]
+            size[source] = shape[axis]
+        affine = self.source_affine.copy()
+        affine[:3, 3] = (self.source_affine @ [*first, 1])[:3]
+        return Geometry((size[0], size[1], size[2]), affine, self.permutation, self.flips)
+
     def difference(self, other: "Geometry", tolerance_mm: float = 1e-3) -> str | None:
         """Say in words how another grid differs from this one; None when both are the same grid.
 

@@ -64,12 +64,34 @@ def geometry_in(layer_or_meta: Any, shape: tuple[int, ...]) -> Geometry | None:
 
 def lies_at(layer_or_meta: Any, geometry: Geometry) -> bool:
     """Whether a layer is placed as `place_of` would place it."""
-    place = place_of(geometry)
+    away = _offset(layer_or_meta, geometry)
+    return away is not None and bool((np.abs(away) < SAME_MM).all())
+
+
+def part_in(layer_or_meta: Any, shape: tuple[int, ...], geometry: Geometry) -> Geometry | None:
+    """The grid of a layer that was cut out of a scan, voxel on voxel; None where it was not.
+
+    On the screen an oblique scan lies along its own axes, so only this says where a piece of it is in the patient.
+    """
+    away = _offset(layer_or_meta, geometry)
+    if away is None or len(shape) != 3:
+        return None
+    first = np.round(away / geometry.spacing).astype(int)
+    apart = np.abs(away - first * geometry.spacing)
+    if (apart > SAME_MM).any() or (first < 0).any() or (first + shape > geometry.shape).any():
+        return None
+    z, y, x = (int(n) for n in first)
+    return geometry.part((z, y, x), (int(shape[0]), int(shape[1]), int(shape[2])))
+
+
+def _offset(layer_or_meta: Any, geometry: Geometry) -> NDArray[np.float64] | None:
+    """Millimetres from a scan's first voxel to a layer's, if the layer is neither turned nor stretched."""
     scale, translate = (_get(layer_or_meta, name, ()) for name in ("scale", "translate"))
     if len(scale) != 3 or not _unturned(layer_or_meta):
-        return False
+        return None
+    place = place_of(geometry)
     reach = np.abs(np.subtract(scale, place["scale"])) * geometry.shape
-    return bool((reach < SAME_MM).all() and np.allclose(translate, place["translate"], rtol=0, atol=SAME_MM))
+    return np.subtract(translate, place["translate"]) if (reach < SAME_MM).all() else None
 
 
 def _unturned(layer_or_meta: Any) -> bool:

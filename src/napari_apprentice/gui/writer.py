@@ -1,6 +1,6 @@
 """File > Save Selected Layers: a labels or image layer as a scan file, on the grid it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import as_labels
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.layer_volume import canonical_from_world
-from napari_apprentice.gui.placing import KEY, geometry_in, lies_at
+from napari_apprentice.gui.placing import KEY, geometry_in, lies_at, part_in
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -57,26 +57,39 @@ def _on_grid(data: Any, meta: Mapping[str, Any]) -> tuple[NDArray[Any], Geometry
     geometry = geometry_in(meta, tuple(data.shape))
     if geometry is not None:
         return np.asarray(data), geometry, ""
-    neighbour = _neighbour(meta, tuple(data.shape))
-    if neighbour is not None:
-        geometry, whose = neighbour
-        return np.asarray(data), geometry, f"{name} was written on the grid of {whose}, which it lies over."
+    found = _found_grid(meta, tuple(data.shape))
+    if found is not None:
+        return np.asarray(data), *found
     voxels, geometry = canonical_from_world(np.asarray(data), _placed(data.ndim, meta))
     changed = KEY in meta.get("metadata", {})
     why = "does not lie on its source's grid any more" if changed else "has no scan behind it"
     return voxels, geometry, f"{name} {why}: its grid was taken from the layer's scale and place in napari."
 
 
-def _neighbour(meta: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Geometry, str] | None:
-    """The grid of an open scan that a layer lies over, voxel on voxel: a new labels layer, for example."""
-    viewer = napari.current_viewer()
-    for layer in viewer.layers if viewer is not None else ():
-        known = layer.metadata.get(KEY)
-        if isinstance(known, dict) and "geometry" in known:
-            geometry = Geometry.from_json(known["geometry"])
-            if geometry.shape == shape and lies_at(dict(meta), geometry):
-                return geometry, layer.name
+def _found_grid(meta: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Geometry, str] | None:
+    """The grid of a scan that a layer lies over voxel on voxel, wholly or as a part of it, and a sentence.
+
+    New labels over an open scan, for example, or a piece that was cut out.
+    """
+    name, grids = meta["name"], list(_grids(meta))
+    for geometry, whose in grids:
+        if geometry.shape == shape and lies_at(dict(meta), geometry):
+            return geometry, f"{name} was written on the grid of {whose}, which it lies over."
+    for geometry, whose in grids:
+        part = part_in(dict(meta), shape, geometry)
+        if part is not None:
+            return part, f"{name} was written on the part of the grid of {whose} that it lies over."
     return None
+
+
+def _grids(meta: Mapping[str, Any]) -> Iterator[tuple[Geometry, str]]:
+    """Grids a layer may lie on, and whose they are: the one it brought with it, those of the open scans."""
+    viewer = napari.current_viewer()
+    layers = [] if viewer is None else [(layer.metadata, layer.name) for layer in viewer.layers]
+    for metadata, whose in ((meta.get("metadata", {}), "its source"), *layers):
+        known = metadata.get(KEY)
+        if isinstance(known, dict) and "geometry" in known:
+            yield Geometry.from_json(known["geometry"]), whose
 
 
 def _placed(ndim: int, meta: Mapping[str, Any]) -> Any:

@@ -52,7 +52,10 @@ def read_rtstruct(path: Path, geometry: Geometry | None, settings: ReadSettings 
     """
     settings = settings or ReadSettings()
     if geometry is None:
-        raise ScanError(f"{path.name} holds contours, which have no voxels; read it onto a case of a study.")
+        raise ScanError(
+            f"{path.name} holds contours, which have no voxels; open the scan that they were drawn on first, or read "
+            "them onto a case of a study."
+        )
     structures, said = _structures(dcmread(path), path.name)
     wanted = chosen_segments(settings, {n: s.name for n, s in structures.items()}, path.name)
     drawing = Drawing(geometry, {n: structures[n].contours for n in wanted}, path.name)
