@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -163,3 +166,44 @@ def test_names_that_the_console_has_no_letters_for_are_shown_somehow(
     assert main(["add", str(study), str(tmp_path / "山田.nii")]) == 1
     console.flush()
     assert b"\\u5c71\\u7530.nii" in console.buffer.getvalue()
+
+
+def _start(*arguments: object, out: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "napari_apprentice.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_while_adding_leaves_nothing_half(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = data_sets.scan(tmp_path / "scans" / "s000.nii.gz").read_bytes()
+    for n in range(1, 300):
+        (tmp_path / "scans" / f"s{n:03}.nii.gz").write_bytes(scan)
+    data_sets.scan(tmp_path / "scans" / "s001.nii.gz", 1)
+    with _start("add", study, tmp_path / "scans") as adding:
+        lines = []
+        while "s001" not in (line := adding.stderr.readline() if adding.stderr else ""):
+            lines.append(line)
+            assert line, lines
+        adding.send_signal(signal.SIGINT)
+        said = adding.stderr.read() if adding.stderr else ""
+    assert adding.returncode == 1
+    assert said.splitlines()[-1] == "apprentice: Stopped; what was finished is kept."
+    assert run(capsys, "check", study)["problems"] == []
+    kept = Study.open(study).cases.ids()
+    assert "s000" in kept
+    again = run(capsys, "add", study, tmp_path / "scans")
+    assert ("s001" in kept) != ("s001" in again["added"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_a_reader_that_has_seen_enough_is_no_fault(study: Path, tmp_path: Path) -> None:
+    scan, (read, write) = data_sets.scan(tmp_path / "x.nii.gz"), os.pipe()
+    os.close(read)
+    with _start("add", study, scan, out=write) as adding:
+        os.close(write)
+        said = adding.stderr.read() if adding.stderr else ""
+    assert "Traceback" not in said
+    assert "Exception" not in said
+    assert Study.open(study).cases.ids() == ("x",)

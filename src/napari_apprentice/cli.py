@@ -1,17 +1,15 @@
 """The verbs of the loop without a screen: `apprentice COMMAND ...`."""
 
-import argparse
 import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
 
 from napari_apprentice.cli_add import (
     answer_lines,
@@ -23,30 +21,28 @@ from napari_apprentice.cli_add import (
     report_lines,
 )
 from napari_apprentice.cli_options import UsageError, parser, settings_from
+from napari_apprentice.cli_progress import drain
+from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
 from napari_apprentice.core.collecting import AddSettings
-from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings, steps_from
+from napari_apprentice.core.config import PredictSettings, steps_from
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ApprenticeError, Cancelled, ChoiceError, InputError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
-from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.scans.dataset_json import read_dataset_json
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
-from napari_apprentice.store.runs import RunFolder
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-Options = argparse.Namespace
-Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 refused or something is wrong, 2 usage."""
+    # Zarr writes in a thread; stopped in the middle it leaves tasks behind, which asyncio complains about at the end.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     given = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser().parse_args(given)
@@ -66,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("UnexpectedError", text, options.json)
     finally:
         session.close()
-    print(json.dumps(facts) if options.json else _printable("\n".join(lines)))
+    _print(json.dumps(facts) if options.json else _printable("\n".join(lines)))
     return 1 if any(facts.get(key) for key in ("problems", "refused", "questions")) else 0
 
 
@@ -88,36 +84,19 @@ def _answers(error: ApprenticeError, options: Options) -> tuple[str, tuple[tuple
     return (error.setting, error.choices) if isinstance(error, ChoiceError) and asks else None
 
 
+def _print(text: str) -> None:
+    """Print, also into a pipe whose reader has seen enough, such as head."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _printable(text: str) -> str:
     """Text that standard output can show: names of files hold letters, and bytes, that not every console knows."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _drain(work: Generator[Progress, None, T], quiet: bool) -> T:
-    """Follow a piece of work to its end; one line per change of text, on standard error."""
-    shown = ""
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        line = _line(progress)
-        if not quiet and line != shown:
-            print(line, file=sys.stderr, flush=True)
-            shown = line
-
-
-def _line(progress: Progress) -> str:
-    parts = [progress.text]
-    if progress.loss is not None:
-        parts.append(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")
-    if progress.dice is not None:
-        parts.append(f"held-out Dice {progress.dice:.3f}")
-    if progress.seconds_left is not None:
-        parts.append(f"{progress.seconds_left:.0f} s left")
-    return ", ".join(parts)
 
 
 # ------------------------------------------------------------------ commands
@@ -163,70 +142,8 @@ def _add(options: Options, session: Session) -> Answer:
         print("\n".join(found_lines(found)), file=sys.stderr, flush=True)
     settings = settings_from(options, ReadSettings())
     work = session.add_scans(found, options.subject, options.corrected, settings=settings, collect=collect)
-    report = _drain(work, options.json)
+    report = drain(work, options.json, counted=True)
     return {**report_facts(report), **facts}, report_lines(report)
-
-
-def _train(options: Options, session: Session) -> Answer:
-    session.open_study(options.study)
-    settings = settings_from(options, first_model_settings(steps_from(options.steps)))
-    return _tuned(session, "train", settings, options)
-
-
-def _fine_tune(options: Options, session: Session) -> Answer:
-    session.open_study(options.study)
-    settings = settings_from(options, TrainSettings(steps=steps_from(options.steps)))
-    return _tuned(session, "fine-tune", settings, options)
-
-
-def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
-    run = _resumable(session, kind) if options.resume else session.begin_training(kind, settings)
-    try:
-        report = _drain(session.follow_training(run), options.json)
-    except KeyboardInterrupt:
-        return _stopped(session, run, options)
-    return _tune_facts(report), [*_gate_lines(session, report), report.verdict]
-
-
-def _resumable(session: Session, kind: str) -> RunFolder:
-    run = session.resumable_training()
-    if run is None:
-        raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
-    if run.kind != kind:
-        raise InputError(f"The run that can go on is of another kind: apprentice {run.kind} STUDY --resume.")
-    return run
-
-
-def _stopped(session: Session, run: RunFolder, options: Options) -> Answer:
-    """Ctrl-C: wait until the run has stopped after its step. A second one leaves it to stop by itself."""
-    if not options.json:
-        print("Stopping after this step.", file=sys.stderr, flush=True)
-    try:
-        report = _drain(session.stop_training(run), quiet=True)
-    except Cancelled as error:
-        text = f"Training was stopped; apprentice {run.kind} {options.study} --resume goes on with it."
-        raise Cancelled(text) from error
-    return _tune_facts(report), [report.verdict]  # it was done already
-
-
-def _tune_facts(report: TuneReport) -> dict[str, Any]:
-    gate = report.gate.to_json() if report.gate else None
-    return {
-        "run": report.run_id, "model": report.model, "active": report.active, "gate": gate,
-        "steps": report.steps, "seconds": report.seconds, "verdict": report.verdict,
-    }  # fmt: skip
-
-
-def _gate_lines(session: Session, report: TuneReport) -> list[str]:
-    if report.gate is None or not report.gate.rows:
-        return []
-    lines = ["held-out scans | label | scans | before | after"]
-    for row in report.gate.rows:
-        kind = "replay" if row.replay else "corrections"
-        lines.append(
-            f"{kind} | {session.study.schema.name(row.label)} | {row.cases} | {row.before:.3f} | {row.after:.3f}"
-        )
-    return lines
 
 
 def _predict(options: Options, session: Session) -> Answer:
@@ -234,7 +151,7 @@ def _predict(options: Options, session: Session) -> Answer:
     cases = options.cases or [row.case_id for row in session.case_rows()]
     if not cases:
         raise InputError("This study has no case yet: add scans first.")
-    done = _drain(session.predict(cases, settings_from(options, PredictSettings()), options.model), options.json)
+    done = drain(session.predict(cases, settings_from(options, PredictSettings()), options.model), options.json)
     model = options.model or active_model(session.study)
     quality = {c: session.study.predictions.quality(c, model) for c in done}
     lines = [f"{c}: {'no label found' if q is None else f'predicted Dice {q:.2f}'}" for c, q in quality.items()]
@@ -291,7 +208,7 @@ def _evaluate(options: Options, session: Session) -> Answer:
 
 def _check(options: Options, session: Session) -> Answer:
     del session  # a damaged study could not be opened
-    problems = _drain(check(options.study), options.json)
+    problems = drain(check(options.study), options.json)
     return {"problems": list(problems)}, list(problems) or [f"{options.study} is sound."]
 
 
@@ -303,9 +220,9 @@ def _demo(options: Options, session: Session) -> Answer:
             make_sample_study(study)
         code = subprocess.call([sys.executable, "-m", "napari_apprentice.gui.start", str(study)])
         return {"study": str(study), "status": code}, [f"The sample study stays in {study}."]
-    report = _drain(run_demo(folder, steps_from(options.steps), options.seed), options.json)
+    report = drain(run_demo(folder, steps_from(options.steps), options.seed), options.json)
     facts = {"rows": [asdict(r) for r in report.rows], "corrected": list(report.corrected),
-             "report": str(report.folder), **_tune_facts(report.tune)}  # fmt: skip
+             "report": str(report.folder), **tune_facts(report.tune)}  # fmt: skip
     session.recent.remember(folder / "sample.study")
     return facts, [*table(report.rows), report.tune.verdict, f"Report with pictures: {report.folder / 'report.md'}"]
 
@@ -317,8 +234,8 @@ def _has_display() -> bool:
 COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "create": _create,
     "add": _add,
-    "train": _train,
-    "fine-tune": _fine_tune,
+    "train": train,
+    "fine-tune": fine_tune,
     "predict": _predict,
     "correct": _correct,
     "models": _models,

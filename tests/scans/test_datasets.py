@@ -277,6 +277,7 @@ def test_images_and_labels_are_pairs_in_all_their_spellings(tmp_path):
         alone = find_scans([folder / "train" / images])
         assert not any(c.labels for c in alone.cases)
         assert alone.notes[0].startswith(f"{maps} lies beside it and was left out")
+        assert f"{maps} is named like a folder of label maps" in find_scans([folder / "train" / maps]).notes[-1]
 
 
 def test_a_channel_that_most_persons_have_is_missing_where_one_lacks_it(tmp_path):

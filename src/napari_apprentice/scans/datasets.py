@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_apprentice.core.collecting import SEPARATE, AddSettings
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.folders import has_dicom, is_junk, is_picture, scans_in, tree, volumes_in
+from napari_apprentice.scans.folders import has_dicom, is_junk, is_picture, name_of, scans_in, tree, volumes_in
 from napari_apprentice.scans.found import Found
 from napari_apprentice.scans.layout_bids import find_bids, looks_like_bids
 from napari_apprentice.scans.layout_brats import find_brats, looks_like_brats
@@ -15,7 +15,14 @@ from napari_apprentice.scans.layout_files import find_files
 from napari_apprentice.scans.layout_folders import find_folders, looks_like_folders, looks_like_person, places_in
 from napari_apprentice.scans.layout_imagestr import data_sets_in, find_images_tr, has_images_tr, part_of
 from napari_apprentice.scans.layout_luna16 import find_luna16, looks_like_luna16
-from napari_apprentice.scans.layout_pairs import find_pair, find_pairs, looks_like_pairs, maps_beside, named_pair
+from napari_apprentice.scans.layout_pairs import (
+    find_pair,
+    find_pairs,
+    is_maps,
+    looks_like_pairs,
+    maps_beside,
+    named_pair,
+)
 from napari_apprentice.scans.links import without_broken_links
 from napari_apprentice.scans.reader import expand
 from napari_apprentice.scans.suffixes import suffix_of
@@ -117,6 +124,9 @@ def _plain(paths: Sequence[Path], settings: AddSettings) -> Found:
     found = find_files(expand(paths), pair=settings.layout == "auto", labels_from=settings.labels_from)
     for maps in (beside for p in paths if (beside := maps_beside(p))):
         note = f"{maps.name} lies beside it and was left out; name both folders, or the one they are in, to take it."
+        found = replace(found, notes=(*found.notes, note))
+    for maps in (p for p in paths if settings.layout == "auto" and is_maps(p)):
+        note = f"{name_of(maps)} is named like a folder of label maps, but what is in it is taken as scans."
         found = replace(found, notes=(*found.notes, note))
     return _with_left_out(found, [p for p in paths if p.is_dir()])
 

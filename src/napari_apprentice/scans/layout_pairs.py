@@ -48,6 +48,11 @@ def named_pair(folders: Sequence[Path]) -> tuple[Path, Path] | None:
     return None
 
 
+def is_maps(folder: Path) -> bool:
+    """Whether a folder is named like one of label maps."""
+    return folder.is_dir() and _matches(_LABELS, folder) is not None
+
+
 def maps_beside(folder: Path) -> Path | None:
     """The folder of label maps that lies beside a folder of scans."""
     if _matches(_IMAGES, folder) is None:
