@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 import uuid
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,13 +37,11 @@ class RescueJournal:
         What its strokes were drawn on, by whom, and when the file was begun.
     strokes
         Oldest first.
-    damaged
-        A record before the last is damaged: only the strokes before it could be read.
     """
 
     def __init__(
         self, path: Path, file: BinaryIO, case_id: str, parent: str | None, model: str | None, author: str,
-        started: str, strokes: tuple[Stroke, ...] = (), *, damaged: bool = False,
+        started: str, strokes: tuple[Stroke, ...] = (),
     ) -> None:  # fmt: skip
         self.path = path
         self.case_id = case_id
@@ -51,8 +50,8 @@ class RescueJournal:
         self.author = author
         self.started = started
         self.strokes = strokes
-        self._damaged = damaged
-        self._file = file
+        self._unlock = weakref.finalize(self, file.close)  # also for a case that was read and never shown
+        self._size = path.stat().st_size
 
     def append(self, strokes: Sequence[Stroke]) -> None:
         """Store more strokes; when this returns they survive a crash.
@@ -62,20 +61,21 @@ class RescueJournal:
         StorageError
             This disk is full or read-only too.
         """
-        append_durably(self.path, b"".join(map(encode_stroke, strokes)))
+        data = b"".join(map(encode_stroke, strokes))
+        with storage_errors("the rescue journal"):
+            os.truncate(self.path, self._size)  # what a full disk may have left of the last attempt
+            append_durably(self.path, data)
+        self._size += len(data)
 
     def release(self) -> None:
         """Leave the file for whoever opens the case next."""
-        self._file.close()
+        self._unlock()
 
     def remove(self) -> None:
-        """Remove the file: its strokes are in the study. A damaged one is only put aside."""
-        self._file.close()
+        """Remove the file: its strokes are in the study."""
+        self._unlock()
         with suppress(OSError):  # one that stays is recognised as known when the case is opened again
-            if self._damaged:
-                self.path.rename(self.path.with_suffix(".damaged"))
-            else:
-                self.path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
 
 class Rescues:
@@ -108,9 +108,7 @@ class Rescues:
         }  # fmt: skip
         with storage_errors("the rescue journal"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = os.fdopen(
-                os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "rb+"
-            )
+            file = open(path, "xb+", opener=_for_this_account)  # noqa: SIM115 - pathlib's takes no opener
         try:
             _lock(file)
             append_durably(path, b"".join([encode(opening), *map(encode_stroke, strokes)]))
@@ -141,19 +139,27 @@ class Rescues:
             file = path.open("rb+")
         except OSError:  # somebody else's, or gone by now
             return None
-        if not _lock(file):
+        journal = _read(path, file, str(study.resolve())) if _lock(file) else None
+        if journal is None:
             file.close()
-            return None
-        records = Records(file.read())
-        opening = next(records, None)
-        head = opening[0] if opening else {}
-        if head.get("study") != str(study.resolve()) or not isinstance(head.get("case"), str):
-            file.close()
-            return None
-        strokes = tuple(records.strokes())
-        parent, model = (None if head.get(k) is None else str(head[k]) for k in ("parent", "model"))
-        author, started = str(head.get("author", "")), str(head.get("started", ""))
-        return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, damaged=records.damaged)
+        return journal
+
+
+def _read(path: Path, file: BinaryIO, study: str) -> RescueJournal | None:
+    data = file.read()
+    records = Records(data)
+    opening = next(records, None)
+    head = opening[0] if opening else {}
+    if head.get("study") != study or not isinstance(head.get("case"), str):
+        return None
+    strokes = tuple(records.strokes())
+    if records.end < len(data):  # more is appended behind what is good
+        if records.damaged:
+            path.with_suffix(".damaged").write_bytes(data)
+        file.truncate(records.end)
+    parent, model = (None if head.get(k) is None else str(head[k]) for k in ("parent", "model"))
+    author, started = str(head.get("author", "")), str(head.get("started", ""))
+    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes)
 
 
 def _key(study: Path) -> str:

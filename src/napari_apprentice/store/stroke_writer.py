@@ -1,6 +1,7 @@
 """Strokes on their way to the disk: taken at once, made durable in order by a thread of its own."""
 
 import atexit
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -8,6 +9,8 @@ from napari_apprentice.core.correction import Stroke
 from napari_apprentice.errors import ApprenticeError, ConflictError, StorageError
 from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.rescue import RescueJournal
+
+log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 10.0  # how long the thread waits for another stroke before it ends
 PATIENCE_SECONDS = 3.0  # a study that takes longer than this does not answer
@@ -169,6 +172,8 @@ class StrokeWriter:
             try:
                 if batch:
                     self._write(batch)
+            except Exception as error:
+                log.error("%s", type(error).__name__, exc_info=error)
             finally:
                 with self._state:
                     self._busy = False
@@ -234,7 +239,8 @@ class StrokeWriter:
                     self._rescued = self._rescue(self._parent, strokes)
                 elif strokes[self._saved_apart :]:
                     self._rescued.append(strokes[self._saved_apart :])
-            except ApprenticeError:
+            except Exception as error:
+                log.error("No rescue journal: %s", type(error).__name__, exc_info=error)
                 return False
             self._saved_apart = len(strokes)
         return True
