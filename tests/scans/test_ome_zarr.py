@@ -102,6 +102,33 @@ def test_a_label_map_comes_back_with_names_colours_and_its_exact_grid(tmp_path):
     assert (found.names, found.colours) == ({1: "one", 2: "zwei"}, {1: "#ff8000", 2: "#0080ff"})
 
 
+@pytest.mark.parametrize("names", [{}, {1: "one"}, {1: "one", 2: "zwei"}])
+@pytest.mark.parametrize("colours", [{}, {2: "#0080ff"}, {1: "#ff8000", 2: "#0080ff"}])
+def test_names_for_some_labels_and_colours_for_others_are_valid_too(tmp_path, names, colours):
+    path = tmp_path / "a.ome.zarr"
+    write_label_map(path, LABELS, GEOMETRY, names, colours)
+    ome_zarr_models.v05.image_label.ImageLabel.from_zarr(zarr.open_group(str(path), mode="r"))
+    found = read_label_map(path)
+    white = {n: "#ffffff" for n in names if colours}
+    assert (found.names, found.colours) == (names, {**white, **colours})
+
+
+def test_a_person_who_knows_the_unit_that_a_file_leaves_out_is_heard(tmp_path):
+    path = _write(tmp_path / "a.zarr", np.ones((3, 4, 5), np.uint8), axes="zyx", scale=[4, 2, 2], shift=[8, 2, 0])
+    group = zarr.open_group(str(path))
+    described = group.attrs["multiscales"]
+    for axis in described[0]["axes"]:
+        axis.pop("unit", None)
+    group.attrs["multiscales"] = described
+    silent = read_volume(path)
+    assert silent.geometry.spacing == (4, 2, 2)
+    assert "as spacing" in " ".join(silent.warnings)
+    told = read_volume(path, ReadSettings(spacing="0.004,0.002,0.002"))
+    assert told.geometry.spacing == (0.004, 0.002, 0.002)
+    np.testing.assert_allclose(told.geometry.affine @ [0, 0, 0, 1], [0, -0.002, 0.008, 1], atol=1e-12)
+    assert "millimetres" not in " ".join(told.warnings)
+
+
 def test_values_are_an_image_that_any_tool_understands(tmp_path):
     path = tmp_path / "a.zarr"
     write_scalar(path, LABELS.astype(np.float32), GEOMETRY)

@@ -4,7 +4,7 @@ Source: https://ngff.openmicroscopy.org/0.4/ and /0.5/
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_apprentice.errors import ScanError
@@ -35,6 +35,13 @@ class OmeImage:
     spacing: tuple[float, float, float]
     translation: tuple[float, float, float]
     told_unit: bool
+
+    def in_steps_of(self, spacing: tuple[float, float, float]) -> "OmeImage":
+        """The same image with voxels of another size along (z, y, x) in mm, its place brought along."""
+        z, y, x = (
+            t * new / old if old else t for t, new, old in zip(self.translation, spacing, self.spacing, strict=True)
+        )
+        return replace(self, spacing=spacing, translation=(z, y, x))
 
 
 def ome_image(attributes: Mapping[str, Any], name: str) -> OmeImage:
@@ -73,7 +80,7 @@ def label_look(attributes: Mapping[str, Any]) -> tuple[dict[int, str], dict[int,
     names, colours = {}, {}
     try:
         facts = attributes.get("image-label") or {}
-        for entry in facts.get("colors", ()):
+        for entry in (e for e in facts.get("colors", ()) if e.get("rgba")):
             red, green, blue = (int(part) for part in entry["rgba"][:3])
             colours[int(entry["label-value"])] = f"#{red:02x}{green:02x}{blue:02x}"
         for entry in facts.get("properties", ()):

@@ -16,7 +16,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.flat_grid import flat_geometry
+from napari_apprentice.scans.flat_grid import flat_geometry, spacing_or_ask
 from napari_apprentice.scans.oddities import spacing_warnings
 from napari_apprentice.scans.ome_axes import OmeImage, channel_names, label_look, ome_image
 from napari_apprentice.scans.volumes import volume_names, volumes_to_read
@@ -110,7 +110,7 @@ def _volume(group: zarr.Group, path: Path, settings: ReadSettings) -> Volume:
     image = ome_image(attributes, name)
     array = _array(group, image, name)
     sizes = dict(zip(image.axes, array.shape, strict=True))
-    geometry, warnings = _geometry(group, image, (sizes.get("z", 1), sizes["y"], sizes["x"]), path)
+    geometry, warnings = _geometry(group, image, (sizes.get("z", 1), sizes["y"], sizes["x"]), path, settings)
     count = sizes.get("t", 1) * sizes.get("c", 1)
     chosen, steps = volumes_to_read(count, settings, name)
     voxels = _read(array, image.axes, chosen)
@@ -150,15 +150,20 @@ def _array(group: zarr.Group, image: OmeImage, name: str) -> "zarr.Array[Any]":
 
 
 def _geometry(
-    group: zarr.Group, image: OmeImage, shape: tuple[int, int, int], path: Path
+    group: zarr.Group, image: OmeImage, shape: tuple[int, int, int], path: Path, settings: ReadSettings
 ) -> tuple[Geometry, tuple[str, ...]]:
     """The exact grid where a study of ours kept it; else what scale and translation say. Shape is (z, y, x)."""
     kept = _kept_geometry(group.attrs.asdict()) or _kept_by_image(path)
     if kept is not None and kept.shape == shape:
         return kept, ()
     warnings = []
-    if not image.told_unit:
-        warnings.append(f"{path.name} names no unit of its lengths; they were taken as millimetres.")
+    if not image.told_unit and settings.spacing.strip():
+        image = image.in_steps_of(spacing_or_ask((None, None, None), settings, path.name, flat=shape[0] == 1))
+    elif not image.told_unit:
+        warnings.append(
+            f"{path.name} names no unit of its lengths; they were taken as millimetres; give the voxel "
+            "size in mm as spacing if that is wrong."
+        )
     if shape[0] > 1:
         warnings.append(
             f"{path.name} says nothing about orientation, as OME-Zarr cannot; its axes z, y, x were taken as "

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
@@ -13,6 +12,7 @@ from zarr.storage import LocalStore
 from napari_apprentice.core.geometry import CANONICAL, Geometry
 
 VERSION = "0.5"
+WHITE = "#ffffff"  # of a label without a colour, where others have theirs
 _CHUNK = 64
 
 
@@ -39,7 +39,7 @@ def write_ome_zarr(
     """
     ome: dict[str, Any] = {"version": VERSION, "multiscales": [_multiscale(name, geometry)]}
     if look is not None:
-        ome["image-label"] = _image_label(*look, present=np.unique(voxels).tolist())
+        ome["image-label"] = _image_label(*look)
     group = zarr.create_group(store=LocalStore(folder), overwrite=False, zarr_format=3)
     array = group.create_array(
         "0",
@@ -63,9 +63,10 @@ def _multiscale(name: str, geometry: Geometry) -> dict[str, Any]:
     return {"name": name, "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
 
 
-def _image_label(names: Mapping[int, str], colours: Mapping[int, str], present: list[int]) -> dict[str, Any]:
-    known = sorted({*names, *colours, *(n for n in present if n)})
-    colors = [{"label-value": n, "rgba": [*bytes.fromhex(colours[n][1:]), 255]} for n in known if n in colours]
-    properties = [{"label-value": n, "name": names[n]} for n in known if n in names]
+def _image_label(names: Mapping[int, str], colours: Mapping[int, str]) -> dict[str, Any]:
+    """Where there are names and colours, the standard wants both lists to hold the same labels, colours all of them."""
+    known = sorted({*names, *colours})
+    colors = [{"label-value": n, "rgba": [*bytes.fromhex(colours.get(n, WHITE)[1:]), 255]} for n in known if colours]
+    properties = [{"label-value": n} | ({"name": names[n]} if n in names else {}) for n in known if names]
     facts = {"version": VERSION, "colors": colors, "properties": properties}
     return {key: value for key, value in facts.items() if value}
