@@ -93,6 +93,8 @@ def test_paths_may_come_after_flags_and_are_needed_without_channels(
     assert run(capsys, "add", study)["error"] == "UsageError"
     assert "NAME=PATH" in run(capsys, "add", study, "--channel", scan)["text"]
     assert "not both" in run(capsys, "add", study, scan, "--channel", f"CT={scan}")["text"]
+    nobody = run(capsys, "add", study, "--channel", f"CT={scan}", "--reference", "PET")
+    assert "No channel of what was found is called PET" in nobody["text"]
     twice = run(capsys, "add", study, "--channel", f"CT={scan}", "--channel", f"CT={scan}")
     assert "given twice" in twice["text"]
 
@@ -166,6 +168,14 @@ def test_names_that_the_console_has_no_letters_for_are_shown_somehow(
     assert main(["add", str(study), str(tmp_path / "山田.nii")]) == 1
     console.flush()
     assert b"\\u5c71\\u7530.nii" in console.buffer.getvalue()
+
+
+def test_many_notes_are_cut(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(60):
+        data_sets.write_nifti(tmp_path / f"s{n:02}.nii.gz", np.full((4, 3, 2), n, np.int16))
+    shown = text(capsys, "add", study, *sorted(tmp_path.glob("s*.nii.gz")))
+    assert shown.count("has the same value") == 50
+    assert "  ... and 10 more notes; --json lists them all" in shown
 
 
 def _start(*arguments: object, out: int = subprocess.DEVNULL) -> subprocess.Popen[str]:

@@ -33,6 +33,7 @@ from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.scans.dataset_json import read_dataset_json
+from napari_apprentice.scans.datasets import refuse_unmet
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 
@@ -133,6 +134,7 @@ def _add(options: Options, session: Session) -> Answer:
     collect = settings_from(options, AddSettings())
     if options.channel:
         found = case_of_channels(options.channel, collect.case)
+        refuse_unmet(found, collect)
     else:
         found = session.find_scans(options.paths, collect)
     facts = {"understood": found_facts(found)}

@@ -88,7 +88,9 @@ def report_lines(report: AddReport) -> list[str]:
     lines += [f"Already in this study, {len(report.already)}: {_some([name for name, _ in report.already])}."] * bool(
         report.already
     )
-    lines += [f"  note: {w}" for w in report.warnings]
+    lines += [f"  note: {w}" for w in report.warnings[:MOST_REFUSED]]
+    more = len(report.warnings) - MOST_REFUSED
+    lines += [f"  ... and {more} more notes; --json lists them all"] * (more > 0)
     lines += _refused_lines([row for row in report.refused if row not in report.already])
     if report.questions:
         lines.append(f"Not added yet, {len(report.questions)} to decide:")

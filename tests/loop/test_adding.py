@@ -96,6 +96,19 @@ def test_other_labels_of_a_whole_data_set_are_told_once(tmp_path):
     assert "9 scans were added without their label maps" in said[1]
 
 
+def test_label_maps_that_fit_by_chance_among_many_that_do_not_are_pointed_out(tmp_path):
+    # Objects counted one by one: a picture of one nucleus looks as if it held the study's only label.
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["nucleus"]))
+    for n in range(14):
+        data_sets.scan(tmp_path / "set" / "images" / f"{n:02}.nii.gz", n)
+        data_sets.label_map(tmp_path / "set" / "labels" / f"{n:02}.nii.gz", 1, *([2, 3] if n else []))
+    report = add(study, tmp_path / "set")
+    assert report.labelled == ("00",)
+    (note,) = report.warnings
+    assert note.startswith("13 scans were added without their label maps; the first is 01: ")
+    assert "Only 1 of 14 label maps have no other labels than the study's" in note
+
+
 def test_labels_of_the_same_name_get_the_studys_ids(tmp_path):
     study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["b", "a"]))
     folder = data_sets.msd(tmp_path / "Task01", cases=5)

@@ -22,6 +22,7 @@ from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
 
 _MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
+_TOO_MANY = 12  # from here on those that fail for any reason
 
 
 class LabelImport:
@@ -45,6 +46,7 @@ class LabelImport:
         self._difference = schema_difference(schema, found.schema) if collect.labels else ""
         self._failed: list[tuple[str, str]] = []
         self._notes: Counter[str] = Counter()
+        self._taken = 0
 
     def ask(self, case: FoundCase, shown: str) -> None:
         """Stop before a case is read when one of several label maps must be chosen.
@@ -87,10 +89,15 @@ class LabelImport:
         """What is to be said of label maps; what holds for a whole data set, or for many cases, is said once."""
         notes = [f"{count} label maps: {text}" if count > 1 else text for text, count in self._notes.items()]
         said = [self._difference] if self._difference and (self._failed or self._notes) else []
-        if not self._difference or len(self._failed) < _MANY:
+        if len(self._failed) < (_MANY if self._difference else _TOO_MANY):
             return (*said, *notes, *(f"{c} was added without its label map: {why}" for c, why in self._failed))
         first, why = self._failed[0]
         once = f"{len(self._failed)} scans were added without their label maps; the first is {first}: {why}"
+        if 0 < self._taken < len(self._failed):
+            once += (
+                f" Only {self._taken} of {self._taken + len(self._failed)} label maps have no other labels than the "
+                "study's; see whether they mean the same."
+            )
         return (*said, *notes, once)
 
     def _matched(self, labels: LabelMap, name: str) -> Matched:
@@ -103,6 +110,7 @@ class LabelImport:
         matched = match_labels(
             self._schema, replace(labels, names={**told, **labels.names}), name, self._settings.match
         )
+        self._taken += 1
         self._notes.update(note.removeprefix(f"{name}: ") for note in matched.notes)
         if unseen is None or matched.ignored is None:
             return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)

@@ -60,7 +60,7 @@ def find_scans(paths: Sequence[Path], settings: AddSettings | None = None) -> Fo
     if not sum(len(f.cases) + len(f.refused) for f in found):
         raise InputError(f"No scan found in {', '.join(str(p) for p in paths) or 'nothing'}.")
     joined = without_broken_links(_joined(found), given)
-    _refuse_unmet(joined, settings)
+    refuse_unmet(joined, settings)
     return joined
 
 
@@ -185,8 +185,14 @@ def _pairs(folder: Path, settings: AddSettings) -> Found:
     return found if found.cases else find_files(expand([folder]), labels_from=settings.labels_from)
 
 
-def _refuse_unmet(found: Found, settings: AddSettings) -> None:
-    """Stop where an answer was given to which there is no question: a slip in a name must not pass in silence."""
+def refuse_unmet(found: Found, settings: AddSettings) -> None:
+    """Stop where an answer was given to which there is no question: a slip in a name must not pass in silence.
+
+    Raises
+    ------
+    InputError
+        No label map is where `settings.labels_from` says, or no channel is called `settings.reference`.
+    """
     if settings.labels_from and not any(c.has_labels or c.choices for c in found.cases):
         raise InputError(f"No label map has {settings.labels_from!r} in its path, as --labels-from says.")
     reference = settings.reference
@@ -195,7 +201,8 @@ def _refuse_unmet(found: Found, settings: AddSettings) -> None:
     several = settings.per == "study" or any(len(c.channels) > 1 for c in found.cases)
     if several and not all(f.name or f.names for c in found.cases for f in c.channels):
         return  # what its channels are called is known once they are read
-    there = f"its channels are {', '.join(found.channels)}" if several else "each of its scans is a case of its own"
+    named = f"its channels are {', '.join(found.channels)}" if found.channels else "its scans have no names"
+    there = named if several else f"{named}, and each scan is a case of its own"
     raise InputError(
         f"No channel of what was found is called {reference}, as --reference says; {there}. --as folders makes the "
         "scans of a folder one case, --per study the series of a DICOM study, --channel NAME=PATH any files."
