@@ -152,8 +152,7 @@ def perform(session: Session, action: Action) -> None:
         session.accept_slice(0, action["index"])
     else:
         {"undo": session.undo, "redo": session.redo, "save": session.save}[verb]()
-    if hasattr(case, "flush"):
-        case.flush()
+    case.flush()
 
 
 def look(path: Path, cases: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from builders import SHAPE, study
 from faults import fail_from, finish
 from napari_apprentice.core.correction import Canvas, Stroke
+from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import ConflictError, InputError, StorageError, StudyError
 from napari_apprentice.store.check import check
 from napari_apprentice.store.journal import FILE, Journal
@@ -153,7 +154,8 @@ def test_appending_before_starting_is_refused(tmp_path):
 
 
 def test_a_full_disk_keeps_the_strokes_before(tmp_path, monkeypatch):
-    made = study(tmp_path)
+    made, zeros = study(tmp_path), np.zeros(SHAPE, np.uint8)
+    made.revisions.save("c1", zeros, zeros, Provenance("Ada"))
     _filled(made.journal, 2)
     with monkeypatch.context() as patch:
         fail_from(patch, "os.fsync", 0)

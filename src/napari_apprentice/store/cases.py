@@ -25,6 +25,7 @@ from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.ome import image_attributes, label_list_attributes, pyramid
+from napari_apprentice.store.seal import sealed
 
 AXES = ("c", "z", "y", "x")
 
@@ -155,5 +156,5 @@ class Cases:
             "added": now(),
             "digests": digests,
         }
-        set_attributes(image, {"ome": image_attributes(case_id, AXES, scales), "apprentice": record})
+        set_attributes(image, {"ome": image_attributes(case_id, AXES, scales), "apprentice": sealed(record)})
         create_group(image / "labels", label_list_attributes(()))

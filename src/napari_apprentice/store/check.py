@@ -6,10 +6,16 @@ from pathlib import Path
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError
-from napari_apprentice.store.arrays import digest, read_array
+from napari_apprentice.store import check_case
+from napari_apprentice.store.check_layout import group_faults, layout_faults
+from napari_apprentice.store.documents import read_document
+from napari_apprentice.store.ledger import Ledger
+from napari_apprentice.store.models import DOCUMENT as MODEL_DOCUMENT
 from napari_apprentice.store.models import file_digest
 from napari_apprentice.store.names import folders_in
-from napari_apprentice.store.study import Study
+from napari_apprentice.store.runs import DOCUMENT as RUN_DOCUMENT
+from napari_apprentice.store.seal import is_broken
+from napari_apprentice.store.study import DOCUMENT, Study
 
 # What to look at, for a person, and how; it returns sentences or raises.
 _Step = tuple[str, str | None, Callable[[], list[str]]]
@@ -41,95 +47,77 @@ def check(path: Path) -> Generator[Progress, None, tuple[str, ...]]:
 
 
 def _steps(study: Study) -> Iterator[_Step]:
+    yield "Layout", None, partial(layout_faults, study.path)
+    yield "Title and labels", None, partial(_document, study)
     for case_id in study.cases.ids():
-        yield f"Case {case_id}", case_id, partial(_case, study, case_id)
-        yield f"Revisions of {case_id}", case_id, partial(_revisions, study, case_id)
-        yield f"Predictions of {case_id}", case_id, partial(_predictions, study, case_id)
+        yield f"Groups of {case_id}", case_id, partial(check_case.groups, study, case_id)
+        yield f"Case {case_id}", case_id, partial(check_case.case, study, case_id)
+        yield f"Revisions of {case_id}", case_id, partial(check_case.revisions, study, case_id)
+        yield f"Predictions of {case_id}", case_id, partial(check_case.predictions, study, case_id)
     for case_id in folders_in(study.journal.root):
-        yield f"Journal of {case_id}", case_id, partial(_journal, study, case_id)
+        yield f"Journal of {case_id}", case_id, partial(check_case.journal, study, case_id)
     for name in study.models.names():
         yield f"Model version {name}", None, partial(_model, study, name)
     yield "Active model version", None, partial(_activations, study)
     yield "Split", None, partial(_split, study)
-    for run_id in study.runs.ids():
+    for run_id in folders_in(study.runs.root):
         yield f"Run {run_id}", None, partial(_run, study, run_id)
 
 
-def _case(study: Study, case_id: str) -> list[str]:
-    info = study.cases.info(case_id)
-    digests = study.cases.record(case_id).get("digests", {})
-    if "0" not in digests:
-        return [f"Case {case_id} is damaged: the digest of its voxels is missing."]
-    faults = []
-    for name, expected in digests.items():
-        voxels = read_array(study.cases.folder(case_id) / "image" / str(int(name)))
-        if name == "0" and voxels.shape != (len(info.channels), *info.shape):
-            faults.append(f"Case {case_id} is damaged: its voxels do not fit its grid.")
-        if digest(voxels) != expected:
-            faults.append(f"Case {case_id} is damaged: level {name} is not what was stored.")
-    return faults
-
-
-def _revisions(study: Study, case_id: str) -> list[str]:
-    shape = study.cases.info(case_id).shape
-    faults = []
-    for name in study.revisions.names(case_id):
-        try:
-            labels, _ = study.revisions.read(case_id, name)
-        except ApprenticeError as error:
-            faults.append(str(error))
-            continue
-        if labels.shape != shape:
-            faults.append(f"Revision {case_id}/{name} does not fit the case's grid.")
-    return faults
-
-
-def _predictions(study: Study, case_id: str) -> list[str]:
-    faults = []
-    for model in study.predictions.models(case_id):
-        try:
-            study.predictions.read(case_id, model)
-        except ApprenticeError as error:
-            faults.append(str(error))
-    return faults
-
-
-def _journal(study: Study, case_id: str) -> list[str]:
-    content = study.journal.read(case_id)
-    if content is None:
-        return []
-    if case_id not in study.cases.ids():
-        return [f"There is a journal of case {case_id}, but no such case."]
-    faults = []
-    if content.damaged:
-        faults.append(
-            f"The journal of case {case_id} is damaged: only its first {len(content.strokes)} strokes can be "
-            "read. Open the case and save it as a revision."
-        )
-    shape = study.cases.info(case_id).shape
-    if any(s.stop > n for stroke in content.strokes for s, n in zip(stroke.box, shape, strict=True)):
-        faults.append(f"The journal of case {case_id} holds a stroke outside the case's grid.")
+def _document(study: Study) -> list[str]:
+    faults = group_faults(study.cases.root, "the study's cases.zarr")
+    if is_broken(read_document(study.path / DOCUMENT)):
+        faults.append(f"{DOCUMENT} is not what was written; look at its title and labels and save the labels again.")
     return faults
 
 
 def _model(study: Study, name: str) -> list[str]:
-    version = study.models.info(name)
+    version, faults = study.models.info(name), []
+    if is_broken(read_document(study.models.root / name / MODEL_DOCUMENT)):
+        faults.append(f"Model version {name}: its {MODEL_DOCUMENT} is not what was written.")
+    if version.name != name:
+        faults.append(f"The folder of model version {version.name} is called {name}; give it its name back.")
     if file_digest(study.models.weights(name)) != version.weights_digest:
-        return [f"Model version {name} is damaged: its weights are not what was registered."]
-    return []
+        faults.append(f"Model version {name} is damaged: its weights are not what was registered.")
+    return faults
 
 
 def _activations(study: Study) -> list[str]:
     known = study.models.names()
     gone = dict.fromkeys(a.name for a in study.models.activations() if a.name not in known)
-    return [f"Model version {name} was activated once and is missing now." for name in gone]
+    faults = [f"Model version {name} was activated once and is missing now." for name in gone]
+    predicted = any(study.predictions.models(c) for c in study.cases.ids())
+    if known and predicted and not study.models.activations():
+        faults.append("No model version is active although there are predictions; activate one again.")
+    return faults + _lines(study.models.root / "activations.jsonl")
 
 
 def _split(study: Study) -> list[str]:
-    study.split.sides()
-    return []
+    sides, cases = study.split.sides(), study.cases
+    used = {key.partition("/")[0] for name in study.models.names() for key in _material(study, name)}
+    lost = [c for c in cases.ids() if c in used and cases.info(c).subject not in sides]
+    return [
+        *(
+            f"split.jsonl gives the subject of case {c} no side, although a model version learned from it."
+            for c in lost
+        ),
+        *_lines(study.path / "split.jsonl"),
+    ]
+
+
+def _material(study: Study, name: str) -> tuple[str, ...]:
+    version = study.models.info(name)
+    return (*version.revisions, *version.held_out)
+
+
+def _lines(path: Path) -> list[str]:
+    broken = [n for n, record in enumerate(Ledger(path).read(), 1) if is_broken(record)]
+    return [f"{path.name} is damaged in line {n}: it is not what was written." for n in broken]
 
 
 def _run(study: Study, run_id: str) -> list[str]:
-    study.runs.open(run_id).events(0)
+    run = study.runs.open(run_id)
+    run.events(0)
+    if is_broken(read_document(run.path / RUN_DOCUMENT)):
+        return [f"{run_id}/{RUN_DOCUMENT} is not what was written."]
     return []

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.files import append_durably, storage_errors, write_durably
+from napari_apprentice.store.seal import sealed
 
 
 class Ledger:
@@ -23,15 +24,15 @@ class Ledger:
         StudyError
             A line before the last is damaged.
         """
-        return [self._parse(n, line) for n, line in enumerate(_complete(self._bytes()).splitlines(), 1)]
+        return [self._parse(n, line) for n, line in enumerate(complete(self._bytes()).splitlines(), 1)]
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line durably, after cutting off a torn one."""
         data = self._bytes()
-        good = _complete(data)
+        good = complete(data)
         if len(good) < len(data):
             write_durably(self.path, good)
-        append_durably(self.path, (json.dumps(record) + "\n").encode())
+        append_durably(self.path, (json.dumps(sealed(record)) + "\n").encode())
 
     def _bytes(self) -> bytes:
         with storage_errors(f"the file {self.path.name}"):
@@ -47,5 +48,6 @@ class Ledger:
         return record
 
 
-def _complete(data: bytes) -> bytes:
+def complete(data: bytes) -> bytes:
+    """The bytes up to the last whole line."""
     return data[: data.rfind(b"\n") + 1]

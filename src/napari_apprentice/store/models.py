@@ -14,6 +14,7 @@ from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.seal import sealed
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
@@ -96,7 +97,7 @@ class Models:
                 aside.mkdir()
                 shutil.copyfile(weights, aside / WEIGHTS)
                 version = replace(version, weights_digest=file_digest(aside / WEIGHTS))
-                text = json.dumps(version.to_json(), indent=2)
+                text = json.dumps(sealed(version.to_json()), indent=2)
                 (aside / DOCUMENT).write_text(text + "\n", encoding="utf-8")
                 committed = commit_folder(aside, final)
             finally:

@@ -11,6 +11,7 @@ from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.seal import sealed
 
 AXES = ("z", "y", "x")
 
@@ -123,7 +124,7 @@ def _write(aside: Path, prediction: Prediction) -> None:
         "created": now(),
         "digest": digest(prediction.labels, prediction.uncertainty),
     }
-    create_group(aside, {"apprentice": record})
+    create_group(aside, {"apprentice": sealed(record)})
     write_array(aside, "label_map", prediction.labels, AXES, sharded=False)
     write_array(aside, "uncertainty", prediction.uncertainty, AXES, sharded=False)
 

@@ -18,6 +18,7 @@ from napari_apprentice.store.documents import MALFORMED, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, is_aside, remove_quietly, storage_errors
 from napari_apprentice.store.names import is_revision, revision_name, revision_number
 from napari_apprentice.store.ome import label_attributes, label_list_attributes
+from napari_apprentice.store.seal import sealed
 
 AXES = ("z", "y", "x")
 
@@ -154,7 +155,7 @@ class Revisions:
             "digest": digest(labels, status),
         }
         ome = label_attributes(case_id, self.cases.info(case_id).spacing)
-        create_group(aside, {"ome": ome, "apprentice": record})
+        create_group(aside, {"ome": ome, "apprentice": sealed(record)})
         write_array(aside, "0", labels, AXES, sharded=False)
         write_array(aside, "status", status, AXES, sharded=False)
 

@@ -15,6 +15,7 @@ from napari_apprentice.errors import InputError, RunError, StudyError
 from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.seal import sealed
 
 _STALE_SECONDS = 10.0
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
@@ -203,7 +204,7 @@ class Runs:
         try:
             aside.mkdir()
             document = {"run_id": run_id, "kind": kind, "created": now(), "request": dict(request)}
-            write_document(aside / DOCUMENT, document)
+            write_document(aside / DOCUMENT, sealed(document))
             return commit_folder(aside, self.root / run_id)
         finally:
             remove_quietly(aside)

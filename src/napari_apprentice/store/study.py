@@ -16,6 +16,7 @@ from napari_apprentice.store.models import Models
 from napari_apprentice.store.predictions import Predictions
 from napari_apprentice.store.revisions import Revisions
 from napari_apprentice.store.runs import Runs
+from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.split import Split
 
 LAYOUT = 1
@@ -104,7 +105,7 @@ class Study:
 
     def set_schema(self, schema: LabelSchema) -> None:
         """Change the study's labels; what is stored under the old ones stays as it is."""
-        document = {**self._document, "labels": schema.to_json()}
+        document = sealed({**self._document, "labels": schema.to_json()})
         write_document(self.path / DOCUMENT, document)
         self._document, self._schema = document, schema
 
@@ -115,7 +116,7 @@ def _lay_down(path: Path, document: dict[str, Any]) -> None:
             (path / name).mkdir(parents=True, exist_ok=True)
         create_group(path / "cases.zarr", {})
         # Last, because it is what makes the folder a study.
-        write_document(path / DOCUMENT, document)
+        write_document(path / DOCUMENT, sealed(document))
     except (OSError, StorageError):
         for name in _FOLDERS:  # so that the same folder can be tried again
             remove_quietly(path / name)

@@ -1,0 +1,132 @@
+"""Who changed what in a case, when, and which model versions learned from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_apprentice.core.correction import Stroke
+from napari_apprentice.core.records import Revision
+from napari_apprentice.store.study import Study
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One revision, or the strokes that are in none yet.
+
+    Parameters
+    ----------
+    case_id, subject
+        Whose.
+    revision
+        rNNNN; "" for strokes that are in no revision yet.
+    created
+        When, UTC, ISO 8601; "" for strokes that are in no revision yet.
+    author, origin, parent, model, strokes, seconds
+        As in `core.records.Provenance`; the author of unsaved strokes is not known.
+    accepted, edited
+        Voxels with that status in the revision; of strokes, those they changed the label of count as edited.
+    changed
+        Label name to voxels that the label gained or lost since the parent.
+    learned, measured
+        Model versions that learned from the revision, and those it was held out for.
+    digest
+        SHA-256 over labels and status; "" for strokes that are in no revision yet.
+    """
+
+    case_id: str
+    subject: str
+    revision: str
+    created: str
+    author: str
+    origin: str
+    parent: str | None
+    model: str | None
+    strokes: int
+    seconds: float
+    accepted: int
+    edited: int
+    changed: Mapping[str, int]
+    learned: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Which model versions learned from a revision, or were measured on it; by case_id/rNNNN."""
+
+    learned: Mapping[str, tuple[str, ...]]
+    measured: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, study: Study) -> "Lessons":
+        """Read the documents of all model versions once."""
+        learned: dict[str, tuple[str, ...]] = {}
+        measured: dict[str, tuple[str, ...]] = {}
+        for version in map(study.models.info, study.models.names()):
+            for keys, place in ((version.revisions, learned), (version.held_out, measured)):
+                for key in dict.fromkeys(keys):
+                    place[key] = (*place.get(key, ()), version.name)
+        return cls(learned, measured)
+
+
+def case_history(study: Study, case_id: str, lessons: Lessons | None = None) -> tuple[HistoryRow, ...]:
+    """Everything that happened to a case's labels, oldest first; reads no voxel of a revision.
+
+    Parameters
+    ----------
+    lessons
+        What `Lessons.of` found, where many cases are asked for.
+
+    Raises
+    ------
+    InputError
+        No such case.
+    StudyError
+        A revision or the journal is damaged.
+    """
+    lessons = lessons or Lessons.of(study)
+    subject = study.cases.info(case_id).subject
+    names = study.revisions.names(case_id)
+    rows = [_saved(study, subject, study.revisions.info(case_id, name), lessons) for name in names]
+    return (*rows, *_unsaved(study, case_id, subject))
+
+
+def _saved(study: Study, subject: str, revision: Revision, lessons: Lessons) -> HistoryRow:
+    made = revision.provenance
+    return HistoryRow(
+        revision.case_id, subject, revision.name, revision.created,
+        made.author, made.origin, made.parent, made.model, made.strokes, made.seconds,
+        revision.voxels_accepted, revision.voxels_edited, _by_name(study, made.voxels_changed),
+        lessons.learned.get(revision.key, ()), lessons.measured.get(revision.key, ()), revision.digest,
+    )  # fmt: skip
+
+
+def _unsaved(study: Study, case_id: str, subject: str) -> tuple[HistoryRow, ...]:
+    journal = study.journal.read(case_id)
+    if journal is None or not journal.strokes:
+        return ()
+    changed: dict[str, int] = {}
+    for stroke in journal.strokes:
+        for label, count in _touched(stroke).items():
+            changed[label] = changed.get(label, 0) + count
+    seconds = round(sum(s.seconds for s in journal.strokes), 1)
+    edited = sum(s.voxels_changed for s in journal.strokes)
+    row = HistoryRow(
+        case_id, subject, "", "", "", "strokes", journal.parent, journal.model, len(journal.strokes), seconds,
+        0, edited, _by_name(study, changed),
+    )  # fmt: skip
+    return (row,)
+
+
+def _touched(stroke: Stroke) -> dict[str, int]:
+    differs = stroke.labels_before != stroke.labels_after
+    touched = np.concatenate([stroke.labels_before[differs], stroke.labels_after[differs]])
+    ids, counts = np.unique(touched, return_counts=True)
+    return {str(i): int(n) for i, n in zip(ids, counts, strict=True) if i}
+
+
+def _by_name(study: Study, counts: Mapping[str, int]) -> dict[str, int]:
+    names = {str(label.id): label.name for label in study.schema.labels}
+    return {names.get(label, f"label {label}"): count for label, count in counts.items()}

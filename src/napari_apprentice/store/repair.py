@@ -1,0 +1,144 @@
+"""Mends by rule what can be mended in a study, and says what it did.
+
+A revision, a scan and a whole journal are never deleted. What is taken out of its place (the end of a
+journal, a damaged prediction) goes to the study's folder `repaired`, under the time of the repair.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from pathlib import Path
+
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import now
+from napari_apprentice.errors import ApprenticeError, StorageError
+from napari_apprentice.store.files import remove_quietly, storage_errors, write_durably
+from napari_apprentice.store.journal import FILE
+from napari_apprentice.store.ledger import complete
+from napari_apprentice.store.names import folders_in
+from napari_apprentice.store.repair_case import mend_groups, mend_image, mend_label_list, mend_levels, mend_predictions
+from napari_apprentice.store.repaired import Repaired
+from napari_apprentice.store.study import Study
+from napari_apprentice.store.tail import tail_of
+
+ASIDE_SECONDS = 3600.0  # a younger aside may belong to a program that is writing it now
+_Step = Callable[[], Iterator[str]]
+
+
+def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Progress, None, tuple[str, ...]]:
+    """Mend a study; `check` afterwards says what is left.
+
+    Parameters
+    ----------
+    aside_seconds
+        How long nothing was written to a leftover of an interrupted write before it is removed.
+
+    Returns
+    -------
+    What was done, one sentence each; empty when there was nothing to mend.
+
+    Raises
+    ------
+    StudyError
+        No study, or one whose study.json cannot be read.
+    StorageError
+        The study cannot be written to.
+    """
+    study = Study.open(path)
+    away = Repaired(path, now())
+    steps = list(_steps(study, away, aside_seconds))
+    done: list[str] = []
+    for number, (text, step) in enumerate(steps):
+        yield Progress(number, len(steps), text)
+        try:
+            for sentence in step():
+                done.append(sentence)  # noqa: PERF402 - what was done before a fault counts
+        except StorageError:
+            raise
+        except ApprenticeError:
+            continue  # damage that no rule mends; the others go on, and check says what is left
+    yield Progress(len(steps), len(steps), "Repaired")
+    return tuple(done)
+
+
+def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple[str, _Step]]:
+    yield "Leftovers of interrupted writes", partial(_remove_asides, study, aside_seconds)
+    for case_id in folders_in(study.journal.root):
+        yield f"Journal of {case_id}", partial(_mend_journal, study, away, case_id)
+    for path in (study.path / "split.jsonl", study.models.root / "activations.jsonl"):
+        yield path.name, partial(_mend_ledger, away, path)
+    for case_id in study.cases.ids():
+        for mend in (mend_groups, mend_image, mend_label_list):
+            yield f"Case {case_id}", partial(mend, study, case_id)
+        yield f"Case {case_id}", partial(mend_levels, study, away, case_id)
+        yield f"Predictions of {case_id}", partial(mend_predictions, study, away, case_id)
+
+
+def _remove_asides(study: Study, aside_seconds: float) -> Iterator[str]:
+    with storage_errors(f"the folder of {study.path.name}"):
+        found = [p for p in _asides(study.path) if time.time() - _touched(p) >= aside_seconds]
+    for path in found:
+        remove_quietly(path)
+        if not path.exists():
+            yield f"Removed {path.relative_to(study.path)}, left by a write that was interrupted."
+
+
+def _asides(study: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(study):
+        if Path(folder) == study and "repaired" in folders:
+            folders.remove("repaired")
+        for name in (*folders, *files):
+            if name.startswith(".") and name.endswith(".aside"):
+                yield Path(folder) / name
+        folders[:] = [n for n in folders if not n.startswith(".")]
+
+
+def _touched(path: Path) -> float:
+    """When anything in a file or folder was written last."""
+    inside = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    return max(p.lstat().st_mtime for p in (path, *inside))
+
+
+def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
+    folder = study.journal.root / case_id
+    path = folder / FILE
+    with storage_errors(f"the journal of case {case_id}"):
+        for kept in sorted(folder.glob(".*.damaged")):
+            yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
+        data = path.read_bytes() if path.is_file() else b""
+    tail = tail_of(data)
+    if data and tail.start == 0:
+        yield (
+            f"The journal of case {case_id} is damaged at its beginning, so that it is not known what its strokes "
+            f"were drawn on; moved to {away.keep(path)}. The case opens as it was saved last."
+        )
+    elif tail.size:
+        place = away.keep_copy(path)
+        write_durably(path, data[: tail.start])
+        yield (
+            f"The journal of case {case_id} keeps its first {tail.strokes} strokes; after them came {tail.size} bytes "
+            f"that are no whole stroke. All of it as it was is in {place}."
+        )
+
+
+def _mend_ledger(away: Repaired, path: Path) -> Iterator[str]:
+    with storage_errors(f"the file {path.name}"):
+        data = path.read_bytes() if path.is_file() else b""
+    lines = complete(data).splitlines(keepends=True)
+    bad = [number for number, line in enumerate(lines, 1) if not _is_record(line)]
+    good = b"".join(line for line in lines if _is_record(line))
+    if good == data:
+        return
+    place = away.keep_copy(path)
+    write_durably(path, good)
+    what = f"line {', '.join(map(str, bad))}" if bad else "an unfinished last line"
+    yield f"Took {what} out of {path.name}, which could not be read. All of it as it was is in {place}."
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
