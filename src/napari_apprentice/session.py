@@ -8,54 +8,31 @@ import getpass
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from psygnal import Signal
+from napari_apprentice.session_scans import ScanVerbs
 
-from napari_apprentice.core.collecting import AddSettings
-from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.ranking import QueueItem, review_queue
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.core.records import ModelVersion, Prediction, Revision
-from napari_apprentice.core.volume import LabelArray, Volume
+from napari_apprentice.core.records import Prediction, Revision
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StudyError
-from napari_apprentice.loop import adding, correcting, evaluating, exporting, predicting, relabelling, tuning
+from napari_apprentice.loop import correcting, evaluating, exporting, predicting, relabelling
 from napari_apprentice.loop.launch import Engine
 from napari_apprentice.loop.opening import OpenCase, load_case
-from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows, model_rows
-from napari_apprentice.scans.datasets import find_scans
-from napari_apprentice.scans.found import Found
+from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
+from napari_apprentice.session_events import SessionEvents
+from napari_apprentice.session_models import ModelVerbs
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.rescue import Rescues
-from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
 __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 
 
-class SessionEvents:
-    """What a session announces. Facts only: nothing is asked through them."""
-
-    study_changed = Signal()
-    """Another study is open, or none."""
-    cases_changed = Signal()
-    """Cases were added, or the state of one changed."""
-    case_opened = Signal()
-    """Another case is open for correction, or none."""
-    canvas_changed = Signal(object)
-    """Labels or status changed inside this `Box`."""
-    saved = Signal(str)
-    """A revision with this name was stored."""
-    models_changed = Signal()
-    """A model version was registered or activated."""
-    noticed = Signal(str)
-    """A sentence the person should see now."""
-    went_wrong = Signal(object)
-    """An `ApprenticeError` that arose while nobody was waiting, such as a stroke that the disk did not take."""
-
-
-class Session:
+class Session(ScanVerbs, ModelVerbs):
     """One study, one case under correction, and everything one can do with them.
 
     Parameters
@@ -139,41 +116,6 @@ class Session:
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
         return case_rows(self.study)
-
-    def find_scans(self, paths: Sequence[Path], settings: AddSettings | None = None) -> Found:
-        """Say what files and folders hold, before anything is read or added."""
-        return find_scans(paths, settings or AddSettings())
-
-    def add_scans(
-        self,
-        paths: Sequence[Path] | Found,
-        subject: str | None = None,
-        corrected: Path | None = None,
-        *,
-        settings: ReadSettings | None = None,
-        collect: AddSettings | None = None,
-    ) -> Generator[Progress, None, adding.AddReport]:
-        """Add scan files, folders, or what `find_scans` found; see `loop.adding.add_scans`."""
-        try:
-            return (
-                yield from adding.add_scans(
-                    self.study,
-                    paths,
-                    subject=subject,
-                    corrected=corrected,
-                    author=self.author,
-                    settings=settings,
-                    collect=collect,
-                )
-            )
-        finally:
-            self.events.cases_changed.emit()
-
-    def add_volume(self, volume: Volume, case_id: str, subject: str | None = None) -> str:
-        """Add a volume that is in memory already, such as an image layer."""
-        added = adding.add_volume(self.study, volume, case_id, subject=subject)
-        self.events.cases_changed.emit()
-        return added
 
     # -------------------------------------------------------------- predict
 
@@ -295,54 +237,6 @@ class Session:
     def _announce(self, stroke: Stroke | None) -> None:
         if stroke is not None:
             self.events.canvas_changed.emit(stroke.box)
-
-    # ---------------------------------------------------------------- train
-
-    def begin_training(
-        self, kind: str, settings: TrainSettings, memory_mb: float = 1500.0, features: int = 16
-    ) -> RunFolder:
-        """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
-        return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
-
-    def follow_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
-        """Start, find again or resume a training run, to its end. Closing the generator does not stop it."""
-        try:
-            return (yield from tuning.follow_training(run))
-        finally:
-            self.events.models_changed.emit()
-            self.events.cases_changed.emit()
-
-    def stop_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
-        """Ask a training run to stop and follow it until it has; Cancelled when it did."""
-        return tuning.stop_training(run)
-
-    def running_training(self) -> RunFolder | None:
-        """The training run under way in this study, also one an earlier session started."""
-        return tuning.running_training(self.study)
-
-    def resumable_training(self) -> RunFolder | None:
-        """The newest training run if it was cancelled or killed and can go on from its checkpoint."""
-        return tuning.resumable_training(self.study)
-
-    def models(self) -> tuple[ModelRow, ...]:
-        """The model versions, oldest first."""
-        return model_rows(self.study)
-
-    def model(self, name: str) -> ModelVersion:
-        """All that is known of one model version."""
-        return self.study.models.info(name)
-
-    def activate(self, name: str, reason: str = "chosen by hand") -> None:
-        """Make a model version the active one; the ledger keeps who was active before."""
-        self.study.models.activate(name, f"{reason} ({self.author})")
-        self.events.models_changed.emit()
-        self.events.cases_changed.emit()
-
-    def previous_model(self) -> str | None:
-        """The model version that was active before the present one; where one click back leads."""
-        active = self.study.models.active()
-        past = [a.name for a in self.study.models.activations() if a.name != active]
-        return past[-1] if past else None
 
     # ----------------------------------------------------- queue and results
 

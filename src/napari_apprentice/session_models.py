@@ -1,0 +1,71 @@
+"""Training and model versions: the verbs of a session that are about models."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.loop import tuning
+from napari_apprentice.loop.rows import ModelRow, model_rows
+from napari_apprentice.session_events import SessionEvents
+from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.study import Study
+
+
+class ModelVerbs(ABC):
+    """The part of `session.Session` that trains, and chooses between model versions; by itself it has no study."""
+
+    events: SessionEvents
+    author: str
+
+    @property
+    @abstractmethod
+    def study(self) -> Study:
+        """The open study; StudyError when there is none."""
+
+    def begin_training(
+        self, kind: str, settings: TrainSettings, memory_mb: float = 1500.0, features: int = 16
+    ) -> RunFolder:
+        """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
+        return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
+
+    def follow_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
+        """Start, find again or resume a training run, to its end. Closing the generator does not stop it."""
+        try:
+            return (yield from tuning.follow_training(run))
+        finally:
+            self.events.models_changed.emit()
+            self.events.cases_changed.emit()
+
+    def stop_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
+        """Ask a training run to stop and follow it until it has; Cancelled when it did."""
+        return tuning.stop_training(run)
+
+    def running_training(self) -> RunFolder | None:
+        """The training run under way in this study, also one an earlier session started."""
+        return tuning.running_training(self.study)
+
+    def resumable_training(self) -> RunFolder | None:
+        """The newest training run if it was cancelled or killed and can go on from its checkpoint."""
+        return tuning.resumable_training(self.study)
+
+    def models(self) -> tuple[ModelRow, ...]:
+        """The model versions, oldest first."""
+        return model_rows(self.study)
+
+    def model(self, name: str) -> ModelVersion:
+        """All that is known of one model version."""
+        return self.study.models.info(name)
+
+    def activate(self, name: str, reason: str = "chosen by hand") -> None:
+        """Make a model version the active one; the ledger keeps who was active before."""
+        self.study.models.activate(name, f"{reason} ({self.author})")
+        self.events.models_changed.emit()
+        self.events.cases_changed.emit()
+
+    def previous_model(self) -> str | None:
+        """The model version that was active before the present one; where one click back leads."""
+        active = self.study.models.active()
+        past = [a.name for a in self.study.models.activations() if a.name != active]
+        return past[-1] if past else None
