@@ -20,6 +20,7 @@ from napari_apprentice.cli_add import (
     report_facts,
     report_lines,
 )
+from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
@@ -35,7 +36,6 @@ from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.scans.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets import refuse_unmet
 from napari_apprentice.session import Session
-from napari_apprentice.store.check import check
 
 log = logging.getLogger(__name__)
 
@@ -208,12 +208,6 @@ def _evaluate(options: Options, session: Session) -> Answer:
     return {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}, lines
 
 
-def _check(options: Options, session: Session) -> Answer:
-    del session  # a damaged study could not be opened
-    problems = drain(check(options.study), options.json)
-    return {"problems": list(problems)}, list(problems) or [f"{options.study} is sound."]
-
-
 def _demo(options: Options, session: Session) -> Answer:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="apprentice-demo-"))
     if not options.headless and _has_display() and find_spec("napari") is not None:
@@ -244,7 +238,10 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "queue": _queue,
     "export": _export,
     "evaluate": _evaluate,
-    "check": _check,
+    "history": history,
+    "export-audit": audit,
+    "check": check_study,
+    "repair": repair_study,
     "demo": _demo,
 }
 

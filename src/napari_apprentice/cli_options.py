@@ -68,7 +68,14 @@ def _study_commands(commands: Any) -> None:
     _author(correct)
     _settings(correct, ReadSettings, only=_OF_LABEL_MAPS)
 
+    history = _command(commands, "history", "say who changed what in a case, and when")
+    history.add_argument("case", metavar="CASE")
+    audit = _command(commands, "export-audit", "write the history of all cases as .csv or .json")
+    audit.add_argument("out", type=Path, metavar="OUT")
+    audit.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
     _command(commands, "check", "verify everything a study holds")
+    _command(commands, "repair", "mend what can be mended by rule, and say what was done")
 
 
 def _add_command(add: argparse.ArgumentParser) -> None:

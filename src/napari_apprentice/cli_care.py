@@ -1,0 +1,62 @@
+"""`apprentice check`, `repair`, `history` and `export-audit`: what became of the work that is stored."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from napari_apprentice.cli_progress import drain
+from napari_apprentice.loop.audit import export_audit
+from napari_apprentice.loop.history import HistoryRow, case_history
+from napari_apprentice.session import Session
+from napari_apprentice.store.check import check
+from napari_apprentice.store.repair import repair
+
+Options = argparse.Namespace
+Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
+
+
+def check_study(options: Options, session: Session) -> Answer:
+    """Say what is wrong with a study."""
+    del session  # a damaged study could not be opened
+    problems = drain(check(options.study), options.json)
+    return {"problems": list(problems)}, list(problems) or [f"{options.study} is sound."]
+
+
+def repair_study(options: Options, session: Session) -> Answer:
+    """Mend a study, say what was done, and what is still wrong."""
+    del session
+    done = list(drain(repair(options.study), options.json))
+    problems = list(drain(check(options.study), options.json))
+    lines = done or ["There was nothing to mend."]
+    end = ["Still wrong:", *problems] if problems else [f"{options.study} is sound."]
+    return {"done": done, "problems": problems}, [*lines, *end]
+
+
+def history(options: Options, session: Session) -> Answer:
+    """Who changed what in a case, and when."""
+    session.open_study(options.study)
+    rows = case_history(session.study, options.case)
+    lines = [line for row in rows for line in _lines(row)]
+    return {"history": [asdict(row) for row in rows]}, lines or [f"Case {options.case} was never corrected."]
+
+
+def _lines(row: HistoryRow) -> list[str]:
+    who = f"{row.created}  {row.author}" if row.revision else "not saved yet"
+    start = f"from {row.parent or 'nothing'}" + (f" and the prediction of {row.model}" if row.model else "")
+    lines = [f"{row.revision or 'strokes'}  {who}  {row.origin}, {start}"]
+    work = [f"{row.strokes} strokes", f"{row.seconds:.0f} s", f"{row.edited} voxels edited", f"{row.accepted} accepted"]
+    lines.append("    " + ", ".join(work))
+    if row.changed:
+        lines.append("    changed: " + ", ".join(f"{name} {count}" for name, count in row.changed.items()))
+    if row.learned or row.measured:
+        told = [f"learned by {' '.join(row.learned)}"] if row.learned else []
+        told += [f"held out for {' '.join(row.measured)}"] if row.measured else []
+        lines.append("    " + ", ".join(told))
+    return lines
+
+
+def audit(options: Options, session: Session) -> Answer:
+    """Write the history of all cases to a file."""
+    session.open_study(options.study)
+    lines = export_audit(session.study, options.out, overwrite=options.overwrite)
+    return {"written": str(options.out), "rows": lines}, [f"Wrote {options.out}: {lines} lines."]

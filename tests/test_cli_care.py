@@ -1,0 +1,54 @@
+"""check, repair, history and export-audit on the command line."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_apprentice.cli import main
+from sound_study import sound_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return sound_study(tmp_path / "a.study")
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    code = main([*map(str, arguments), "--json"])
+    facts: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return {"code": code, **facts}
+
+
+def test_repair_says_what_it_did_and_what_is_left(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = study / "journal" / "c2" / "strokes.bin"
+    journal.write_bytes(journal.read_bytes()[:-3])
+    facts = _run(capsys, "repair", study)
+    assert (facts["code"], facts["problems"]) == (0, [])
+    assert "keeps its first 1 strokes" in facts["done"][0]
+    assert main(["repair", str(study)]) == 0
+    assert "nothing to mend" in capsys.readouterr().out
+    (study / "cases.zarr/c1/image/labels/r0001/zarr.json").write_text("{")
+    assert main(["repair", str(study)]) == 1
+    assert "Still wrong:" in capsys.readouterr().out
+    assert _run(capsys, "check", study)["code"] == 1
+
+
+def test_history_names_people_models_and_labels(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", str(study), "c1"]) == 0
+    told = capsys.readouterr().out
+    for words in ("r0001", "Ada", "prediction of v0001", "changed: one 80", "learned by v0001", "not saved yet"):
+        assert words in told
+    assert [row["author"] for row in _run(capsys, "history", study, "c1")["history"]] == ["Ada", "Bo", ""]
+    assert _run(capsys, "history", study, "c9")["code"] == 1
+
+
+def test_the_audit_is_a_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "audit.csv"
+    assert _run(capsys, "export-audit", study, out)["rows"] == 4
+    with out.open(newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    assert "exists already" in _run(capsys, "export-audit", study, out)["text"]
+    assert _run(capsys, "export-audit", study, out, "--overwrite")["code"] == 0
