@@ -15,6 +15,7 @@ from builders import OBLIQUE, write_nifti
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import Volume
+from napari_apprentice.gui.cursor_reader import NOWHERE
 from napari_apprentice.store.study import Study
 from real_data import real_data
 
@@ -121,6 +122,20 @@ def test_the_line_tells_place_voxel_value_and_label_under_the_mouse(opened: Pers
     for _ in range(50):
         opened.desk.mouse.text()
     assert (time.thread_time() - start) / 50 < 1e-3
+
+
+def test_a_plane_that_comes_under_a_resting_mouse_is_read_when_the_mouse_moves(opened: Person) -> None:
+    middle = QPoint(opened.canvas.width() // 2 + 9, opened.canvas.height() // 2 + 9)
+    QTest.mouseMove(opened.canvas, middle)
+    opened.rest(0.2)
+    line = opened.dock.correct_panel.under_mouse
+    assert " mm   voxel " in line.text()
+    opened.viewer.dims.order = (2, 0, 1)
+    opened.rest(0.2)
+    assert line.text() == NOWHERE  # it would be where the mouse was in the other plane
+    QTest.mouseMove(opened.canvas, middle + QPoint(3, 3))
+    opened.rest(0.2)
+    assert " mm   voxel " in line.text()
 
 
 def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> None:

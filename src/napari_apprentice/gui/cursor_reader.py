@@ -35,21 +35,27 @@ class CursorReader(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(lambda: self.said.emit(self.text()))
-        self._events = (viewer.cursor.events.position, viewer.dims.events.point)
+        self._view: tuple[int, ...] = ()  # order of axes in which the mouse was last seen
+        self._events = (viewer.cursor.events.position, viewer.dims.events.point, viewer.dims.events.order)
         for event in self._events:
             event.connect(self._on_moved)
+        # The cursor's own event also comes when axes change, with the place from before.
+        viewer.mouse_move_callbacks.append(self._on_mouse)
 
     def close(self) -> None:
         """Hear no more of the viewer."""
         self._timer.stop()
         for event in self._events:
             event.disconnect(self._on_moved)
+        self._viewer.mouse_move_callbacks.remove(self._on_mouse)
 
     def text(self) -> str:
         """Two lines about what is under the mouse."""
         info = self._layers.info
         if info is None or not self._layers.images or self._viewer.dims.ndisplay != 2:
             return NOWHERE
+        if tuple(self._viewer.dims.order) != self._view:
+            return NOWHERE  # another plane came under a mouse that rests: napari only says where it was before
         point = self._point()
         place = np.asarray(self._layers.images[0].world_to_data(point))
         voxel = np.round(place).astype(int)
@@ -64,6 +70,10 @@ class CursorReader(QObject):
     def _on_moved(self, _: Any = None) -> None:
         if not self._timer.isActive() and self._layers.info is not None:
             self._timer.start()
+
+    def _on_mouse(self, viewer: Any, _: Any) -> None:
+        self._view = tuple(viewer.dims.order)
+        self._on_moved()
 
     def _point(self) -> np.ndarray:
         """In the viewer's world: where the mouse is on the slice that is shown now."""
