@@ -8,8 +8,6 @@ import getpass
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from napari_apprentice.session_scans import ScanVerbs
-
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
@@ -25,11 +23,15 @@ from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
+from napari_apprentice.session_scans import ScanVerbs
+from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.rescue import Rescues
 from napari_apprentice.store.study import Study
 
 __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
+
+LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
 class Session(ScanVerbs, ModelVerbs):
@@ -49,6 +51,7 @@ class Session(ScanVerbs, ModelVerbs):
         self.recent = recent or RecentStudies()
         self._rescues = Rescues(self.recent.folder / "rescue")
         self._study: Study | None = None
+        self._presence: Presence | None = None
         self._case: OpenCase | None = None
         self._engine = Engine()
 
@@ -83,13 +86,16 @@ class Session(ScanVerbs, ModelVerbs):
             Strokes that no disk could take are lost with this session; all else is closed.
         """
         self._engine.stop()
-        case, self._case, self._study = self._case, None, None
+        if self._presence is not None:
+            self._presence.leave(LEAVE_SECONDS)
+        case, self._case, self._study, self._presence = self._case, None, None, None
         if case is not None:
             case.leave()
 
     def _show_study(self, study: Study) -> None:
         self._leave_case()
         self._study = study
+        self._presence = Presence(study.journal.root, self.author)
         self.recent.remember(study.path)
         self.events.study_changed.emit()
         self.events.case_opened.emit()
@@ -104,6 +110,8 @@ class Session(ScanVerbs, ModelVerbs):
         # Before anything is given up: it may refuse, with strokes in memory that no disk could take.
         if self._case is not None:
             self._case.leave()
+        if self._presence is not None:
+            self._presence.leave()
         self._case = None
 
     def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
@@ -115,7 +123,7 @@ class Session(ScanVerbs, ModelVerbs):
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
-        return case_rows(self.study)
+        return case_rows(self.study, self._presence.everyone() if self._presence else {})
 
     # -------------------------------------------------------------- predict
 
@@ -145,7 +153,8 @@ class Session(ScanVerbs, ModelVerbs):
         """Read a case from disk without showing it; may run in another thread."""
         if self._case is not None:
             self._case.settle()  # its newest strokes may be those that are read
-        return load_case(self.study, case_id, self._rescues, self.author)
+        others = self._presence.others(case_id) if self._presence else ()
+        return load_case(self.study, case_id, self._rescues, self.author, others)
 
     def show_case(self, case: OpenCase | None) -> None:
         """Make a loaded case the one under correction; what was unsaved of the last one is in its journal.
@@ -161,6 +170,8 @@ class Session(ScanVerbs, ModelVerbs):
         if case is not None:
             case.listen(self.events.went_wrong.emit, self._on_recovered)
             case.bring_over()
+            if self._presence is not None:
+                self._presence.enter(case.info.case_id)
         self.events.case_opened.emit()
         for note in case.notes if case else ():
             self.events.noticed.emit(note)

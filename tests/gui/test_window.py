@@ -1,5 +1,6 @@
 """What a person does in one dock, in a real window with real clicks, keys and mouse strokes."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from builders import SHAPE, study, volume, write_nifti
+from faults import fail_from
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.errors import StorageError
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.store.study import Study
 
@@ -266,13 +267,15 @@ def test_a_new_prediction_never_overwrites_painted_voxels(person: Person, study:
 
 
 def test_a_full_disk_is_said_once_and_the_stroke_stays(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise StorageError("The disk is full.")
-
     with monkeypatch.context() as patch:
-        patch.setattr(opened.session.study.journal, "append", full)
+        fail_from(patch, "os.fsync", 0)
         opened.drag()
-    assert opened.complaints == ["The disk is full."]
+        opened.wait(lambda: opened.complaints)
+        opened.drag((0.4, 0.4))
+        opened.settle()
+    assert len(opened.complaints) == 1
+    assert opened.complaints[0].startswith("The disk is full")
+    assert "in memory only" in opened.complaints[0]
     assert edited(opened) > 0
     opened.desk.cases.open_case("c2")
     opened.settle()
@@ -280,6 +283,28 @@ def test_a_full_disk_is_said_once_and_the_stroke_stays(opened: Person, monkeypat
     opened.click(opened.dock.correct_panel.save)
     opened.settle()
     assert opened.session.study.revisions.names("c1") == ("r0001",)
+
+
+def test_a_study_that_takes_nothing_leaves_the_strokes_on_this_computer(
+    opened: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_from(patch, "napari_apprentice.store.journal.write_durably", 0, errno.EROFS)
+        opened.drag()
+        opened.wait(lambda: opened.complaints)
+        assert opened.complaints[0].startswith("The study's folder cannot be written to")
+        assert "kept on this computer" in opened.complaints[0]
+        mine = opened.session.case.canvas.labels.copy()
+        opened.open_case("c2")
+        opened.open_case("c1")
+        assert "were brought back" in " ".join(opened.notices)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, mine)
+    opened.press(Qt.Key.Key_1)
+    opened.drag((0.4, 0.4))
+    opened.session.flush()
+    opened.settle()
+    assert "can be written again" in opened.notices[-1]
+    assert len(opened.session.study.journal.read("c1").strokes) == 2
 
 
 def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:

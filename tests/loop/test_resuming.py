@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -291,3 +292,26 @@ def test_whatever_happens_the_label_map_is_what_was_drawn(
         assert len(content.strokes if content else ()) == unsaved
         assert waiting(last.session, study) == ()
         last.session.close()
+
+
+def test_who_opens_a_case_that_somebody_has_open_is_told_and_begins_apart(study: Study) -> None:
+    ada = Window(study.path)
+    ada.paint(1)
+    ada.session.flush()
+    end = time.monotonic() + 10
+    while not list(study.journal.root.glob("c1/open-*.json")) and time.monotonic() < end:
+        time.sleep(0.01)
+    bob = Window(study.path, "Bob")
+    assert bob.notices[-1].startswith("Ada has this case open on ")
+    (row,) = bob.session.case_rows()
+    assert [present.author for present in row.others] == ["Ada"]
+    assert not bob.labels.any(), "Ada's strokes are not saved, and hers"
+    bob.paint(2, OTHER)
+    assert bob.session.case.unwritten == 0
+    ada.session.save()
+    ada.session.close()
+    bob.session.save()
+    assert "Ada saved r0001 of this case in the meantime" in bob.notices[-1]
+    bob.session.close()
+    (row,) = Window(study.path, "Carl").session.case_rows()
+    assert (row.others, row.revisions) == ((), 2)

@@ -12,7 +12,10 @@ from napari_apprentice.session import CaseRow
 COLUMNS = (
     ("Case", "Name of the case; a double click opens it."),
     ("Subject", "The person it is of; one person is never on both sides of the split."),
-    ("State", "Unseen, predicted, in correction, corrected, or validation (corrected and held out)."),
+    (
+        "State",
+        "Unseen, predicted, in correction, corrected, or validation (corrected and held out); or who else has it open.",
+    ),
     ("Quality", "Dice that the active model version predicts for its own proposal."),
     ("Rev.", "Stored revisions."),
 )
@@ -67,7 +70,7 @@ class CaseModel(QAbstractTableModel):
         if role == SORT_ROLE:
             return _keys(row)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.case_id}, subject {row.subject}: {row.state}"
+            return "\n".join([f"{row.case_id}, subject {row.subject}: {row.state}", *(o.sentence for o in row.others)])
         if role == Qt.ItemDataRole.FontRole and row.case_id == self._here and index.column() == 0:
             font = QFont()
             font.setBold(True)
@@ -128,7 +131,8 @@ class CaseTable(QTableView):
 
 def _texts(row: CaseRow) -> tuple[str, ...]:
     quality = "" if row.quality is None else f"{row.quality:.2f}"
-    return row.case_id, row.subject, row.state, quality, str(row.revisions)
+    state = f"open: {', '.join(o.author for o in row.others)}" if row.others else row.state
+    return row.case_id, row.subject, state, quality, str(row.revisions)
 
 
 def _keys(row: CaseRow) -> tuple[Any, ...]:

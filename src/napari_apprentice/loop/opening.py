@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
 from napari_apprentice.loop.shown import canvas_on
 from napari_apprentice.store.journal import Journal
+from napari_apprentice.store.presence import Present
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
 from napari_apprentice.store.study import Study
@@ -202,7 +204,7 @@ def _as_redo(stroke: Stroke) -> Stroke:
 
 
 def load_case(
-    study: Study, case_id: str, rescues: Rescues | None = None, author: str = "", *, apart: bool = False
+    study: Study, case_id: str, rescues: Rescues | None = None, author: str = "", others: Sequence[Present] = ()
 ) -> OpenCase:
     """Open a case as it was left: newest revision, or prediction, and every stroke since.
 
@@ -215,11 +217,12 @@ def load_case(
         Where strokes go that the study cannot take, and may wait from an earlier time; None for nowhere.
     author
         Who corrects; stands in a rescue journal.
-    apart
-        Whether somebody else has the case open: strokes in the study's journal are theirs then.
+    others
+        Who else has the case open: strokes in the study's journal are theirs then.
     """
     info = study.cases.info(case_id)
-    resumed = resume(study, info, rescues, apart=apart)
+    resumed = resume(study, info, rescues, apart=bool(others))
+    resumed = replace(resumed, notes=(*resumed.notes, *(other.sentence for other in others)))
     journal = Journal(study.journal.root)  # its own, so that another window's strokes are noticed
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)

@@ -1,10 +1,11 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
 
@@ -18,6 +19,8 @@ class CaseRow:
     quality: float | None
     revisions: int
     predicted: bool = False
+    others: tuple[Present, ...] = ()
+    """Other windows that have the case open."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,12 @@ class ModelRow:
     verdict: str
 
 
-def case_rows(study: Study) -> tuple[CaseRow, ...]:
-    """The case table, by case id."""
+def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
+    """The case table, by case id; `present` says who else has which case open."""
     active = study.models.active()
     sides = study.split.sides()
-    return tuple(_case_row(study, case_id, active, sides) for case_id in study.cases.ids())
+    rows = (_case_row(study, case_id, active, sides) for case_id in study.cases.ids())
+    return tuple(replace(row, others=(present or {}).get(row.case_id, ())) for row in rows)
 
 
 def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str, str]) -> CaseRow:

@@ -14,6 +14,7 @@ from napari_apprentice.store.files import append_durably, aside_of, storage_erro
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.stroke_record import encode, encode_stroke
+from napari_apprentice.store.trust import refuse_links
 
 FILE = "strokes.bin"
 _BEGINNING = "The journal of case {} is damaged at its beginning; what its strokes were drawn on is unknown."
@@ -79,9 +80,9 @@ class Journal:
         with storage_errors(f"the journal of case {case_id}"):
             self._make_folder(path.parent)
             self._keep_damaged(path)
-        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
-        data = b"".join([opening, *map(encode_stroke, strokes)])
-        write_durably(path, data)
+            opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
+            data = b"".join([opening, *map(encode_stroke, strokes)])
+            write_durably(path, data)
         self._spent.discard(case_id)
         self._sizes[case_id] = len(data)
 
@@ -176,7 +177,9 @@ class Journal:
         return case_id in self._spent and self._path(case_id).stat().st_size == self._sizes.get(case_id)
 
     def _path(self, case_id: str) -> Path:
-        return self.root / check_name("case id", case_id) / FILE
+        path = self.root / check_name("case id", case_id) / FILE
+        refuse_links(self.root, path)
+        return path
 
     def _make_folder(self, folder: Path) -> None:
         self._refuse_gone()

@@ -1,0 +1,184 @@
+"""Who has which case open: a small file per window beside the case's journal, renewed while the case is open.
+
+It informs and never locks: nothing waits for it, and a study that can only be read does without.
+"""
+
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from napari_apprentice.core.records import now
+from napari_apprentice.store.documents import MALFORMED
+from napari_apprentice.store.files import aside_of, remove_quietly
+from napari_apprentice.store.names import check_name
+
+BEAT_SECONDS = 30.0
+STALE_SECONDS = 120.0
+_LARGEST = 4096  # bytes of a file; a study may come from a stranger
+_LONGEST = 60  # characters of a name
+
+
+@dataclass(frozen=True)
+class Present:
+    """A window that has a case open.
+
+    Parameters
+    ----------
+    author, host
+        Who, on which computer.
+    pid, born
+        Its process, and when that began (seconds since 1970, by its computer's clock).
+    since
+        When the case was opened, UTC, ISO 8601.
+    """
+
+    author: str
+    host: str
+    pid: int
+    born: float
+    since: str
+
+    @property
+    def sentence(self) -> str:
+        """For whoever opens the same case."""
+        return (
+            f"{self.author} has this case open on {self.host} since {_clock_time(self.since)}; "
+            "both revisions will be kept."
+        )
+
+
+class Presence:
+    """Says which case one window has open, and knows who else has one open.
+
+    Parameters
+    ----------
+    root
+        The study's journal folder.
+    author
+        Who corrects.
+    """
+
+    def __init__(self, root: Path, author: str) -> None:
+        self.root = root
+        self._name = f"open-{uuid.uuid4().hex[:8]}.json"
+        self._me = Present(author, platform.node(), os.getpid(), psutil.Process().create_time(), now())
+        self._ends = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def enter(self, case_id: str) -> None:
+        """Say that a case is open here, until `leave`; returns at once."""
+        self.leave()
+        self._ends = threading.Event()
+        me = Present(**{**asdict(self._me), "since": now()})
+        path = self.root / check_name("case id", case_id) / self._name
+        self._thread = threading.Thread(
+            target=_beat, args=(path, me, self._ends), name=f"presence at {case_id}", daemon=True
+        )
+        self._thread.start()
+
+    def leave(self, wait: float = 0.0) -> None:
+        """Say so no more; waits at most so many seconds until the file is gone."""
+        self._ends.set()
+        if self._thread is not None and wait:
+            self._thread.join(wait)
+
+    def others(self, case_id: str) -> tuple[Present, ...]:
+        """Other windows that have a case open, the earliest first."""
+        return tuple(sorted(self._found(check_name("case id", case_id)), key=lambda present: present.since))
+
+    def everyone(self) -> dict[str, tuple[Present, ...]]:
+        """The other windows of all cases that are open, by case id."""
+        with suppress(OSError):
+            cases = {path.parent.name for path in self.root.glob("*/open-*.json")}
+            return {case_id: others for case_id in sorted(cases) if (others := self.others(case_id))}
+        return {}
+
+    def _found(self, case_id: str) -> Iterator[Present]:
+        clock: float | None = None
+        with suppress(OSError):
+            for path in (self.root / case_id).glob("open-*.json"):
+                present = _read(path)
+                if path.name == self._name or present is None:
+                    continue
+                if present.host == self._me.host and not _lives(present):
+                    remove_quietly(path)
+                    continue
+                clock = _clock_of(self.root) if clock is None else clock
+                if clock - path.stat().st_mtime < STALE_SECONDS:
+                    yield present
+
+
+def _beat(path: Path, me: Present, ends: threading.Event) -> None:
+    data = json.dumps(asdict(me)).encode()
+    while True:
+        with suppress(OSError):  # a share that is gone for a while, a study that can only be read
+            _write(path, data)
+        if ends.wait(BEAT_SECONDS):
+            break
+    remove_quietly(path)
+    with suppress(OSError):  # the journal stays
+        path.parent.rmdir()
+
+
+def _write(path: Path, data: bytes) -> None:
+    # Written anew, not touched: the file system that holds it dates it by its own clock. Need not outlive a crash.
+    path.parent.mkdir(exist_ok=True)
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    finally:
+        remove_quietly(aside)
+
+
+def _read(path: Path) -> Present | None:
+    try:
+        if not path.is_file():  # to open a pipe would be to wait
+            return None
+        with path.open("rb") as file:
+            found = json.loads(file.read(_LARGEST))
+        author, host = (_plain(str(found[key])) for key in ("author", "host"))
+        _clock_time(str(found["since"]))
+        return Present(author, host, int(found["pid"]), float(found["born"]), str(found["since"]))
+    except (OSError, OverflowError, *MALFORMED):
+        return None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name if c.isprintable())[:_LONGEST] or "Somebody"
+
+
+def _lives(present: Present) -> bool:
+    try:
+        return bool(abs(psutil.Process(present.pid).create_time() - present.born) < 2.0)
+    except psutil.AccessDenied:
+        return True
+    except (psutil.Error, ValueError, OverflowError):
+        return False
+
+
+def _clock_of(folder: Path) -> float:
+    """What time it is for the file system: computers that share it may disagree with it and each other."""
+    path = aside_of(folder / "clock")
+    try:
+        path.touch()
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        remove_quietly(path)
+
+
+def _clock_time(since: str) -> str:
+    moment = datetime.fromisoformat(since).astimezone()
+    return moment.strftime("%H:%M" if moment.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
