@@ -17,7 +17,7 @@ from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.corrector import correct
 from napari_apprentice.core.metrics import added_path_length
 from napari_apprentice.loop.correcting import store_label_map
-from napari_apprentice.scans.dataset_json import read_dataset_json
+from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.session import Session
 

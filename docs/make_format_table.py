@@ -20,7 +20,7 @@ from pathlib import Path
 
 from napari_apprentice.core.volume import LabelMap, Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError
-from napari_apprentice.scans.dicom_kinds import is_rtstruct, is_seg
+from napari_apprentice.scans.dicom.kinds import is_rtstruct, is_seg
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileDataset
 
 from dicom_builder import items, one_slice, random_voxels
-from napari_apprentice.scans.dicom_file import quiet_pydicom
+from napari_apprentice.scans.dicom.file import quiet_pydicom
 
 SHAPE = (3, 6, 7)
 SECRET = "Zxqv"  # occurs nowhere but in identifiers

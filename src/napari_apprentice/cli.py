@@ -33,8 +33,8 @@ from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
-from napari_apprentice.scans.dataset_json import read_dataset_json
-from napari_apprentice.scans.datasets import refuse_unmet
+from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
+from napari_apprentice.scans.datasets.finding import refuse_unmet
 from napari_apprentice.session import Session
 
 log = logging.getLogger(__name__)

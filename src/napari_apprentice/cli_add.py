@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.adding import AddReport, Question, shown_name
-from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
 from napari_apprentice.scans.reader import case_id_from
 
 MOST_ROWS = 12

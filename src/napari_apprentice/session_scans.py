@@ -9,8 +9,8 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.loop import adding
-from napari_apprentice.scans.datasets import find_scans
-from napari_apprentice.scans.found import Found
+from napari_apprentice.scans.datasets.finding import find_scans
+from napari_apprentice.scans.datasets.found import Found
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.store.study import Study
 

@@ -13,8 +13,8 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.adding import add_scans
-from napari_apprentice.scans.datasets import find_scans
-from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.datasets.finding import find_scans
+from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
 from napari_apprentice.store.study import Study
 from real_data import real_data
 

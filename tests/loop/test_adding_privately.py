@@ -9,7 +9,7 @@ from dicom_builder import random_voxels, write_series
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.loop.adding import AddReport, add_scans
-from napari_apprentice.scans.found import ChannelFile, Found, FoundCase
+from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
 from napari_apprentice.store.study import Study
 from spilling import OWN_DATE, OWN_UID, SECRET, marked_series, spilled
 

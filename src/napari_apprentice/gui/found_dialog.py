@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 from napari_apprentice.gui.controls import button, note
 from napari_apprentice.gui.tables import compact
 from napari_apprentice.loop.adding import shown_name
-from napari_apprentice.scans.found import Found, FoundCase
+from napari_apprentice.scans.datasets.found import Found, FoundCase
 
 COLUMNS = ("Case", "Subject", "Channels", "Label map")
 KINDS = {

@@ -14,7 +14,7 @@ from napari_apprentice.errors import ApprenticeError, ChoiceError
 from napari_apprentice.gui.choice_dialog import ask_about, with_answer
 from napari_apprentice.gui.placing import KEY, is_oblique, metadata_of, place_of
 from napari_apprentice.gui.window_presets import AUTOMATIC, limits_of
-from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.label_sign import says_labels
 from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.scans.sight import is_zarr

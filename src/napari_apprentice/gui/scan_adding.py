@@ -17,8 +17,8 @@ from napari_apprentice.gui.refused_dialog import RefusedDialog
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.adding import AddReport, Question, shown_name
 from napari_apprentice.loop.label_import import schema_difference
-from napari_apprentice.scans.datasets import find_scans
-from napari_apprentice.scans.found import Found, FoundCase
+from napari_apprentice.scans.datasets.finding import find_scans
+from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.session import Session
 
 

@@ -18,8 +18,8 @@ from napari_apprentice.loop.case_reading import ALL, CaseReader, Split
 from napari_apprentice.loop.label_import import LabelImport, keep_accepted
 from napari_apprentice.loop.label_matching import Matched
 from napari_apprentice.loop.naming import Names, without_telling_channels
-from napari_apprentice.scans.datasets import find_scans
-from napari_apprentice.scans.found import Found, FoundCase
+from napari_apprentice.scans.datasets.finding import find_scans
+from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.store.study import Study
 
 __all__ = ["AddReport", "Question", "add_scans", "add_volume", "keep_accepted", "looks_like_ct"]

@@ -9,7 +9,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError, ScanError
 from napari_apprentice.scans.channels import Channel, distinct, same_grid, stack
-from napari_apprentice.scans.found import ChannelFile, FoundCase
+from napari_apprentice.scans.datasets.found import ChannelFile, FoundCase
 from napari_apprentice.scans.reader import SeriesFinder, read_label_map, read_volume
 
 ALL = "all"

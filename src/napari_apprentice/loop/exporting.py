@@ -4,7 +4,7 @@ from pathlib import Path
 
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, ModelError
-from napari_apprentice.scans.dicom_seg_writer import SegOrigin, write_seg
+from napari_apprentice.scans.segments.seg_writer import SegOrigin, write_seg
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 from napari_apprentice.store.study import Study
 

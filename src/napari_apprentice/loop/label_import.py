@@ -15,9 +15,9 @@ from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import LabelArray, LabelMap, Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError
 from napari_apprentice.loop.label_matching import Matched, match_labels
-from napari_apprentice.scans.balls import label_map_of
+from napari_apprentice.scans.datasets.balls import label_map_of
+from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
-from napari_apprentice.scans.found import Found, FoundCase
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
 

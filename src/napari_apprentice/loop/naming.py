@@ -9,8 +9,8 @@ from pathlib import Path
 from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
-from napari_apprentice.scans.dicom_kinds import is_dicom
-from napari_apprentice.scans.found import Found, FoundCase
+from napari_apprentice.scans.datasets.found import Found, FoundCase
+from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.reader import case_id_from
 from napari_apprentice.store.study import Study
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
-from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.scans.dicom.kinds import is_dicom, is_rtstruct, is_seg
 from napari_apprentice.scans.nifti_grid import INTENT_LABEL
 from napari_apprentice.scans.nifti_names import read_names
 from napari_apprentice.scans.raw import GZIP

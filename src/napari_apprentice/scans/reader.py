@@ -12,11 +12,10 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ApprenticeError, ScanError
-from napari_apprentice.scans.dicom import SeriesFinder as SeriesFinder
-from napari_apprentice.scans.dicom import read_dicom
-from napari_apprentice.scans.dicom_file import quiet_pydicom
-from napari_apprentice.scans.dicom_kinds import is_dicom, is_rtstruct, is_seg
-from napari_apprentice.scans.dicom_seg import read_seg
+from napari_apprentice.scans.dicom.file import quiet_pydicom
+from napari_apprentice.scans.dicom.kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.scans.dicom.reader import SeriesFinder as SeriesFinder
+from napari_apprentice.scans.dicom.reader import read_dicom
 from napari_apprentice.scans.itk import read_itk
 from napari_apprentice.scans.itk_names import read_segments
 from napari_apprentice.scans.label_list import read_label_list
@@ -27,7 +26,8 @@ from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
-from napari_apprentice.scans.rtstruct import read_rtstruct
+from napari_apprentice.scans.segments.rtstruct import read_rtstruct
+from napari_apprentice.scans.segments.seg import read_seg
 from napari_apprentice.scans.sight import is_zarr, kind_of
 from napari_apprentice.scans.suffixes import SUFFIXES as SUFFIXES
 from napari_apprentice.scans.suffixes import stem_of

@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.dicom_kinds import is_dicom
+from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.raw import GZIP
 from napari_apprentice.scans.suffixes import ITK, MGH, NIFTI, PAIR, PICTURE, TIFF, ZARR, suffix_of
 

@@ -1,0 +1,1 @@
+"""DICOM series as scans, and privacy at the door."""

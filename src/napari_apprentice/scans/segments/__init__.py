@@ -1,0 +1,1 @@
+"""Label maps that come as segments or contours: DICOM SEG, RT Structure Sets."""

@@ -1,0 +1,91 @@
+"""Segments and contours that may claim the same voxel, into a label map that has one label per voxel."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.scans.segments.slices import Place
+
+Pieces = Callable[[int], Iterable[tuple[Place, NDArray[np.bool_]]]]
+"""For a label id: which voxels, and which of them it claims."""
+
+_CHOICES = (
+    ("first", "the one that comes first in the file keeps the voxel"),
+    ("last", "the one that comes last in the file gets it"),
+    ("smallest", "the one with the fewest voxels gets it, so that a small one inside a large one stays whole"),
+)
+
+
+class Claims:
+    """Paint labels one after the other and count what is painted over.
+
+    Parameters
+    ----------
+    names
+        Label id to name, in the file's order.
+    pieces
+        Gives the voxels of a label id; called once or twice for each.
+    """
+
+    def __init__(self, names: Mapping[int, str], pieces: Pieces) -> None:
+        self.overlaps: Counter[tuple[int, int]] = Counter()
+        self._names = names
+        self._pieces = pieces
+
+    def paint(self, shape: tuple[int, int, int], overlap: str) -> LabelArray:
+        """Labels (z, y, x), uint8 or uint16; `overlap` is that of `ReadSettings`, "ask" paints as "last"."""
+        labels: LabelArray = np.zeros(shape, np.uint8 if max(self._names, default=0) < 256 else np.uint16)
+        self.overlaps.clear()
+        for number in self._order(overlap):
+            for place, mask in self._pieces(number):
+                under = place.view(labels)
+                taken = under[mask & (under != 0) & (under != number)]
+                for other, count in zip(*np.unique(taken, return_counts=True), strict=True):
+                    self.overlaps[int(other), number] += int(count)
+                under[mask] = number
+        return labels
+
+    def sentence(self) -> str:
+        """Who shares how many voxels, in the file's words."""
+        pairs = self.overlaps.most_common()
+        said = [f"{self._names[a]} and {self._names[b]} share {n} voxels" for (a, b), n in pairs[:6]]
+        return "; ".join(said) + (f"; and {len(pairs) - 6} more pairs" if len(pairs) > 6 else "")
+
+    def choice(self, name: str) -> ChoiceError:
+        """What to raise when somebody has to decide."""
+        text = f"{name}: {self.sentence()}. A voxel has one label: choose first, last or smallest (--overlap)."
+        return ChoiceError(text, "overlap", _CHOICES)
+
+    def _order(self, overlap: str) -> list[int]:
+        numbers = list(self._names)
+        if overlap == "first":
+            return numbers[::-1]
+        if overlap == "smallest":
+            sizes = {n: sum(int(mask.sum()) for _, mask in self._pieces(n)) for n in numbers}
+            return sorted(numbers, key=lambda n: -sizes[n])
+        return numbers
+
+
+def chosen_segments(settings: ReadSettings, names: Mapping[int, str], name: str) -> dict[int, str]:
+    """The segments or contours a person asked for, by name in any case or by number; all by default.
+
+    Raises
+    ------
+    InputError
+        One of them does not exist; the text says which there are.
+    """
+    wanted = [part.strip() for part in settings.segments.split(",") if part.strip()]
+    if not wanted:
+        return dict(names)
+    found = {w: [n for n, text in names.items() if w.casefold() == text.casefold() or w == str(n)] for w in wanted}
+    missing = [w for w, numbers in found.items() if not numbers]
+    if missing:
+        known = ", ".join(f"{n} {text}" for n, text in names.items())
+        raise InputError(f"{name} has no segment {', '.join(missing)}; it has {known}.")
+    taken = {n for numbers in found.values() for n in numbers}
+    return {n: text for n, text in names.items() if n in taken}

@@ -1,0 +1,129 @@
+"""The DICOM series that a segmentation refers to, found again in a folder by the grid it lies on."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.errors import ChoiceError, GeometryError, ScanError
+from napari_apprentice.scans.dicom.series import Series, find_series
+from napari_apprentice.scans.dicom.stack import stacked
+from napari_apprentice.scans.segments.slices import Place, slices_of
+
+# Attributes that every object has, empty where unknown (type 2); anonymisers leave them out.
+_MAY_BE_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+_PART = 0.1  # of a voxel that slices may lie beside an even grid
+
+
+@dataclass(frozen=True, eq=False)
+class SourceSeries:
+    """A series on a case's grid.
+
+    Parameters
+    ----------
+    datasets
+        Its files without voxels; one with all frames, or one for each slice in the order of the grid.
+    places
+        For every frame which voxels (z, y, x) of the grid its pixels are.
+    """
+
+    datasets: tuple[Dataset, ...]
+    places: tuple[Place, ...]
+
+
+def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
+    """Find the one series of a folder whose slices are those of a case.
+
+    Parameters
+    ----------
+    digest
+        SHA-256 over the sorted SHA-256s of the series' files, as kept with the case; it decides between
+        several series on one grid.
+    series
+        Number or UID of the series, if the person names it.
+
+    Raises
+    ------
+    ChoiceError
+        Several series lie on the grid, and none is the one that was added.
+    GeometryError
+        None lies on the case's grid.
+    ScanError
+        The folder holds no series.
+    """
+    if not folder.exists():
+        raise ScanError(f"{folder.name} does not exist; name the folder of the case's DICOM series.")
+    found = find_series(folder)
+    fitting = [(s, match) for s in found if (match := _match(s, geometry))]
+    named = [(s, m) for s, m in fitting if series.strip() in (s.key, s.uid, s.number)] if series.strip() else fitting
+    if not named:
+        told = "; ".join(s.sentence for s in found[:6])
+        raise GeometryError(
+            f"No series in {folder.name} has the grid of the case, {' x '.join(map(str, geometry.shape))} voxels "
+            f"(z, y, x) at its place. It holds: {told}. Name the folder that the case came from; a case whose "
+            "voxels were resampled has no series of its own."
+        )
+    same = [pair for pair in named if len(named) > 1 and digest and _digest(pair[0].files) == digest]
+    if len(named) > 1 and len(same) != 1:
+        choices = tuple((s.key, s.sentence) for s, _ in named)
+        raise ChoiceError(
+            f"{folder.name} holds {len(named)} series on the case's grid; say which one.", "series", choices
+        )
+    return (same or named)[0][1]
+
+
+def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
+    """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
+    tolerance = _PART * min(geometry.spacing)
+    datasets: list[Dataset] = []
+    places: list[Place] = []
+    for path in _files(series):
+        dataset = _header(path)
+        found = [one.place_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
+        places += [place for place in found if place is not None]
+        datasets.append(dataset)
+        if None in found or not found:
+            return None
+    # Every voxel of the grid lies in one slice and only one: a lost or a doubled slice is no match.
+    seen = np.zeros(geometry.shape, np.uint8)
+    for place in places:
+        place.view(seen)[...] += 1
+    if (seen != 1).any() or len(datasets) not in (1, len(places)):
+        return None
+    if len(datasets) == 1:
+        return SourceSeries(tuple(datasets), tuple(places))
+    order = sorted(range(len(places)), key=lambda n: [i for i in places[n].index if isinstance(i, int)])
+    return SourceSeries(tuple(datasets[n] for n in order), tuple(places[n] for n in order))
+
+
+def _files(series: Series) -> tuple[Path, ...]:
+    """Files of the first volume of a series, without copies of slices."""
+    try:
+        planes = stacked(series.planes, series.description).volumes[0]
+    except ScanError:  # no volume, so on no case's grid
+        return ()
+    return tuple(dict.fromkeys(plane.path for plane in planes))
+
+
+def _header(path: Path) -> Dataset:
+    dataset = dcmread(path, stop_before_pixels=True)
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in dataset:
+            setattr(dataset, keyword, "")
+    return dataset
+
+
+def _digest(files: Sequence[Path]) -> str:
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()
