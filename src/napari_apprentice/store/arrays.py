@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from zarr.storage import LocalStore
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.trust import count_files, refuse_absurd_array
 
 CHUNK = 64
 SHARD = 256
@@ -74,11 +74,17 @@ def open_array(path: Path) -> "zarr.Array[Any]":
     Raises
     ------
     StudyError
-        It is absent or damaged.
+        It is absent or damaged, leads elsewhere by a link, or is of a kind that this program does not write.
     """
     with storage_errors(f"the array {_where(path)}"):
+        count_files(path)  # before zarr follows a link
         try:
-            return zarr.open_array(store=LocalStore(path, read_only=True), mode="r")
+            document = read_document(path / "zarr.json")
+        except StudyError as error:
+            raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
+        refuse_absurd_array(document, _where(path))
+        try:
+            return zarr.open_array(store=LocalStore(path, read_only=True), mode="r", zarr_format=3)
         except (*_DAMAGE, FileNotFoundError) as error:
             raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
 
@@ -94,7 +100,7 @@ def read_array(path: Path) -> NDArray[Any]:
     array = open_array(path)
     with storage_errors(f"the array {_where(path)}"):
         grid = np.ceil(np.divide(array.shape, array.shards or array.chunks))
-        if _files(path / "c") < math.prod(grid.tolist()):
+        if count_files(path / "c") < math.prod(grid.tolist()):
             raise StudyError(f"The stored array {_where(path)} is damaged: some of its files are missing.")
         try:
             return np.asarray(array[...])
@@ -143,10 +149,6 @@ def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     chunks = tuple(min(CHUNK, n) for n in shape[-3:])
     shards = tuple(c * min(SHARD // CHUNK, -(-n // c)) for c, n in zip(chunks, shape[-3:], strict=True))
     return lead + chunks, lead + shards
-
-
-def _files(folder: Path) -> int:
-    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _where(path: Path) -> str:

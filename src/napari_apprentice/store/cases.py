@@ -26,6 +26,7 @@ from napari_apprentice.store.files import aside_of, commit_folder, remove_quietl
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.ome import image_attributes, label_list_attributes, pyramid
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import refuse_links
 
 AXES = ("c", "z", "y", "x")
 
@@ -54,10 +55,14 @@ class Cases:
         ------
         InputError
             No such case.
+        StudyError
+            It is a link to somewhere else.
         """
         folder = self.root / case_id
         if not is_name(case_id) or not folder.is_dir():
             raise InputError(f"There is no case {case_id[:120]!r} in this study; the case list names them.")
+        for inner in ("image/labels", "predictions"):
+            refuse_links(self.root, folder / inner)
         return folder
 
     def info(self, case_id: str) -> CaseInfo:

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.files import storage_errors, write_durably
+from napari_apprentice.store.trust import LARGEST_DOCUMENT, read_plain
 
 # What json, int(), float() and [...] raise over a document that is not what it should be.
 MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
@@ -18,14 +19,14 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        Not there, not JSON, or not an object.
+        Not there, a link, absurdly large, not JSON, or not an object.
     StorageError
         The file cannot be read.
     """
     with storage_errors(f"the file {path.name}"):
         if path.parent.is_dir() and not path.exists():
             raise StudyError(f"{path.parent.name}/{path.name} is missing; the study is damaged.")
-        data = path.read_bytes()
+        data = read_plain(path, LARGEST_DOCUMENT)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,9 @@ from typing import Any
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.files import append_durably, storage_errors, write_durably
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import read_plain, refuse_links
+
+_LARGEST = 256 * 1024**2  # bytes
 
 
 class Ledger:
@@ -28,6 +31,7 @@ class Ledger:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line durably, after cutting off a torn one."""
+        refuse_links(self.path.parent, self.path)
         data = self._bytes()
         good = complete(data)
         if len(good) < len(data):
@@ -36,7 +40,7 @@ class Ledger:
 
     def _bytes(self) -> bytes:
         with storage_errors(f"the file {self.path.name}"):
-            return self.path.read_bytes() if self.path.exists() else b""
+            return read_plain(self.path, _LARGEST) if self.path.exists() else b""
 
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
         try:

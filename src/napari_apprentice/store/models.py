@@ -15,6 +15,7 @@ from napari_apprentice.store.files import aside_of, commit_folder, remove_quietl
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import refuse_links
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
@@ -155,6 +156,7 @@ class Models:
         if not is_name(name) or not folder.is_dir():
             known = ", ".join(self.names()) or "there is none yet"
             raise ModelError(f"There is no model version {name[:120]!r} in this study ({known}).")
+        refuse_links(self.root, folder / WEIGHTS)
         return folder
 
 

@@ -12,6 +12,7 @@ from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import refuse_links
 
 AXES = ("z", "y", "x")
 
@@ -107,6 +108,7 @@ class Predictions:
         folder = self.cases.folder(case_id)
         if not is_name(model):
             raise InputError(f"{model[:120]!r} is no model version's name.")
+        refuse_links(folder, folder / "predictions" / model)
         return folder / "predictions" / model
 
     def _folder(self, case_id: str, model: str) -> Path:

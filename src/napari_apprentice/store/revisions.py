@@ -19,6 +19,7 @@ from napari_apprentice.store.files import aside_of, commit_folder, is_aside, rem
 from napari_apprentice.store.names import is_revision, revision_name, revision_number
 from napari_apprentice.store.ome import label_attributes, label_list_attributes
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import refuse_links
 
 AXES = ("z", "y", "x")
 
@@ -123,6 +124,7 @@ class Revisions:
         folder = self._labels(case_id) / name
         if not folder.is_dir():
             raise InputError(f"Case {case_id} has no revision {name}.")
+        refuse_links(self.cases.root, folder)
         return folder
 
     def _checked(self, case_id: str, labels: LabelArray, status: StatusArray) -> tuple[LabelArray, StatusArray]:

@@ -16,6 +16,7 @@ from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.trust import refuse_links
 
 _STALE_SECONDS = 10.0
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
@@ -54,6 +55,7 @@ class RunFolder:
         """
         if not (path / DOCUMENT).is_file():
             raise InputError(f"{path.name} is no run folder: it has no {DOCUMENT}.")
+        refuse_links(path.parent, path / EVENTS)
         document = read_document(path / DOCUMENT)
         request = document.get("request")
         if not isinstance(request, dict):

@@ -127,7 +127,7 @@ def _schema(document: dict[str, Any]) -> LabelSchema:
     try:
         return LabelSchema.from_json(document["labels"])
     except (*MALFORMED, ApprenticeError) as error:
-        raise StudyError(f"{DOCUMENT} is damaged: its labels cannot be understood. ({error})") from error
+        raise StudyError(f"{DOCUMENT} is damaged: its labels cannot be understood ({error}).") from error
 
 
 def _refuse_links_out(path: Path) -> None:

@@ -1,0 +1,139 @@
+"""What is looked at before anything of a study is read: it may come from somebody else, or be damaged.
+
+A study must not make this program run code, leave the study's folder or take all memory.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_apprentice.errors import StudyError
+
+LARGEST_DOCUMENT = 16 * 1024**2  # bytes of JSON
+_CHUNK_VOXELS, _SHARD_VOXELS = 2**22, 2**26  # this program writes 64^3 and 256^3
+_TYPES = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)} | {
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+}
+# What this program writes; others may run code of other packages.
+_CODECS = {"bytes", "zstd", "sharding_indexed", "crc32c"}
+
+
+def refuse_links(root: Path, path: Path) -> None:
+    """Make sure that no step from a folder of the study down to a path is a link.
+
+    Raises
+    ------
+    StudyError
+        One of them is.
+    """
+    for place in (path, *path.parents):
+        if place == root:
+            return
+        if place.is_symlink():
+            raise StudyError(f"{place.parent.name}/{place.name} is a link; inside a study it is not followed.")
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """Bytes of an ordinary file.
+
+    Raises
+    ------
+    StudyError
+        A link, something that is no file, or larger than `limit` bytes.
+    OSError
+        The file cannot be read.
+    """
+    refuse_links(path.parent, path)
+    if path.exists() and not path.is_file():
+        raise StudyError(f"{path.parent.name}/{path.name} is no file; the study is damaged.")
+    if path.stat().st_size > limit:
+        raise StudyError(f"{path.parent.name}/{path.name} is larger than such a file can be; the study is damaged.")
+    return path.read_bytes()
+
+
+def count_files(folder: Path) -> int:
+    """Files in a folder and its folders.
+
+    Raises
+    ------
+    StudyError
+        One of them is a link or no file.
+    """
+    count = 0
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            refuse_links(Path(place), Path(place) / name)
+        count += len(names)
+    return count
+
+
+def refuse_absurd_array(document: Mapping[str, Any], what: str) -> None:
+    """Look at an array's zarr.json before zarr does.
+
+    Raises
+    ------
+    StudyError
+        It is not the kind of array that this program writes: other codecs or types, chunks of a size that
+        takes all memory, or more voxels than this computer's memory holds.
+    """
+    try:
+        sound = _is_ours(document)
+        size = math.prod(_lengths(document["shape"])) * np.dtype(document["data_type"]).itemsize
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
+        sound, size = False, 0
+    if not sound:
+        raise StudyError(f"The stored array {what} is damaged: its description is not one that this program writes.")
+    memory = physical_memory()
+    if memory is not None and size > memory:
+        raise StudyError(
+            f"The stored array {what} would take {size / 1e9:.0f} GB of memory, and this computer has "
+            f"{memory / 1e9:.0f} GB. It is damaged, or the study needs a larger computer."
+        )
+
+
+def physical_memory() -> int | None:
+    """Bytes of this computer's memory; None where that cannot be asked."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _is_ours(document: Mapping[str, Any]) -> bool:
+    shape, outer = _lengths(document["shape"]), _lengths(document["chunk_grid"]["configuration"]["chunk_shape"])
+    codecs = document["codecs"]
+    sharded = [c for c in codecs if c["name"] == "sharding_indexed"]
+    inner = _lengths(sharded[0]["configuration"]["chunk_shape"]) if sharded else outer
+    return (
+        (document["zarr_format"], document["node_type"]) == (3, "array")
+        and document["data_type"] in _TYPES
+        and not document.get("storage_transformers")
+        and len(shape) == len(outer) == len(inner)
+        and math.prod(outer) <= (_SHARD_VOXELS if sharded else _CHUNK_VOXELS)
+        and math.prod(inner) <= _CHUNK_VOXELS
+        and _names(codecs) <= _CODECS
+    )
+
+
+def _lengths(value: Any) -> tuple[int, ...]:
+    lengths = tuple(value)
+    if not 3 <= len(lengths) <= 4 or any(type(n) is not int or n < 1 for n in lengths):
+        raise ValueError
+    return lengths
+
+
+def _names(codecs: Any) -> set[str]:
+    names = set()
+    for codec in codecs:
+        names.add(str(codec["name"]))
+        settings = codec.get("configuration", {})
+        for inner in ("codecs", "index_codecs"):
+            names |= _names(settings.get(inner, ()))
+    return names
