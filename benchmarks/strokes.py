@@ -7,16 +7,17 @@ them, in the same run on the same disk: what storing a stroke costs where the wh
 """
 
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import zarr
 from common import Result, options
-from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from napari_apprentice.core.geometry import Geometry
@@ -24,6 +25,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.session import Session
 
+Verb = Callable[[], None]
 FULL, QUICK = (300, 512, 512), (100, 256, 256)  # (z, y, x)
 BRUSHES = {"brush in a slice": (1, 60, 90), "3D brush": (12, 40, 40), "fill of a slice": (1, 220, 260)}
 
@@ -43,19 +45,17 @@ def run(folder: Path, shape: tuple[int, int, int], repeats: int, seed: int) -> R
     rng, session = np.random.default_rng(seed), opened(folder, shape)
     result = Result(("what", "times", "durable p50 ms", "p99", "max", "held p50 ms", "p99", "max"))
     every: list[tuple[float, float]] = []
-    paint(session, rng, (1, 5, 5))
+    painted(session, rng, (1, 5, 5))()
     session.flush()  # the first makes the journal's folder
     for name, size in BRUSHES.items():
-        every += measured(result, name, repeats, session, lambda size=size: paint(session, rng, size))
-    every += measured(result, "undo", repeats // 2, session, session.undo)
-    every += measured(result, "redo", repeats // 2, session, session.redo)
-    slices = iter(range(shape[0]))
-    every += measured(
-        result, "accept a slice", min(repeats // 2, shape[0]), session, lambda: session.accept_slice(0, next(slices))
-    )
+        every += measured(result, name, session, [painted(session, rng, size) for _ in range(repeats)])
+    every += measured(result, "undo", session, [session.undo] * (repeats // 2))
+    every += measured(result, "redo", session, [session.redo] * (repeats // 2))
+    slices = range(min(repeats // 2, shape[0]))
+    every += measured(result, "accept a slice", session, [partial(session.accept_slice, 0, index) for index in slices])
     durable, held = (np.array(times) * 1000 for times in zip(*every, strict=True))
-    fast(result, repeats, session, lambda: paint(session, rng, BRUSHES["brush in a slice"]))
-    measured(result, "accept the scan", 1, session, session.accept_scan)
+    fast(result, session, [painted(session, rng, BRUSHES["brush in a slice"]) for _ in range(repeats)])
+    measured(result, "accept the scan", session, [session.accept_scan])
     session.close()
     rewriting(folder, shape, result)
     result.claims["durable stroke, median ms"] = float(np.median(durable))
@@ -78,27 +78,28 @@ def opened(folder: Path, shape: tuple[int, int, int]) -> Session:
     return session
 
 
-def paint(session: Session, rng: np.random.Generator, size: tuple[int, int, int]) -> None:
-    """One stroke with a ragged edge at a place by chance."""
+def painted(session: Session, rng: np.random.Generator, size: tuple[int, int, int]) -> Callable[[], None]:
+    """One stroke with a ragged edge at a place by chance, ready to be drawn."""
     case = session.case
     if case is None:
-        return
+        sys.exit("no case is open")
     start = [int(rng.integers(0, n - s)) for n, s in zip(case.info.shape, size, strict=True)]
     z, y, x = (slice(b, b + s) for b, s in zip(start, size, strict=True))
     across = np.hypot(*np.meshgrid(np.linspace(-1, 1, size[1]), np.linspace(-1, 1, size[2]), indexing="ij"))
-    ragged = across + rng.normal(0, 0.02, across.shape) < 1
-    before = case.canvas.labels[z, y, x].copy()
-    after: NDArray[np.uint8] = np.where(ragged, np.uint8(rng.integers(0, 3)), before)
-    case.canvas.labels[z, y, x] = after  # as a paint tool does
-    session.record((z, y, x), before, after)
+    ragged, label, labels = across + rng.normal(0, 0.02, across.shape) < 1, rng.integers(1, 3), case.canvas.labels
+
+    def draw() -> None:
+        before = labels[z, y, x].copy()
+        np.copyto(labels[z, y, x], np.uint8(label), where=ragged)  # as a paint tool does
+        session.record((z, y, x), before, labels[z, y, x].copy())
+
+    return draw
 
 
-def measured(
-    result: Result, name: str, times: int, session: Session, verb: Callable[[], None]
-) -> list[tuple[float, float]]:
-    """Seconds until durable and seconds held, for each time; a row of the table."""
+def measured(result: Result, name: str, session: Session, verbs: Sequence[Verb]) -> list[tuple[float, float]]:
+    """Seconds until durable and seconds held, for each verb; a row of the table."""
     found = []
-    for _ in range(times):
+    for verb in verbs:
         began = time.perf_counter()
         verb()
         held = time.perf_counter() - began
@@ -108,16 +109,16 @@ def measured(
     return found
 
 
-def fast(result: Result, times: int, session: Session, verb: Callable[[], None]) -> None:
+def fast(result: Result, session: Session, verbs: Sequence[Verb]) -> None:
     """Strokes one after the other without a pause; durable is the time until the last one is, per stroke."""
     held = []
     began = time.perf_counter()
-    for _ in range(times):
+    for verb in verbs:
         before = time.perf_counter()
         verb()
         held.append(time.perf_counter() - before)
     session.flush()
-    each = (time.perf_counter() - began) / times
+    each = (time.perf_counter() - began) / len(verbs)
     row(result, "brush, without a pause", [(each, h) for h in held])
 
 

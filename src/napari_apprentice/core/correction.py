@@ -115,10 +115,10 @@ class Canvas:
         """Mark what is unseen in a box (or everywhere) as accepted. None when nothing was unseen."""
         box = box or whole(self.labels.shape)
         status = self.status[box]
-        if not (status == UNSEEN).any():
+        if status.all():  # nothing is UNSEEN, which is 0
             return None
         labels = self.labels[box].copy()
-        accepted = np.where(status == UNSEEN, np.uint8(ACCEPTED), status).astype(np.uint8)
+        accepted = np.maximum(status, np.uint8(ACCEPTED))  # unseen to accepted; edited is more and stays
         stroke = Stroke(_start(box), labels, labels, status.copy(), accepted, "accept")
         self.apply(stroke)
         return stroke
@@ -144,7 +144,8 @@ class Canvas:
         """Write a stroke's outcome; also how a journal is replayed."""
         if any(s.stop > n for s, n in zip(stroke.box, self.labels.shape, strict=True)):
             raise GeometryError("A stroke reaches outside the case's grid.")
-        self.labels[stroke.box] = stroke.labels_after
+        if stroke.labels_after is not stroke.labels_before:  # accepting a whole scan changes no label
+            self.labels[stroke.box] = stroke.labels_after
         self.status[stroke.box] = stroke.status_after
 
 

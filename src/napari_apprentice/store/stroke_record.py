@@ -89,7 +89,9 @@ def encode_stroke(stroke: Stroke) -> bytes:
         "tool": stroke.tool,
         "seconds": stroke.seconds,
     }
-    return encode(header, zlib.compress(b"".join(a.tobytes() for a in arrays), 1))
+    packer = zlib.compressobj(1)  # array by array: a whole scan is never copied at once
+    parts = [packer.compress(np.ascontiguousarray(a).data) for a in arrays]
+    return encode(header, b"".join([*parts, packer.flush()]))
 
 
 def decode_stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
