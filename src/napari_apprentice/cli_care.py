@@ -5,8 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from napari_apprentice.cli_progress import drain
-from napari_apprentice.loop.audit import export_audit
-from napari_apprentice.loop.history import HistoryRow, case_history
+from napari_apprentice.loop.history import HistoryRow
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.repair import repair
@@ -35,7 +34,7 @@ def repair_study(options: Options, session: Session) -> Answer:
 def history(options: Options, session: Session) -> Answer:
     """Who changed what in a case, and when."""
     session.open_study(options.study)
-    rows = case_history(session.study, options.case)
+    rows = session.case_history(options.case)
     lines = [line for row in rows for line in _lines(row)]
     return {"history": [asdict(row) for row in rows]}, lines or [f"Case {options.case} was never corrected."]
 
@@ -58,5 +57,5 @@ def _lines(row: HistoryRow) -> list[str]:
 def audit(options: Options, session: Session) -> Answer:
     """Write the history of all cases to a file."""
     session.open_study(options.study)
-    lines = export_audit(session.study, options.out, overwrite=options.overwrite)
+    lines = session.export_audit(options.out, overwrite=options.overwrite)
     return {"written": str(options.out), "rows": lines}, [f"Wrote {options.out}: {lines} lines."]

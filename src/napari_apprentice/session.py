@@ -23,6 +23,7 @@ from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
+from napari_apprentice.session_revisions import RevisionVerbs
 from napari_apprentice.session_scans import ScanVerbs
 from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.recent import RecentStudies
@@ -34,7 +35,7 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
-class Session(ScanVerbs, ModelVerbs):
+class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
     """One study, one case under correction, and everything one can do with them.
 
     Parameters
@@ -95,10 +96,12 @@ class Session(ScanVerbs, ModelVerbs):
     def _show_study(self, study: Study) -> None:
         self._leave_case()
         self._study = study
-        self._presence = Presence(study.journal.root, self.author)
+        self._presence = None if study.refusal else Presence(study.journal.root, self.author)
         self.recent.remember(study.path)
         self.events.study_changed.emit()
         self.events.case_opened.emit()
+        if study.refusal:
+            self.events.noticed.emit(study.refusal)
         waiting = self._rescues.cases(study.path)
         if waiting:
             self.events.noticed.emit(

@@ -12,7 +12,6 @@ from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
 from napari_apprentice.loop.shown import canvas_on
-from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
@@ -223,7 +222,7 @@ def load_case(
     info = study.cases.info(case_id)
     resumed = resume(study, info, rescues, apart=bool(others))
     resumed = replace(resumed, notes=(*resumed.notes, *(other.sentence for other in others)))
-    journal = Journal(study.journal.root)  # its own, so that another window's strokes are noticed
+    journal = study.journal.another()  # its own, so that another window's strokes are noticed
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)
 

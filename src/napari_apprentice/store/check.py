@@ -32,6 +32,8 @@ def check(path: Path) -> Generator[Progress, None, tuple[str, ...]]:
     """
     try:
         study = Study.open(path)
+        if study.refusal:
+            return (study.refusal,)
         steps = list(_steps(study))
     except ApprenticeError as error:
         return (str(error),)

@@ -1,4 +1,4 @@
-"""Strokes since the newest revision, each safe on disk before the next one is drawn."""
+"""Strokes since the newest revision, safe on disk when `append` returns."""
 
 import errno
 import os
@@ -61,6 +61,10 @@ class Journal:
         self._tried: dict[str, bytes] = {}  # what a disk may have taken a part of, and then refused
         self._unmended: set[str] = set()  # files that may end in a torn record
         self._spent: set[str] = set()  # journals whose strokes are in a revision, and that could not be removed
+
+    def another(self) -> "Journal":
+        """A journal of the same study for another writer."""
+        return Journal(self.root)
 
     def start(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[Stroke] = ()) -> None:
         """Begin a case's journal: what the strokes to come are drawn on, and the first of them.

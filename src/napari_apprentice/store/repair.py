@@ -44,9 +44,11 @@ def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Pro
     StudyError
         No study, or one whose study.json cannot be read.
     StorageError
-        The study cannot be written to.
+        The study cannot be written to, or is of a newer layout.
     """
     study = Study.open(path)
+    if study.refusal:
+        raise StorageError(study.refusal)
     away = Repaired(path, now())
     steps = list(_steps(study, away, aside_seconds))
     done: list[str] = []

@@ -13,6 +13,16 @@ from napari_apprentice.store.documents import MALFORMED, read_document, write_do
 from napari_apprentice.store.files import remove_quietly, storage_errors
 from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.models import Models
+from napari_apprentice.store.newer import (
+    NewerCases,
+    NewerJournal,
+    NewerModels,
+    NewerPredictions,
+    NewerRevisions,
+    NewerRuns,
+    NewerSplit,
+    refusal,
+)
 from napari_apprentice.store.predictions import Predictions
 from napari_apprentice.store.revisions import Revisions
 from napari_apprentice.store.runs import Runs
@@ -31,6 +41,8 @@ class Study:
     ----------
     path
         The study's folder.
+    refusal
+        Why nothing can be changed, as a sentence; "" when it can.
     cases, revisions, predictions, journal, models, runs, split
         What it keeps.
     """
@@ -39,6 +51,8 @@ class Study:
         self.path = path
         self._document = document
         self._schema = _schema(document)
+        version = document["apprentice_study"]
+        self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
         self.cases = Cases(path / "cases.zarr")
         self.revisions = Revisions(self.cases)
         self.predictions = Predictions(self.cases)
@@ -46,6 +60,8 @@ class Study:
         self.models = Models(path / "models")
         self.runs = Runs(path / "runs")
         self.split = Split(path / "split.jsonl")
+        if self.refusal:
+            self._only_to_read()
 
     @classmethod
     def create(cls, path: Path, schema: LabelSchema, title: str = "") -> "Study":
@@ -72,12 +88,12 @@ class Study:
 
     @classmethod
     def open(cls, path: Path) -> "Study":
-        """Open a study.
+        """Open a study; one of a newer layout can be read, and refuses every change (`refusal`).
 
         Raises
         ------
         StudyError
-            No study, a damaged one, or one of a newer layout.
+            No study, a damaged one, or one of a newer layout that cannot be read.
         """
         if not (path / DOCUMENT).is_file():
             raise StudyError(f"{path.name} is no study: it has no {DOCUMENT}. Create one, or open another.")
@@ -85,13 +101,23 @@ class Study:
         version = document.get("apprentice_study")
         if not isinstance(version, int) or version < 1:
             raise StudyError(f"{path.name} is no study of this program: its {DOCUMENT} has no layout version.")
-        if version > LAYOUT:
-            raise StudyError(
-                f"{path.name} was written by a newer version of Apprentice (layout {version}, this one reads "
-                f"up to {LAYOUT}). Update Apprentice to open it."
-            )
         _refuse_links_out(path)
-        return cls(path, document)
+        if version <= LAYOUT:
+            _make_lost_folders(path)
+            return cls(path, document)
+        try:
+            return cls(path, document)
+        except StudyError as error:
+            raise StudyError(f"{refusal(path, version, LAYOUT)} This version cannot even read it: {error}") from error
+
+    def _only_to_read(self) -> None:
+        self.cases = NewerCases(self.refusal, self.path / "cases.zarr")
+        self.revisions = NewerRevisions(self.refusal, self.cases)
+        self.predictions = NewerPredictions(self.refusal, self.cases)
+        self.journal = NewerJournal(self.refusal, self.path / "journal")
+        self.models = NewerModels(self.refusal, self.path / "models")
+        self.runs = NewerRuns(self.refusal, self.path / "runs")
+        self.split = NewerSplit(self.refusal, self.path / "split.jsonl")
 
     @property
     def title(self) -> str:
@@ -104,7 +130,15 @@ class Study:
         return self._schema
 
     def set_schema(self, schema: LabelSchema) -> None:
-        """Change the study's labels; what is stored under the old ones stays as it is."""
+        """Change the study's labels; what is stored under the old ones stays as it is.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only, or the study is of a newer layout.
+        """
+        if self.refusal:
+            raise StorageError(self.refusal)
         document = sealed({**self._document, "labels": schema.to_json()})
         write_document(self.path / DOCUMENT, document)
         self._document, self._schema = document, schema
@@ -137,9 +171,11 @@ def _refuse_links_out(path: Path) -> None:
         target = path / name
         if target.is_symlink() and root not in target.resolve().parents:
             raise StudyError(f"{path.name}: {name} is a link that leads out of the study; it is not followed.")
-    missing = [name for name in _FOLDERS if not (path / name).is_dir()]
-    if "cases.zarr" in missing:
+    if not (path / "cases.zarr").is_dir():
         raise StudyError(f"{path.name} is damaged: it has no cases.zarr.")
-    for name in missing:  # empty folders get lost in some copies and archives
+
+
+def _make_lost_folders(path: Path) -> None:
+    for name in _FOLDERS:  # empty folders get lost in some copies and archives
         with suppress(OSError):  # a study that can only be read does without
-            (path / name).mkdir()
+            (path / name).mkdir(exist_ok=True)
