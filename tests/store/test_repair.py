@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.check import check
 from napari_apprentice.store.files import aside_of
+from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
@@ -54,6 +56,21 @@ def test_a_torn_or_damaged_last_stroke_goes_and_the_ones_before_stay(path, harm)
     _mended(path, "journal of case c2")
     assert len(Study.open(path).journal.read("c2").strokes) == (2 if harm == "zeros" else 1)
     assert [p.read_bytes() for p in _kept(path)] == [harmed]
+
+
+def test_a_journal_that_somebody_works_on_is_left_alone(path):
+    file = path / "journal" / "c2" / "strokes.bin"
+    file.write_bytes(torn := file.read_bytes()[:-5])
+    presence = Presence(path / "journal", "Ada")
+    presence.enter("c2")
+    until = time.monotonic() + 10
+    while not list(file.parent.glob("open-*.json")) and time.monotonic() < until:
+        time.sleep(0.01)
+    (sentence,) = finish(repair(path))
+    assert "Ada has the case open" in sentence
+    assert file.read_bytes() == torn
+    presence.leave(10)
+    _mended(path, "journal of case c2")
 
 
 def test_damage_within_a_journal_keeps_what_is_before_it(path):

@@ -18,6 +18,7 @@ from napari_apprentice.store.files import remove_quietly, storage_errors, write_
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.ledger import complete
 from napari_apprentice.store.names import folders_in
+from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.repair_case import mend_groups, mend_image, mend_label_list, mend_levels, mend_predictions
 from napari_apprentice.store.repaired import Repaired
 from napari_apprentice.store.study import Study
@@ -111,6 +112,11 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
             yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
         data = path.read_bytes() if path.is_file() else b""
     tail = tail_of(data)
+    others = Presence(study.journal.root, "").others(case_id) if tail.size else ()
+    if others:  # what looks torn may be a stroke that is being written now
+        who = f"{others[0].author} has the case open on {others[0].host}"
+        yield f"The journal of case {case_id} was left alone: {who}. Repair it when nobody has it open."
+        return
     if data and tail.start == 0:
         yield (
             f"The journal of case {case_id} is damaged at its beginning, so that it is not known what its strokes "
