@@ -113,6 +113,8 @@ class _Store:
 
 def _as_index(place: int | range) -> int | slice:
     if isinstance(place, range):
+        if not place:
+            return slice(0, 0)
         # A range that runs down to 0 stops at -1, which would mean the last one.
         return slice(place.start, None if place.stop < 0 else place.stop, place.step)
     return place
