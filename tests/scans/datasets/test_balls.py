@@ -26,9 +26,10 @@ def test_a_voxel_is_labelled_when_its_centre_lies_in_the_sphere(place, diameter)
     apart = np.linalg.norm(world - centre[:, None], axis=0).reshape(geometry.shape)
     expected = apart < diameter / 2
     differing = (made.voxels > 0) != expected
-    nearest = tuple(np.round(place).astype(int))
+    # Several where the centre lies half-way between voxels.
+    nearest = (np.abs(index - np.array(place)[:, None]).max(axis=0) <= 0.5 + 1e-6).reshape(geometry.shape)
     differing[nearest] = False
-    assert made.voxels[nearest] == 1
+    assert made.voxels[nearest].any()
     assert not differing[np.abs(apart - diameter / 2) > 1e-6].any()
 
 
