@@ -51,7 +51,7 @@ class Person:
     def settle(self) -> None:
         """Until nothing is under way and the facts were read."""
         self.rest(0.1)
-        self.wait(lambda: not self.desk.runner.busy)
+        self.wait(lambda: not self.desk.runner.busy and not self.desk.cases.opening.under_way)
         self.rest(0.05)
 
     def click(self, button: Any) -> None:

@@ -43,7 +43,7 @@ class CaseActions(QObject):
         self._recording = False
         self._warned = False
         self.saving = False
-        self._opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
+        self.opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
         layers.redo_requested.connect(self.redo)
@@ -61,7 +61,7 @@ class CaseActions(QObject):
         case = self._session.case
         if case is not None and case.unsaved and case.info.case_id != case_id:
             self._runner.said.emit(f"{case.unsaved} unsaved strokes of {case.info.case_id} are kept.")
-        self._opening.load(case_id)
+        self.opening.load(case_id)
 
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
@@ -104,12 +104,12 @@ class CaseActions(QObject):
                 "Revert to prediction would show it."
             )
             return
-        self._opening.load(case.info.case_id)
+        self.opening.load(case.info.case_id)
 
     def reopen(self) -> None:
         """Show the open case again, after its layer was deleted."""
         if self._session.case is not None:
-            self._opening.load(self._session.case.info.case_id)
+            self.opening.load(self._session.case.info.case_id)
 
     def next_case(self) -> None:
         """Open the case at the head of the review queue."""
@@ -167,7 +167,7 @@ class CaseActions(QObject):
         self._layers.choose(label_id)
 
     def _change(self, verb: Callable[[], None]) -> None:
-        if self.saving or self._opening.under_way or self._layers.mid_stroke:
+        if self.saving or self.opening.under_way or self._layers.mid_stroke:
             self._runner.said.emit(BUSY)
             return
         self._runner.attempt(verb)
@@ -181,7 +181,7 @@ class CaseActions(QObject):
         if self._session.case is None:
             self._runner.tell(InputError("No case is open, so there is nothing to save: open one first."))
             return
-        if self._opening.under_way:
+        if self.opening.under_way:
             self._runner.said.emit(BUSY)
             return
         if self._layers.mid_stroke:

@@ -11,6 +11,7 @@ from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.session import Session
 
 RETRY_MS = 100  # while the mouse is drawing
+FIRST_FRAME_MS = 50
 
 
 class CaseOpening(QObject):
@@ -62,6 +63,15 @@ class CaseOpening(QObject):
                 return
             self.under_way = True
             self._layers.preview(scan)
+            # The scan is drawn first: reading on takes both cores and Python's lock from it.
+            QTimer.singleShot(FIRST_FRAME_MS, lambda: self._read_the_rest(scan, generation, before))
+        else:
+            self._read_the_rest(scan, generation, before)
+
+    def _read_the_rest(self, scan: Scan, generation: int, before: object) -> None:
+        if generation != self._generation or not self._session.has_study:
+            return
+        case_id = scan.info.case_id
         job = self._runner.run(
             f"Opening {case_id}", lambda: open_with_pictures(self._session, case_id, scan), stops=False
         )

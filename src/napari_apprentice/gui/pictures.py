@@ -14,7 +14,7 @@ from napari_apprentice.gui.channel_view import ChannelView
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
-LARGE = 256**3  # voxels of one channel; above, the scan is shown before all of it is read
+LARGE = 200**3  # voxels of one channel; above, the scan is shown before all of it is read
 COARSE = 1  # level of the pyramid that is shown first: an eighth of the voxels
 SPARE = 4  # a scan is read whole if it takes less than this fraction of the free memory
 

@@ -11,7 +11,7 @@ from napari_apprentice.gui.layer_making import metadata_of_case, scan_layer, sca
 from napari_apprentice.gui.pictures import COARSE, Scan
 from napari_apprentice.gui.placing import move_to
 
-LATER_MS = 300
+LATER_MS = 1000
 
 
 class ScanLayers:
