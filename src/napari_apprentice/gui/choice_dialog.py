@@ -1,7 +1,7 @@
 """Ask how a file is to be read where it can be read in several ways."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from qtpy.QtCore import QThread
@@ -20,10 +20,12 @@ from qtpy.QtWidgets import (
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import Settings
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.gui.controls import button, note
 
 S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+MOST_QUESTIONS = 8
 Choices = Sequence[tuple[str, str]]
 
 
@@ -116,6 +118,20 @@ def ask_about(name: str, text: str, setting: str, choices: Choices) -> str | Non
         return dialog.answer() if dialog.exec() == QDialog.DialogCode.Accepted else None
     finally:
         dialog.deleteLater()
+
+
+def answered(name: str, verb: Callable[[ReadSettings], T]) -> T:
+    """Do what needs settings; what they leave open is asked for, and the question raised when nobody answers."""
+    settings = ReadSettings()
+    for _ in range(MOST_QUESTIONS):
+        try:
+            return verb(settings)
+        except ChoiceError as question:
+            answer = ask_about(name, str(question), question.setting, question.choices)
+            if answer is None:
+                raise
+            settings = with_answer(settings, question.setting, answer)
+    return verb(settings)
 
 
 def with_answer(settings: S, setting: str, answer: str) -> S:

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import napari
 from napari.utils.notifications import show_error, show_info
 
 from napari_apprentice.core.geometry import Geometry
-from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume
-from napari_apprentice.errors import ApprenticeError, ChoiceError
-from napari_apprentice.gui.choice_dialog import ask_about, with_answer
+from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.gui.choice_dialog import answered
 from napari_apprentice.gui.placing import KEY, is_oblique, metadata_of, place_of
 from napari_apprentice.gui.window_presets import AUTOMATIC, limits_of
 from napari_apprentice.scans.dicom.kinds import is_dicom
@@ -20,10 +19,8 @@ from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.scans.sight import is_zarr
 from napari_apprentice.scans.suffixes import stem_of
 
-T = TypeVar("T", Volume, LabelMap)
 LayerTuple = tuple[Any, dict[str, Any], str]
 NOTHING: list[Any] = [(None,)]  # napari's word for "read, but there is no layer to show"
-MOST_QUESTIONS = 8
 COLOURS = {"R": "red", "G": "green", "B": "blue"}
 OBLIQUE = (
     "{name} is oblique: it is shown along its own axes, so over a scan with other axes it fits in its centre only. "
@@ -64,21 +61,8 @@ def layers_of(path: Path) -> list[LayerTuple]:
     if says_labels(path):
         # Contours have no voxels of their own: they are drawn on the grid of the scan that is open.
         grid = _open_grid()
-        return [_labels(path, _answered(path, lambda settings: read_label_map(path, settings, grid)))]
-    return _images(_answered(path, lambda settings: read_volume(path, settings)))
-
-
-def _answered(path: Path, reads: Callable[[ReadSettings], T]) -> T:
-    settings = ReadSettings()
-    for _ in range(MOST_QUESTIONS):
-        try:
-            return reads(settings)
-        except ChoiceError as question:
-            answer = ask_about(path.name, str(question), question.setting, question.choices)
-            if answer is None:
-                raise
-            settings = with_answer(settings, question.setting, answer)
-    return reads(settings)
+        return [_labels(path, answered(path.name, lambda settings: read_label_map(path, settings, grid)))]
+    return _images(answered(path.name, lambda settings: read_volume(path, settings)))
 
 
 def _images(volume: Volume) -> list[LayerTuple]:

@@ -16,6 +16,7 @@ from napari_apprentice.core.volume import as_labels
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.layer_volume import canonical_from_world
 from napari_apprentice.gui.placing import KEY, geometry_in, lies_at, part_in
+from napari_apprentice.gui.seg_saving import SEG, write_as_seg
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -31,6 +32,9 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     voxels, geometry, sentence = _on_grid(data, meta)
     labels = as_labels(voxels, f"Layer {meta['name']}")
+    if Path(path).suffix.lower() == SEG:
+        write_as_seg(Path(path), labels, geometry, _names(meta), _colours(meta))
+        return [path]
     write_label_map(Path(path), labels, geometry, _names(meta), _colours(meta), overwrite=True)
     _say(path, sentence)
     return [path]
