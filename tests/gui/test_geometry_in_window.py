@@ -210,3 +210,17 @@ def test_contours_dropped_on_napari_are_drawn_on_the_open_scan(person: Person) -
     assert labels.data.shape == scan.data.shape
     assert labels.data.any()
     np.testing.assert_array_equal(labels.translate, scan.translate)
+
+
+def test_a_case_at_another_place_fills_the_canvas_also_in_coronal_view(opened: Person, ct: Study) -> None:
+    viewer = opened.viewer
+    geometry = Geometry.from_source((40, 30, 9), LAS + 300 * np.eye(4, k=3))
+    voxels = np.random.default_rng(0).integers(-900, 900, (2, *geometry.shape)).astype(np.int16)
+    ct.cases.add("far", "far", Volume(voxels, geometry, ("CT", "b"), "far.nii.gz", "1" * 64))
+    viewer.dims.order = (1, 0, 2)
+    opened.open_case("far")
+    low, high = opened.desk.layers.images[0].extent.world
+    camera = viewer.scene.camera
+    np.testing.assert_allclose(np.array(camera.center)[-2:], ((low + high) / 2)[[0, 2]], atol=1e-3)
+    canvas = np.array(viewer.window._qt_viewer.canvas.size)
+    assert 0.8 < float(((high - low)[[0, 2]] * camera.zoom / canvas).max()) <= 1

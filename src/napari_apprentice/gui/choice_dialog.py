@@ -26,6 +26,7 @@ from napari_apprentice.gui.controls import button, note
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
 MOST_QUESTIONS = 8
+WIDTH = 520
 Choices = Sequence[tuple[str, str]]
 
 
@@ -51,7 +52,6 @@ class ChoiceDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"How to read {name}")
-        self.resize(520, 200)
         self._setting = setting
         self.problem = note()
         self.problem.setStyleSheet("color: #ff6b6b")
@@ -80,6 +80,10 @@ class ChoiceDialog(QDialog):
         ends.rejected.connect(self.reject)
         for widget in (self.other, self.all, self.problem, ends):
             box.addWidget(widget)
+        # A wrapped text is as high as the width makes it, which Qt does not ask for by itself.
+        width = max(WIDTH, self.sizeHint().width())
+        self.setMinimumHeight(box.totalHeightForWidth(width))
+        self.resize(width, box.totalHeightForWidth(width))
 
     def answer(self) -> str:
         """The value chosen or typed; "" while there is none."""

@@ -85,7 +85,7 @@ class CaseLayers(QObject):
         for layer in self._seen:
             layer.visible = False
         self._show_scan(scan)
-        self._viewer.reset_view()
+        self._fit_view()
         self._look_at(scan.start)
         self._first_look = tuple(self._viewer.dims.point)  # napari rounds it to the step of its slider
         self.previewed.emit()
@@ -105,7 +105,7 @@ class CaseLayers(QObject):
                 self._add_all(pictures, schema)
         self._scan.sharpen()
         if not again and not previewed:
-            self._viewer.reset_view()
+            self._fit_view()
         if not again and not moved:
             self._look_at(pictures.start)
         self.shown.emit()
@@ -267,6 +267,19 @@ class CaseLayers(QObject):
 
     def _chooser(self, label_id: int) -> Callable[[Labels], None]:
         return lambda _: self.choose(label_id)
+
+    def _fit_view(self) -> None:
+        """As napari's own reset, but to this scan only: what was shown before may still be there, elsewhere."""
+        self._viewer.reset_view()
+        dims, images = self._viewer.dims, self._scan.images
+        if not images or dims.ndisplay != 2:
+            return
+        shown = [axis - dims.ndim for axis in dims.displayed]
+        low, high = (np.asarray(corner)[shown] for corner in images[0].extent.world)
+        camera = getattr(self._viewer, "scene", self._viewer).camera  # where napari has it since 0.9, and before
+        canvas = np.array(self._viewer.window._qt_viewer.canvas.size)
+        camera.center = (0.0, *((low + high) / 2))
+        camera.zoom = 0.95 * float((canvas / np.maximum(high - low, 1e-6)).min())
 
     def _look_at(self, index: int) -> None:
         if self._scan.images:
