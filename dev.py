@@ -120,7 +120,7 @@ def setup() -> None:
     say("Installing PyTorch (large; minutes on a slow line)")
     install("torch")
     say("Installing everything else")
-    install("--editable", ".[all,test,docs]")
+    install("--editable", ".[dev]")
     STAMP.write_text(wanted + "\n", encoding="utf-8")
     say(f"Environment ready in {time.monotonic() - started:.0f} s")
 
