@@ -51,12 +51,34 @@ def write_array(group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str
     SHA-256 of the little-endian C-order bytes, hexadecimal.
     """
     voxels = little_endian(voxels)
-    chunks, shards = _layout(voxels.shape)
-    array = zarr.open_group(store=LocalStore(group), mode="r+").create_array(
+    array = create_array(group, name, voxels.shape, voxels.dtype, axes, sharded=sharded)
+    array[...] = voxels
+    return digest(voxels)
+
+
+def create_array(
+    group: Path,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axes: Sequence[str],
+    *,
+    sharded: bool = False,
+    chunks: tuple[int, ...] | None = None,
+) -> "zarr.Array[Any]":
+    """Lay down an array without voxels, to be written part by part; see `write_array`.
+
+    Parameters
+    ----------
+    chunks
+        By default 64^3; never with `sharded`.
+    """
+    usual, shards = _layout(shape)
+    return zarr.open_group(store=LocalStore(group), mode="r+").create_array(
         name,
-        shape=voxels.shape,
-        dtype=voxels.dtype,
-        chunks=chunks,
+        shape=shape,
+        dtype=dtype.newbyteorder("<"),
+        chunks=chunks or usual,
         shards=shards if sharded else None,
         compressors=ZstdCodec(level=3, checksum=True),
         fill_value=0,
@@ -64,8 +86,6 @@ def write_array(group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str
         # Every chunk has a file, so that a lost file is damage and not silently zero.
         config={"write_empty_chunks": True},
     )
-    array[...] = voxels
-    return digest(voxels)
 
 
 def open_array(path: Path) -> "zarr.Array[Any]":
