@@ -88,7 +88,9 @@ class Provenance:
     voxels_changed
         Label id (as text, for JSON) to voxels that this label gained or lost since the start.
     origin
-        "correction" when made here, "import" when a label map came from elsewhere.
+        "correction" when made here, "import" when a label map came from elsewhere, "restore", "rescue", "merge".
+    merged
+        Revisions whose changes were taken into it beside those of `parent`.
     """
 
     author: str
@@ -98,6 +100,7 @@ class Provenance:
     strokes: int = 0
     voxels_changed: Mapping[str, int] = field(default_factory=dict)
     origin: str = "correction"
+    merged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

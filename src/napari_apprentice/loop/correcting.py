@@ -16,11 +16,14 @@ from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.loop.shown import as_shown
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.store.names import revision_number
 from napari_apprentice.store.study import Study
 
 
-def save_correction(study: Study, case: OpenCase, author: str) -> tuple[Revision, Revision | None]:
-    """Store what a person did as a revision.
+def save_correction(
+    study: Study, case: OpenCase, author: str, merged: str | None = None
+) -> tuple[Revision, Revision | None]:
+    """Store what a person did as a revision; `merged` is one that its differences were settled with.
 
     Returns
     -------
@@ -28,12 +31,19 @@ def save_correction(study: Study, case: OpenCase, author: str) -> tuple[Revision
     """
     case_id = case.info.case_id
     case.settle()  # the revision makes the journal superfluous, so a failure there is none here
-    newest = study.revisions.newest(case_id)
-    conflict = newest if newest and newest.name != case.parent else None
-    revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author))
+    parent = case.parent
+    revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author, merged))
+    conflict = _saved_meanwhile(study, case_id, parent, revision)
     study.split.assign(case.info.subject)
     case.saved_as(revision.name)
     return revision, conflict
+
+
+def _saved_meanwhile(study: Study, case_id: str, parent: str | None, mine: Revision) -> Revision | None:
+    """The newest revision between the parent and mine; asked afterwards, so that of two at once the second knows."""
+    first, last = revision_number(parent) if parent else 0, revision_number(mine.name)
+    between = [n for n in study.revisions.names(case_id) if first < revision_number(n) < last]
+    return study.revisions.info(case_id, between[-1]) if between else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
 from napari_apprentice.store.study import Study
 
+MERGE = "merge"
 IDLE_SECONDS = 60.0  # a longer pause between two strokes is not counted as work
 
 
@@ -144,8 +145,14 @@ class OpenCase:
         status = np.zeros(self.info.shape, np.uint8)
         return self._keep(self.canvas.replace(prediction.labels.astype(self.canvas.labels.dtype), status))
 
-    def provenance(self, author: str) -> Provenance:
-        """What the next revision will say about itself."""
+    def draw(self, stroke: Stroke) -> Stroke:
+        """Apply a stroke that was made elsewhere, such as one that takes a place over from another revision."""
+        self._keep(self._applied(stroke))
+        return stroke
+
+    def provenance(self, author: str, merged: str | None = None) -> Provenance:
+        """What the next revision will say about itself; `merged` is a revision that it settles the differences with."""
+        names = {*merged_in(self._unsaved), *((merged,) if merged else ())}
         changed = self._start_labels != self.canvas.labels
         touched = np.concatenate([self._start_labels[changed], self.canvas.labels[changed]])
         counts = np.bincount(touched.astype(np.int64))
@@ -154,6 +161,8 @@ class OpenCase:
             seconds=round(sum(s.seconds for s in self._unsaved), 1),
             strokes=len(self._unsaved),
             voxels_changed={str(i): int(n) for i, n in enumerate(counts) if i and n},
+            origin=MERGE if names else "correction",
+            merged=tuple(sorted(names)),
         )  # fmt: skip
 
     def saved_as(self, revision: str) -> None:
@@ -189,6 +198,11 @@ class OpenCase:
         now = time.monotonic()
         seconds, self._last_touch = now - self._last_touch, now
         return round(min(seconds, IDLE_SECONDS), 2)
+
+
+def merged_in(strokes: Sequence[Stroke]) -> tuple[str, ...]:
+    """Revisions that strokes took something over from; it stands in their tool, so that the journal knows it too."""
+    return tuple(s.tool.removeprefix(f"{MERGE} ") for s in strokes if s.tool.startswith(f"{MERGE} "))
 
 
 def _as_redo(stroke: Stroke) -> Stroke:

@@ -151,6 +151,7 @@ class Revisions:
         record = {
             **asdict(provenance),
             "voxels_changed": dict(provenance.voxels_changed),
+            "merged": list(provenance.merged),
             "created": now(),
             "voxels_accepted": int(np.count_nonzero(status == ACCEPTED)),
             "voxels_edited": int(np.count_nonzero(status == EDITED)),
@@ -185,6 +186,7 @@ def _revision(case_id: str, name: str, record: Any) -> Revision:
         strokes=int(record["strokes"]),
         voxels_changed=changed,
         origin=str(record["origin"]),
+        merged=tuple(str(name) for name in record.get("merged", ())),  # not in records from before merging
     )
     return Revision(
         case_id=case_id,
