@@ -44,6 +44,10 @@ class StudyError(ApprenticeError):
     """A folder that is no study, a damaged one, or one of a newer layout: open another."""
 
 
+class LockedError(StudyError):
+    """An encrypted study whose key is not here, or with another key: ask for the key and open it again."""
+
+
 class StorageError(ApprenticeError):
     """The disk is full, gone or read-only: keep the work in memory and try again."""
 

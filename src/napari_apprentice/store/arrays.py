@@ -11,12 +11,14 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.errors import BaseZarrError
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, StorePath
 
 from napari_apprentice.errors import StudyError
+from napari_apprentice.store.cipher_codec import AesGcmCodec, with_keys
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import storage_errors
 from napari_apprentice.store.trust import count_files, refuse_absurd_array
+from napari_apprentice.store.vault import PLAIN, Vault
 
 CHUNK = 64
 SHARD = 256
@@ -34,8 +36,10 @@ def set_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     zarr.open_group(store=LocalStore(path), mode="r+").update_attributes(dict(attributes))
 
 
-def write_array(group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str], *, sharded: bool) -> str:
-    """Write voxels as a Zarr v3 array in 64^3 chunks, zstd-3 with checksums.
+def write_array(
+    group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str], *, sharded: bool, vault: Vault = PLAIN
+) -> str:
+    """Write voxels as a Zarr v3 array in 64^3 chunks, zstd-3 with checksums, encrypted where the study is.
 
     Parameters
     ----------
@@ -45,13 +49,15 @@ def write_array(group: Path, name: str, voxels: NDArray[Any], axes: Sequence[str
         One name per axis.
     sharded
         Whether 64^3 chunks are gathered in 256^3 files.
+    vault
+        The study's, at the array's place.
 
     Returns
     -------
     SHA-256 of the little-endian C-order bytes, hexadecimal.
     """
     voxels = little_endian(voxels)
-    array = create_array(group, name, voxels.shape, voxels.dtype, axes, sharded=sharded)
+    array = create_array(group, name, voxels.shape, voxels.dtype, axes, sharded=sharded, vault=vault)
     array[...] = voxels
     return digest(voxels)
 
@@ -65,6 +71,7 @@ def create_array(
     *,
     sharded: bool = False,
     chunks: tuple[int, ...] | None = None,
+    vault: Vault = PLAIN,
 ) -> "zarr.Array[Any]":
     """Lay down an array without voxels, to be written part by part; see `write_array`.
 
@@ -74,13 +81,14 @@ def create_array(
         By default 64^3; never with `sharded`.
     """
     usual, shards = _layout(shape)
+    zstd = ZstdCodec(level=3, checksum=True)
     return zarr.open_group(store=LocalStore(group), mode="r+").create_array(
         name,
         shape=shape,
         dtype=dtype.newbyteorder("<"),
         chunks=chunks or usual,
         shards=shards if sharded else None,
-        compressors=ZstdCodec(level=3, checksum=True),
+        compressors=(zstd, AesGcmCodec(vault)) if vault.encrypted else zstd,
         fill_value=0,
         dimension_names=list(axes),
         # Every chunk has a file, so that a lost file is damage and not silently zero.
@@ -88,8 +96,13 @@ def create_array(
     )
 
 
-def open_array(path: Path) -> "zarr.Array[Any]":
+def open_array(path: Path, vault: Vault = PLAIN) -> "zarr.Array[Any]":
     """Open an array without reading a voxel.
+
+    Parameters
+    ----------
+    vault
+        The study's, at the array's place.
 
     Raises
     ------
@@ -102,22 +115,36 @@ def open_array(path: Path) -> "zarr.Array[Any]":
             document = read_document(path / "zarr.json")
         except StudyError as error:
             raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
-        refuse_absurd_array(document, _where(path))
+        refuse_absurd_array(document, _where(path), encrypted=vault.encrypted)
         try:
-            return zarr.open_array(store=LocalStore(path, read_only=True), mode="r", zarr_format=3)
+            store = LocalStore(path, read_only=True)
+            if vault.encrypted:
+                return _with_keys(document, store, vault)
+            return zarr.open_array(store=store, mode="r", zarr_format=3)
         except (*_DAMAGE, FileNotFoundError) as error:
             raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
 
 
-def read_array(path: Path) -> NDArray[Any]:
+def _with_keys(document: Mapping[str, Any], store: LocalStore, vault: Vault) -> "zarr.Array[Any]":
+    # Not by the store alone: zarr makes codecs from what zarr.json says, and that has no key.
+    metadata: Any = with_keys(document, vault)
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store)))
+
+
+def read_array(path: Path, vault: Vault = PLAIN) -> NDArray[Any]:
     """Read all voxels of an array.
+
+    Parameters
+    ----------
+    vault
+        The study's, at the array's place.
 
     Raises
     ------
     StudyError
-        It is absent, a chunk is missing, or a checksum does not hold.
+        It is absent, a chunk is missing, a checksum does not hold, or encrypted bytes were altered.
     """
-    array = open_array(path)
+    array = open_array(path, vault)
     with storage_errors(f"the array {_where(path)}"):
         grid = np.ceil(np.divide(array.shape, array.shards or array.chunks))
         if count_files(path / "c") < math.prod(grid.tolist()):

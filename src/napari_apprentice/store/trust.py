@@ -23,6 +23,7 @@ _TYPES = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64
 }
 # What this program writes; others may run code of other packages.
 _CODECS = {"bytes", "zstd", "sharding_indexed", "crc32c"}
+ENCRYPTING = "apprentice.aes_gcm"
 
 
 def refuse_links(root: Path, path: Path) -> None:
@@ -74,8 +75,13 @@ def count_files(folder: Path) -> int:
     return count
 
 
-def refuse_absurd_array(document: Mapping[str, Any], what: str) -> None:
+def refuse_absurd_array(document: Mapping[str, Any], what: str, *, encrypted: bool = False) -> None:
     """Look at an array's zarr.json before zarr does.
+
+    Parameters
+    ----------
+    encrypted
+        Whether it belongs to an encrypted study: then it must be encrypted, and else it must not be.
 
     Raises
     ------
@@ -84,7 +90,7 @@ def refuse_absurd_array(document: Mapping[str, Any], what: str) -> None:
         takes all memory, or more voxels than this computer's memory holds.
     """
     try:
-        sound = _is_ours(document)
+        sound = _is_ours(document, encrypted)
         size = math.prod(_lengths(document["shape"])) * np.dtype(document["data_type"]).itemsize
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
         sound, size = False, 0
@@ -106,7 +112,7 @@ def physical_memory() -> int | None:
         return None
 
 
-def _is_ours(document: Mapping[str, Any]) -> bool:
+def _is_ours(document: Mapping[str, Any], encrypted: bool) -> bool:
     shape, outer = _lengths(document["shape"]), _lengths(document["chunk_grid"]["configuration"]["chunk_shape"])
     codecs = document["codecs"]
     sharded = [c for c in codecs if c["name"] == "sharding_indexed"]
@@ -118,8 +124,14 @@ def _is_ours(document: Mapping[str, Any]) -> bool:
         and len(shape) == len(outer) == len(inner)
         and math.prod(outer) <= (_SHARD_VOXELS if sharded else _CHUNK_VOXELS)
         and math.prod(inner) <= _CHUNK_VOXELS
-        and _names(codecs) <= _CODECS
+        and _names(codecs) <= _CODECS | ({ENCRYPTING} if encrypted else set())
+        and (not encrypted or _ends_encrypted(sharded[0]["configuration"]["codecs"] if sharded else codecs))
     )
+
+
+def _ends_encrypted(codecs: Any) -> bool:
+    # What a codec behind it does would not be encrypted, and one that is missing would let plain chunks in.
+    return bool(codecs[-1]["name"] == ENCRYPTING)
 
 
 def _lengths(value: Any) -> tuple[int, ...]:
