@@ -8,6 +8,7 @@ import getpass
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from napari_apprentice.core.box import inside
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
@@ -196,6 +197,10 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
         """Accept everything that is unseen."""
         self._announce(self._open().accept())
 
+    def accept_box(self, box: Box) -> None:
+        """Accept what is unseen in a box of the scan; what of it lies outside the scan is left out."""
+        self._announce(self._open().accept(inside(box, self._open().info.shape)))
+
     def undo(self) -> None:
         """Take the newest stroke back."""
         self._announce(self._open().undo())
@@ -212,9 +217,9 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
         """Put the active model version's prediction in place, as one stroke that can be undone."""
         self._announce(self._open().revert_to_prediction(exporting.active_model(self.study)))
 
-    def save(self) -> Revision:
-        """Store the corrections of the open case as a revision."""
-        revision, conflict = correcting.save_correction(self.study, self._open(), self.author)
+    def save(self, merged: str | None = None) -> Revision:
+        """Store the corrections of the open case as a revision; `merged` is one it settles the differences with."""
+        revision, conflict = correcting.save_correction(self.study, self._open(), self.author, merged)
         if conflict is not None:
             self.events.noticed.emit(
                 f"{conflict.provenance.author} saved {conflict.name} of this case in the meantime. "
@@ -222,6 +227,8 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
             )
         self.events.saved.emit(revision.name)
         self.events.cases_changed.emit()
+        if conflict is not None:
+            self.events.conflicted.emit(conflict)
         return revision
 
     def import_correction(

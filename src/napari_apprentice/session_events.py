@@ -16,6 +16,8 @@ class SessionEvents:
     """Labels or status changed inside this `Box`."""
     saved = Signal(str)
     """A revision with this name was stored."""
+    conflicted = Signal(object)
+    """Somebody else stored this `Revision` of the open case since it was opened, and now it was saved here too."""
     models_changed = Signal()
     """A model version was registered or activated."""
     noticed = Signal(str)

@@ -23,6 +23,7 @@ class Bridge(QObject):
     case_opened = Signal()
     canvas_changed = Signal(object)
     saved = Signal(str)
+    conflicted = Signal(object)
     models_changed = Signal()
     noticed = Signal(str)
     went_wrong = Signal(object)
@@ -36,6 +37,7 @@ class Bridge(QObject):
         events.case_opened.connect(self._on_case, thread="main")
         events.canvas_changed.connect(self._on_canvas, thread="main")
         events.saved.connect(self._on_saved, thread="main")
+        events.conflicted.connect(self._on_conflicted, thread="main")
         events.models_changed.connect(self._on_models, thread="main")
         events.noticed.connect(self._on_noticed, thread="main")
         events.went_wrong.connect(self._on_went_wrong, thread="main")
@@ -52,6 +54,7 @@ class Bridge(QObject):
         events.case_opened.disconnect(self._on_case)
         events.canvas_changed.disconnect(self._on_canvas)
         events.saved.disconnect(self._on_saved)
+        events.conflicted.disconnect(self._on_conflicted)
         events.models_changed.disconnect(self._on_models)
         events.noticed.disconnect(self._on_noticed)
         events.went_wrong.disconnect(self._on_went_wrong)
@@ -70,6 +73,9 @@ class Bridge(QObject):
 
     def _on_saved(self, name: str) -> None:
         self.saved.emit(name)
+
+    def _on_conflicted(self, theirs: object) -> None:
+        self.conflicted.emit(theirs)
 
     def _on_models(self) -> None:
         self.models_changed.emit()

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.correction import StatusArray
+from napari_apprentice.core.differences import KindArray, kinds_of
 from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
+from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.store.study import Study
 
 RESTORE = "restore"
+SHOWN = "what is on the screen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,8 @@ class Comparison:
         (label in the first, label in the second) to voxels, only where they differ; 0 is no label.
     differs
         (z, y, x) mask of the voxels whose label differs.
+    kinds
+        (z, y, x) uint8, how they differ; see `core.differences.kinds_of`.
     status_differs
         How many voxels have another status, whatever their label.
     """
@@ -35,6 +40,7 @@ class Comparison:
     second: str
     pairs: dict[tuple[int, int], int]
     differs: NDArray[np.bool_]
+    kinds: KindArray
     status_differs: int
 
     @property
@@ -57,6 +63,19 @@ def compare_revisions(study: Study, case_id: str, first: str, second: str) -> Co
     return comparison(case_id, (first, *one), (second, *two))
 
 
+def compare_with_shown(study: Study, case: OpenCase, name: str) -> Comparison:
+    """Compare a revision with what is on the screen, strokes that are in no revision included.
+
+    Raises
+    ------
+    InputError, StudyError
+        As `compare_revisions`.
+    """
+    shown = case.canvas.labels.copy(), case.canvas.status.copy()  # a person may go on painting meanwhile
+    case_id = case.info.case_id
+    return comparison(case_id, (name, *study.revisions.read(case_id, name)), (SHOWN, *shown))
+
+
 def comparison(
     case_id: str, first: tuple[str, LabelArray, StatusArray], second: tuple[str, LabelArray, StatusArray]
 ) -> Comparison:
@@ -68,7 +87,8 @@ def comparison(
     # Both ids fit 16 bits, so a pair is one number: counting them needs no table of all pairs.
     found, counts = np.unique(one[differs].astype(np.uint32) << 16 | two[differs], return_counts=True)
     pairs = {(int(p) >> 16, int(p) & 0xFFFF): int(n) for p, n in zip(found, counts, strict=True)}
-    return Comparison(case_id, one_name, two_name, pairs, differs, int(np.count_nonzero(one_status != two_status)))
+    status_differs = int(np.count_nonzero(one_status != two_status))
+    return Comparison(case_id, one_name, two_name, pairs, differs, kinds_of(one, two), status_differs)
 
 
 def restore_revision(study: Study, case_id: str, name: str, author: str) -> Revision:

@@ -1,0 +1,126 @@
+"""What two people did to one label map since the revision both began with, and how it becomes one again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.correction import UNSEEN, Box, Canvas, StatusArray, Stroke, bounding_box, whole
+from napari_apprentice.core.differences import KindArray
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import GeometryError, InputError
+
+ONLY_MINE, ONLY_THEIRS, CONFLICT = 1, 2, 3
+MINE, THEIRS = "mine", "theirs"
+
+
+def touched(base: Canvas | None, side: Canvas) -> NDArray[np.bool_]:
+    """Voxels (z, y, x) that a person decided on since the base: another status, or another label that they know.
+
+    Where a voxel is unseen its label is a model version's, which differs from window to window and is nobody's work.
+    Without a base everything that is not unseen counts.
+    """
+    if base is None:
+        return np.not_equal(side.status, UNSEEN)
+    decided: NDArray[np.bool_] = (side.status != base.status) | ((side.labels != base.labels) & (side.status != UNSEEN))
+    return decided
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """Two label maps of one case, and who changed what.
+
+    Parameters
+    ----------
+    mine, theirs
+        The two as they are; copies, nothing is changed in them.
+    kinds
+        (z, y, x) uint8, where the labels differ: 1 only I decided there, 2 only they did, 3 both (a conflict).
+    status
+        (z, y, x) uint8, the merged status where the labels are the same; mine elsewhere.
+    """
+
+    mine: Canvas
+    theirs: Canvas
+    kinds: KindArray
+    status: StatusArray
+
+    @classmethod
+    def of(cls, base: Canvas | None, mine: Canvas, theirs: Canvas) -> "Merge":
+        """Find out who changed what since `base`, the revision that both began with; None where there is none.
+
+        Raises
+        ------
+        GeometryError
+            They lie on different grids.
+        InputError
+            Theirs has a label that mine has no room for.
+        """
+        shapes = {c.labels.shape for c in (base, mine, theirs) if c is not None}
+        if len(shapes) > 1:
+            raise GeometryError(f"Label maps of shapes {sorted(shapes)} cannot be merged.")
+        if theirs.labels.max(initial=0) > np.iinfo(mine.labels.dtype).max:
+            raise InputError(f"Label {theirs.labels.max()} is not in this study's schema; add it, and merge then.")
+        by_me, by_them = touched(base, mine), touched(base, theirs)
+        kinds = by_me.view(np.uint8) + 2 * by_them.view(np.uint8)
+        same = mine.labels == theirs.labels
+        kinds[same] = 0
+        status = mine.status.copy()
+        status[same & by_them] = theirs.status[same & by_them]
+        both = same & by_them & by_me
+        status[both] = np.maximum(mine.status, theirs.status)[both]
+        return cls(mine, theirs, kinds, status)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Voxels of each kind."""
+        counted = np.bincount(self.kinds.ravel(), minlength=4)
+        return {kind: int(counted[kind]) for kind in (ONLY_MINE, ONLY_THEIRS, CONFLICT)}
+
+    def taking(self, canvas: Canvas, whose: str, box: Box, mask: NDArray[np.bool_]) -> Stroke | None:
+        """The stroke that puts my or their labels and status into `canvas` at a place; None when they are there.
+
+        Parameters
+        ----------
+        canvas
+            What is on the screen; it is not changed.
+        whose
+            "mine" or "theirs".
+        box, mask
+            The place: a box, and its voxels (z, y, x) in it.
+        """
+        side = {MINE: self.mine, THEIRS: self.theirs}[whose]
+        labels, status = canvas.labels[box].copy(), canvas.status[box].copy()
+        labels[mask] = side.labels[box][mask]
+        status[mask] = side.status[box][mask]
+        return _stroke(canvas, box, labels, status)
+
+    def taking_all(self, canvas: Canvas, whose: str, kinds: tuple[int, ...]) -> Stroke | None:
+        """As `taking`, wherever the difference is of these kinds; and the status that both agree on, everywhere."""
+        side = {MINE: self.mine, THEIRS: self.theirs}[whose]
+        where = np.isin(self.kinds, kinds)
+        labels, status = canvas.labels.copy(), canvas.status.copy()
+        labels[where] = side.labels[where]
+        status[where] = side.status[where]
+        agreed = (self.kinds == 0) & (canvas.labels == self.mine.labels) & (canvas.status == self.mine.status)
+        status[agreed] = self.status[agreed]
+        return _stroke(canvas, whole(labels.shape), labels, status)
+
+    def shown_in(self, canvas: Canvas, box: Box, mask: NDArray[np.bool_]) -> str:
+        """Whose labels a place has in `canvas`: "mine", "theirs", or "" where it has something else."""
+        here = canvas.labels[box][mask]
+        for name, side in ((MINE, self.mine), (THEIRS, self.theirs)):
+            if np.array_equal(here, side.labels[box][mask]):
+                return name
+        return ""
+
+
+def _stroke(canvas: Canvas, box: Box, labels: LabelArray, status: StatusArray) -> Stroke | None:
+    inner = bounding_box((labels != canvas.labels[box]) | (status != canvas.status[box]))
+    if inner is None:
+        return None
+    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(box, inner, strict=True))
+    return Stroke(
+        (z.start, y.start, x.start), canvas.labels[z, y, x].copy(), labels[inner].copy(),
+        canvas.status[z, y, x].copy(), status[inner].copy(), "merge",
+    )  # fmt: skip
