@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core.status_runs import StatusRuns
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
 
 UNSEEN, ACCEPTED, EDITED = 0, 1, 2
 StatusArray = NDArray[np.uint8]
+Status = StatusArray | StatusRuns
 Box = tuple[slice, slice, slice]
+NO_LABELS: LabelArray = np.zeros((0, 0, 0), np.uint8)
+"""Labels before and after of a stroke that changes none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +27,9 @@ class Stroke:
     start
         First voxel (z, y, x) of the bounding box.
     labels_before, labels_after
-        Label ids in the box, same shape.
+        Label ids in the box, same shape; both empty where no label changes.
     status_before, status_after
-        Status in the box, same shape.
+        Status in the box, as arrays of the box's shape or as runs.
     tool
         paint, erase, fill, polygon, accept, revert, undo, redo ...
     seconds
@@ -35,16 +39,21 @@ class Stroke:
     start: tuple[int, int, int]
     labels_before: LabelArray
     labels_after: LabelArray
-    status_before: StatusArray
-    status_after: StatusArray
+    status_before: Status
+    status_after: Status
     tool: str = "paint"
     seconds: float = 0.0
 
     @property
     def box(self) -> Box:
         """The bounding box as slices of a (z, y, x) array."""
-        z, y, x = (slice(s, s + n) for s, n in zip(self.start, self.labels_after.shape, strict=True))
+        z, y, x = (slice(s, s + n) for s, n in zip(self.start, self.status_after.shape, strict=True))
         return z, y, x
+
+    @property
+    def changes_labels(self) -> bool:
+        """Whether it may change labels; accepting changes the status only."""
+        return self.labels_after.size > 0
 
     @property
     def voxels_changed(self) -> int:
@@ -117,9 +126,9 @@ class Canvas:
         status = self.status[box]
         if status.all():  # nothing is UNSEEN, which is 0
             return None
-        labels = self.labels[box].copy()
-        accepted = np.maximum(status, np.uint8(ACCEPTED))  # unseen to accepted; edited is more and stays
-        stroke = Stroke(_start(box), labels, labels, status.copy(), accepted, "accept")
+        runs = StatusRuns.of(status)
+        before, after = (status.copy(), _accepted(status)) if runs is None else (runs, runs.mapped(_accepted))
+        stroke = Stroke(_start(box), NO_LABELS, NO_LABELS, before, after, "accept")
         self.apply(stroke)
         return stroke
 
@@ -144,9 +153,17 @@ class Canvas:
         """Write a stroke's outcome; also how a journal is replayed."""
         if any(s.stop > n for s, n in zip(stroke.box, self.labels.shape, strict=True)):
             raise GeometryError("A stroke reaches outside the case's grid.")
-        if stroke.labels_after is not stroke.labels_before:  # accepting a whole scan changes no label
+        if stroke.changes_labels:
             self.labels[stroke.box] = stroke.labels_after
-        self.status[stroke.box] = stroke.status_after
+        if isinstance(stroke.status_after, StatusRuns):
+            stroke.status_after.write(self.status[stroke.box])
+        else:
+            self.status[stroke.box] = stroke.status_after
+
+
+def _accepted(status: StatusArray) -> StatusArray:
+    accepted: StatusArray = np.maximum(status, np.uint8(ACCEPTED))  # unseen to accepted; edited is more and stays
+    return accepted
 
 
 def _start(box: Box) -> tuple[int, int, int]:

@@ -1,24 +1,32 @@
 """One stroke as bytes: a checked head, a JSON header, the voxels compressed.
 
 A record is ``magic, header length, payload length, CRC-32 of header and payload, CRC-32 of the head``,
-then the header (JSON) and the payload (zlib over the four arrays, little-endian, C order). The head has a
-checksum of its own, so that a damaged length is not taken for a torn end.
+then the header (JSON) and the payload, one zlib stream. The head has a checksum of its own, so that a damaged
+length is not taken for a torn end.
+
+The payload holds labels before and after and status before and after (little-endian, C order), whose types are the
+header's `dtypes`; only the status where there are two types. Where the header has `runs` instead, it is that many
+values before, values after (uint8) and lengths (uint32) of status runs: accepting changes no label.
 """
 
 import json
 import math
 import struct
 import zlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from napari_apprentice.core.correction import EDITED, Stroke
+from napari_apprentice.core.correction import EDITED, NO_LABELS, Status, Stroke
+from napari_apprentice.core.status_runs import StatusRuns
 
 MAGIC = b"STRK"
 _FIELDS = struct.Struct("<4sIQI")
 _CRC = struct.Struct("<I")
+_FAULT = cast(type[Exception], isal_zlib.error)  # its stub calls it an instance
 HEAD = _FIELDS.size + _CRC.size
 _ARRAYS = ("labels_before", "labels_after", "status_before", "status_after")
 
@@ -81,17 +89,38 @@ def another_follows(data: bytes, offset: int) -> bool:
 
 def encode_stroke(stroke: Stroke) -> bytes:
     """Bytes of a stroke's record."""
-    arrays = [_little(getattr(stroke, name)) for name in _ARRAYS]
-    header = {
+    header: dict[str, Any] = {
         "start": [int(s) for s in stroke.start],
-        "shape": list(stroke.labels_after.shape),
-        "dtypes": [a.dtype.str for a in arrays],
+        "shape": list(stroke.status_after.shape),
         "tool": stroke.tool,
         "seconds": stroke.seconds,
     }
-    packer = zlib.compressobj(1)  # array by array: a whole scan is never copied at once
-    parts = [packer.compress(np.ascontiguousarray(a).data) for a in arrays]
-    return encode(header, b"".join([*parts, packer.flush()]))
+    if isinstance(stroke.status_before, StatusRuns) and not stroke.changes_labels:
+        before, after = stroke.status_before, _runs(stroke.status_after, stroke.status_before)
+        if after is not None:
+            header["runs"] = len(before.values)
+            return encode(header, _packed([before.values, after.values, _little(before.lengths)]))
+    arrays = [_little(a) for a in _dense(stroke)]
+    header["dtypes"] = [a.dtype.str for a in arrays]
+    return encode(header, _packed(arrays))
+
+
+def _runs(status: Status, like: StatusRuns) -> StatusRuns | None:
+    """Runs of the same lengths as others, or None."""
+    same = isinstance(status, StatusRuns) and np.array_equal(status.lengths, like.lengths)
+    return status if same and isinstance(status, StatusRuns) else None
+
+
+def _dense(stroke: Stroke) -> list[NDArray[Any]]:
+    labels = [stroke.labels_before, stroke.labels_after] if stroke.changes_labels else []
+    return [*labels, np.asarray(stroke.status_before), np.asarray(stroke.status_after)]
+
+
+def _packed(arrays: list[NDArray[Any]]) -> bytes:
+    # Array by array, so that a whole scan is never copied at once; a zlib stream, a tenth of zlib's time.
+    packer = isal_zlib.compressobj(1)
+    parts = [packer.compress(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data) for a in arrays]
+    return b"".join([*parts, packer.flush()])
 
 
 def decode_stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
@@ -104,31 +133,55 @@ def decode_stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
     """
     try:
         return _stroke(header, payload)
-    except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, _FAULT) as error:
         raise DamagedError from error
 
 
 def _stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
     z, y, x = (int(s) for s in header["start"])
-    shape = [int(n) for n in header["shape"]]
-    dtypes = [np.dtype(d) for d in header["dtypes"]]
-    if min(z, y, x, *shape) < 0 or len(shape) != 3 or len(dtypes) != 4:
+    height, rows, columns = shape = tuple(int(n) for n in header["shape"])
+    if min(z, y, x, *shape) < 0:
         raise DamagedError
-    if any(d.kind != "u" or d.itemsize > 2 for d in dtypes):
+    labels: Sequence[NDArray[Any]] = (NO_LABELS, NO_LABELS)
+    status: Sequence[Status]
+    if "runs" in header:
+        status = _stored_runs((height, rows, columns), int(header["runs"]), payload)
+    else:
+        arrays = _stored_arrays(shape, [np.dtype(d) for d in header["dtypes"]], payload)
+        labels, status = arrays[:-2] or labels, arrays[-2:]
+    values = [s.values if isinstance(s, StatusRuns) else s for s in status]
+    if max(int(a.max(initial=0)) for a in values) > EDITED:
         raise DamagedError
-    sizes = [math.prod(shape) * d.itemsize for d in dtypes]
-    data = zlib.decompressobj().decompress(payload, sum(sizes) + 1)
-    if len(data) != sum(sizes):
+    before, after = labels
+    return Stroke((z, y, x), before, after, status[0], status[1], str(header["tool"]), float(header["seconds"]))
+
+
+def _stored_runs(shape: tuple[int, int, int], count: int, payload: memoryview) -> tuple[StatusRuns, StatusRuns]:
+    if not 0 < count <= math.prod(shape):
+        raise DamagedError
+    before, after, lengths = _unpacked(payload, [(count, np.dtype(d)) for d in ("u1", "u1", "<u4")])
+    runs = StatusRuns(shape, before, lengths)
+    if not runs.is_sound():
+        raise DamagedError
+    return runs, runs.mapped(lambda _: after)
+
+
+def _stored_arrays(shape: tuple[int, ...], dtypes: list[np.dtype[Any]], payload: memoryview) -> list[NDArray[Any]]:
+    if len(dtypes) not in (2, 4) or any(d.kind != "u" or d.itemsize > 2 for d in dtypes):
+        raise DamagedError
+    return [a.reshape(shape) for a in _unpacked(payload, [(math.prod(shape), d) for d in dtypes])]
+
+
+def _unpacked(payload: memoryview, parts: list[tuple[int, np.dtype[Any]]]) -> list[NDArray[Any]]:
+    expected = sum(count * dtype.itemsize for count, dtype in parts)
+    data = isal_zlib.decompressobj().decompress(payload, expected + 1)
+    if len(data) != expected:
         raise DamagedError
     arrays, offset = [], 0
-    for size, dtype in zip(sizes, dtypes, strict=True):
-        arrays.append(np.frombuffer(data, dtype, math.prod(shape), offset).reshape(shape).copy())
-        offset += size
-    if max(int(a.max(initial=0)) for a in arrays[2:]) > EDITED:
-        raise DamagedError
-    before, after, status_before, status_after = arrays
-    seconds = float(header["seconds"])
-    return Stroke((z, y, x), before, after, status_before, status_after, str(header["tool"]), seconds)
+    for count, dtype in parts:
+        arrays.append(np.frombuffer(data, dtype, count, offset))
+        offset += count * dtype.itemsize
+    return arrays
 
 
 def _little(array: NDArray[Any]) -> NDArray[Any]:
