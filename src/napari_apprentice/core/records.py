@@ -135,6 +135,8 @@ class Prediction:
         Label id to predicted Dice (soft-Dice confidence), only labels present in the prediction.
     seconds, device
         What it took, and on what.
+    made
+        How it was made, as JSON values: settings, backend, temperature, steps afterwards ...
     """
 
     labels: LabelArray
@@ -142,6 +144,7 @@ class Prediction:
     quality: Mapping[int, float]
     seconds: float = 0.0
     device: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

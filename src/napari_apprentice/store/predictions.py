@@ -1,20 +1,22 @@
 """What model versions proposed: one prediction per case and model version, replaced when made anew."""
 
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_apprentice.core.records import Prediction, now
+import numpy as np
+
+from napari_apprentice.core.records import Prediction
+from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import GeometryError, InputError, StudyError
-from napari_apprentice.store.arrays import create_group, digest, read_array, read_attributes, write_array
+from napari_apprentice.store.arrays import digest, read_array, read_attributes
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED
-from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
+from napari_apprentice.store.files import aside_of, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.prediction_writer import PredictionWriter, commit_over, sweep_dead
 from napari_apprentice.store.trust import refuse_links
-
-AXES = ("z", "y", "x")
+from napari_apprentice.store.unfinished import UnfinishedPrediction
 
 
 class Predictions:
@@ -42,8 +44,11 @@ class Predictions:
         """Mean predicted Dice over the labels present; None without a prediction or without labels."""
         if not self.has(case_id, model):
             return None
-        quality = self._quality(case_id, model)
-        return sum(quality.values()) / len(quality) if quality else None
+        return mean_quality(self._quality(case_id, model))
+
+    def quality_by_label(self, case_id: str, model: str) -> Mapping[int, float]:
+        """Label id to predicted Dice; empty without a prediction or without labels."""
+        return self._quality(case_id, model) if self.has(case_id, model) else {}
 
     def read(self, case_id: str, model: str) -> Prediction:
         """Read a prediction.
@@ -66,6 +71,7 @@ class Predictions:
             self._quality(case_id, model),
             float(record.get("seconds", 0.0)),
             str(record.get("device", "")),
+            dict(record.get("made", {})),
         )
 
     def write(self, case_id: str, model: str, prediction: Prediction) -> None:
@@ -78,18 +84,41 @@ class Predictions:
         StorageError
             The disk is full, gone or read-only; the older prediction is kept.
         """
-        check_name("model version", model)
         shape = self.cases.info(case_id).shape
         if prediction.labels.shape != shape or prediction.uncertainty.shape != shape:
             raise GeometryError(f"Case {case_id}: the prediction's shape does not fit the grid {shape}.")
+        with self.begin(case_id, model, prediction.labels.dtype) as writer:
+            writer.write_slab(PredictedSlab(0, shape[0], prediction.labels, prediction.uncertainty))
+            writer.commit(prediction.quality, prediction.seconds, prediction.device, prediction.made)
+
+    def begin(self, case_id: str, model: str, dtype: np.dtype[Any], token: str = "") -> PredictionWriter:
+        """Begin a prediction that is written slab by slab and takes an older one's place when it is committed.
+
+        Parameters
+        ----------
+        dtype
+            uint8 or uint16, of the labels.
+        token
+            By which `unfinished` finds it, such as the run's id; by default nobody looks for it.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only.
+        """
+        check_name("model version", model)
+        shape = self.cases.info(case_id).shape
         final = self._path(case_id, model)
-        aside = aside_of(final)
-        with storage_errors(f"the prediction of case {case_id}"):
-            try:
-                _write(aside, prediction)
-                _swap(aside, final)
-            finally:
-                remove_quietly(aside)
+        what = f"the prediction of case {case_id}"
+        sweep_dead(final.parent)
+        aside = _aside(final, token) if token else aside_of(final)
+        remove_quietly(aside)
+        return PredictionWriter(aside, shape, dtype, what, lambda done: commit_over(done, final, aside_of(final)))
+
+    def unfinished(self, case_id: str, model: str, token: str) -> UnfinishedPrediction:
+        """A prediction that was begun with this token, as far as it has come."""
+        final = self._path(case_id, model)
+        return UnfinishedPrediction(_aside(final, check_name("run", token)), final)
 
     def record(self, case_id: str, model: str) -> dict[str, Any]:
         """The prediction's own attributes, as stored."""
@@ -118,24 +147,10 @@ class Predictions:
         return folder
 
 
-def _write(aside: Path, prediction: Prediction) -> None:
-    record = {
-        "quality": {str(k): float(v) for k, v in prediction.quality.items()},
-        "seconds": prediction.seconds,
-        "device": prediction.device,
-        "created": now(),
-        "digest": digest(prediction.labels, prediction.uncertainty),
-    }
-    create_group(aside, {"apprentice": sealed(record)})
-    write_array(aside, "label_map", prediction.labels, AXES, sharded=False)
-    write_array(aside, "uncertainty", prediction.uncertainty, AXES, sharded=False)
+def _aside(final: Path, token: str) -> Path:
+    return final.with_name(f".{final.name}.{token}.aside")
 
 
-def _swap(aside: Path, final: Path) -> None:
-    # A folder cannot be renamed over another; for the blink between the two renames there is no
-    # prediction, which a reader is used to.
-    while not commit_folder(aside, final):
-        old = aside_of(final)
-        with suppress(FileNotFoundError):  # another writer was quicker; try again
-            final.rename(old)
-        remove_quietly(old)
+def mean_quality(quality: Mapping[int, float]) -> float | None:
+    """Mean predicted Dice over the labels present; None without labels."""
+    return sum(quality.values()) / len(quality) if quality else None
