@@ -19,7 +19,7 @@ def test_a_side_is_kept_for_good(split):
     assert split.side("a") is None
     assert split.assign("a") == split.assign("a") == split.side("a") == "train"
     assert len(split.sides()) == 1
-    assert Split(split._ledger.path).side("a") == "train"
+    assert Split(split.ledger.path).side("a") == "train"
 
 
 def test_a_side_can_be_chosen_for_a_new_subject_only(split):
@@ -35,20 +35,20 @@ def test_moves_are_recorded(split):
     split.assign("a")
     split.move("a", "validation", "to balance sites")
     assert split.side("a") == "validation"
-    assert split._ledger.read()[-1]["reason"] == "to balance sites"
+    assert split.ledger.read()[-1]["reason"] == "to balance sites"
     with pytest.raises(InputError, match="no side yet"):
         split.move("b", "train", "x")
 
 
 def test_of_two_writers_the_first_counts(split):
     split.assign("a", side="train")
-    split._ledger.append({"subject": "a", "side": "validation", "time": "later"})
+    split.ledger.append({"subject": "a", "side": "validation", "time": "later"})
     assert split.side("a") == "train"
 
 
 def test_a_torn_last_line_is_repaired(split):
     split.assign("a")
-    path = split._ledger.path
+    path = split.ledger.path
     path.write_bytes(path.read_bytes() + b'{"subject": "b", "si')
     assert split.sides() == {"a": "train"}
     split.assign("c")
@@ -58,7 +58,7 @@ def test_a_torn_last_line_is_repaired(split):
 @pytest.mark.parametrize("line", ["nonsense", "[]", '{"subject": "a", "side": "left"}'])
 def test_a_damaged_line_is_told(split, line):
     split.assign("a")
-    path = split._ledger.path
+    path = split.ledger.path
     path.write_text(f"{line}\n" + path.read_text())
     with pytest.raises(StudyError, match="line 1"):
         split.sides()

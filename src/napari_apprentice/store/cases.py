@@ -23,10 +23,10 @@ from napari_apprentice.store.arrays import (
 )
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
-from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.names import check_name, folders_in, is_name, is_number_name
 from napari_apprentice.store.ome import image_attributes, label_list_attributes, pyramid
-from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.vault import PLAIN, Vault
 
 AXES = ("c", "z", "y", "x")
 
@@ -38,10 +38,13 @@ class Cases:
     ----------
     root
         The study's cases.zarr.
+    vault
+        The study's; in an encrypted one every case is named by number.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
         self.root = root
+        self.vault = vault
 
     def ids(self) -> tuple[str, ...]:
         """Case ids, sorted."""
@@ -97,7 +100,7 @@ class Cases:
         record = read_attributes(self.folder(case_id) / "image").get("apprentice")
         if not isinstance(record, dict):
             raise StudyError(f"Case {case_id} is damaged: it has no attributes of this program.")
-        return record
+        return self.vault.at(case_id, "image").open_record(record, f"Case {case_id}")
 
     def add(self, case_id: str, subject: str, volume: Volume) -> CaseInfo:
         """Store a scan as a case, whole or not at all.
@@ -105,11 +108,13 @@ class Cases:
         Raises
         ------
         InputError
-            The id is taken (upper and lower case count as the same) or cannot be a folder's name.
+            The id is taken (upper and lower case count as the same) or cannot be a folder's name, or the study
+            is encrypted and it is no number: it could be somebody's name.
         StorageError
             The disk is full, gone or read-only; nothing was added.
         """
         check_name("case id", case_id)
+        self._refuse_telling(case_id)
         self._refuse_double(case_id)
         aside = aside_of(self.root / case_id)
         with storage_errors(f"case {case_id}"):
@@ -123,7 +128,7 @@ class Cases:
 
     def voxels(self, case_id: str) -> NDArray[Any]:
         """All voxels of a case, (c, z, y, x), in the scan's own number type."""
-        return read_array(self.folder(case_id) / "image" / "0")
+        return read_array(self.folder(case_id) / "image" / "0", self.vault.at(case_id, "image", "0"))
 
     def levels(self, case_id: str) -> "tuple[zarr.Array[Any], ...]":
         """Pyramid of a case, (c, z, y, x), full resolution first; nothing is read yet."""
@@ -131,7 +136,14 @@ class Cases:
         names = sorted((n for n in folders_in(image) if n.isdecimal()), key=int)
         if not names:
             raise StudyError(f"Case {case_id} is damaged: its image holds no arrays.")
-        return tuple(open_array(image / n) for n in names)
+        return tuple(open_array(image / n, self.vault.at(case_id, "image", n)) for n in names)
+
+    def _refuse_telling(self, case_id: str) -> None:
+        if self.vault.encrypted and not is_number_name(case_id):
+            raise InputError(
+                f"This study is encrypted, and the names of its folders can be read by everybody: a case is called "
+                f"case-0001 and so on, not {case_id!r}."
+            )
 
     def _refuse_double(self, case_id: str) -> None:
         # A folder of macOS or Windows cannot hold two names that differ by case only.
@@ -146,7 +158,11 @@ class Cases:
         levels, scales = pyramid(volume.voxels, volume.geometry.spacing)
         # Attributes come last: they name the digests of arrays that must be there by then.
         create_group(image, {})
-        digests = {str(n): write_array(image, str(n), v, AXES, sharded=True) for n, v in enumerate(levels)}
+        vault = self.vault.at(case_id, "image")
+        digests = {
+            str(n): write_array(image, str(n), v, AXES, sharded=True, vault=vault.at(str(n)))
+            for n, v in enumerate(levels)
+        }
         record = {
             "subject": subject,
             "geometry": volume.geometry.to_json(),
@@ -161,5 +177,6 @@ class Cases:
             "added": now(),
             "digests": digests,
         }
-        set_attributes(image, {"ome": image_attributes(case_id, AXES, scales), "apprentice": sealed(record)})
+        ome = image_attributes(case_id, AXES, scales)
+        set_attributes(image, {"ome": ome, "apprentice": vault.close_record(record)})
         create_group(image / "labels", label_list_attributes(()))

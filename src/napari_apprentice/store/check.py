@@ -75,7 +75,7 @@ def _document(study: Study) -> list[str]:
 
 def _model(study: Study, name: str) -> list[str]:
     version, faults = study.models.info(name), []
-    if is_broken(read_document(study.models.root / name / MODEL_DOCUMENT)):
+    if is_broken(study.models.record(name)):
         faults.append(f"Model version {name}: its {MODEL_DOCUMENT} is not what was written.")
     if version.name != name:
         faults.append(f"The folder of model version {version.name} is called {name}; give it its name back.")
@@ -91,7 +91,7 @@ def _activations(study: Study) -> list[str]:
     predicted = any(study.predictions.models(c) for c in study.cases.ids())
     if known and predicted and not study.models.activations():
         faults.append("No model version is active although there are predictions; activate one again.")
-    return faults + _lines(study.models.root / "activations.jsonl")
+    return faults + _lines(study.models.ledger)
 
 
 def _split(study: Study) -> list[str]:
@@ -103,7 +103,7 @@ def _split(study: Study) -> list[str]:
             f"split.jsonl gives the subject of case {c} no side, although a model version learned from it."
             for c in lost
         ),
-        *_lines(study.path / "split.jsonl"),
+        *_lines(study.split.ledger),
     ]
 
 
@@ -112,14 +112,14 @@ def _material(study: Study, name: str) -> tuple[str, ...]:
     return (*version.revisions, *version.held_out)
 
 
-def _lines(path: Path) -> list[str]:
-    broken = [n for n, record in enumerate(Ledger(path).read(), 1) if is_broken(record)]
-    return [f"{path.name} is damaged in line {n}: it is not what was written." for n in broken]
+def _lines(ledger: Ledger) -> list[str]:
+    broken = [n for n, record in enumerate(ledger.read(), 1) if is_broken(record)]
+    return [f"{ledger.path.name} is damaged in line {n}: it is not what was written." for n in broken]
 
 
 def _run(study: Study, run_id: str) -> list[str]:
     run = study.runs.open(run_id)
     run.events(0)
-    if is_broken(read_document(run.path / RUN_DOCUMENT)):
+    if is_broken(run.record()):
         return [f"{run_id}/{RUN_DOCUMENT} is not what was written."]
     return []

@@ -9,9 +9,10 @@ import numpy as np
 
 from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.errors import ApprenticeError
-from napari_apprentice.store.arrays import digest, open_array, read_array, read_attributes
+from napari_apprentice.store.arrays import digest, read_array, read_attributes
 from napari_apprentice.store.cases import AXES
 from napari_apprentice.store.check_layout import group_faults
+from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.names import revision_name, revision_number
 from napari_apprentice.store.ome import VERSION, image_attributes, label_attributes, pyramid
@@ -36,7 +37,7 @@ def case(study: Study, case_id: str) -> list[str]:
     faults += ome_faults(study, info, len(digests))
     for name, expected in digests.items():
         path = study.cases.folder(case_id) / "image" / name
-        voxels = read_array(path)
+        voxels = read_array(path, study.vault.at(case_id, "image", name))
         if name == "0" and voxels.shape != (len(info.channels), *info.shape):
             faults.append(f"Case {case_id} is damaged: its voxels do not fit its grid.")
         if digest(voxels) != expected or voxels.dtype.name != info.dtype:
@@ -72,10 +73,8 @@ def _ome_name(found: Any) -> str | None:
 
 
 def _axes(path: Path, axes: Sequence[str], what: str) -> list[str]:
-    found = getattr(open_array(path).metadata, "dimension_names", None)
-    return (
-        [] if found is not None and tuple(found) == tuple(axes) else [f"{what}: the axes of {path.name} are damaged."]
-    )
+    found = read_document(path / "zarr.json").get("dimension_names")
+    return [] if found == list(axes) else [f"{what}: the axes of {path.name} are damaged."]
 
 
 def listed(study: Study, case_id: str) -> tuple[str, ...]:
@@ -124,7 +123,7 @@ def _revision(study: Study, case_id: str, name: str) -> list[str]:
         faults.append(f"Revision {key} does not fit the case's grid.")
     folder = study.cases.folder(case_id) / "image" / "labels" / name
     attributes = read_attributes(folder)
-    if is_broken(attributes["apprentice"]):
+    if is_broken(study.revisions.record(case_id, name)):
         faults.append(f"Revision {key} is damaged: what it says about its author and parent is not what was saved.")
     if attributes.get("ome") != label_attributes(case_id, info.spacing):
         faults.append(f"Revision {key}: its OME-Zarr attributes are not what the case's grid says.")

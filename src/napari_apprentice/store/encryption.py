@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_apprentice.errors import InputError, LockedError, StudyError
 from napari_apprentice.store.cipher import Cipher, check_value
+from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.keys import (
     VARIABLE,
     from_environment,
@@ -20,6 +21,7 @@ from napari_apprentice.store.keys import (
 )
 from napari_apprentice.store.vault import PLAIN, Vault
 
+STUDY_DOCUMENT = "study.json"
 CIPHER = "AES-256-GCM"
 
 
@@ -74,6 +76,12 @@ def vault_of(path: Path, document: Mapping[str, Any], key: bytes | None = None) 
     if not _fits(found, key_id, str(document["encryption"].get("check"))):
         raise LockedError(f"The key that was given is not the key of {path.name}. Nothing was changed.")
     return Vault(Cipher(found, key_id), key_id, "" if key is None else to_text(key))
+
+
+def study_vault(path: Path) -> Vault:
+    """The vault of a study that is not opened; see `vault_of`."""
+    document = path / STUDY_DOCUMENT
+    return vault_of(path, read_document(document)) if document.exists() else PLAIN
 
 
 def key_id_of(path: Path, document: Mapping[str, Any]) -> str:

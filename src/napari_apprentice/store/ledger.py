@@ -7,17 +7,26 @@ from typing import Any
 
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.files import append_durably, storage_errors, write_durably
-from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.trust import read_plain, refuse_links
+from napari_apprentice.store.vault import PLAIN, Vault
 
 _LARGEST = 256 * 1024**2  # bytes
 
 
 class Ledger:
-    """JSON lines that are only ever added to; a torn last line (a crash) counts as never written."""
+    """JSON lines that are only ever added to; a torn last line (a crash) counts as never written.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    vault
+        The study's; in an encrypted one each line is sealed on its own.
+    """
+
+    def __init__(self, path: Path, vault: Vault = PLAIN) -> None:
         self.path = path
+        self._vault = vault.at(path.name)
 
     def read(self) -> list[dict[str, Any]]:
         """Read all complete lines, oldest first; none when the file is absent.
@@ -36,7 +45,7 @@ class Ledger:
         good = complete(data)
         if len(good) < len(data):
             write_durably(self.path, good)
-        append_durably(self.path, (json.dumps(sealed(record)) + "\n").encode())
+        append_durably(self.path, (json.dumps(self._vault.close_record(record)) + "\n").encode())
 
     def _bytes(self) -> bytes:
         with storage_errors(f"the file {self.path.name}"):
@@ -49,7 +58,7 @@ class Ledger:
             raise StudyError(f"{self.path.name} is damaged in line {number}: it is not JSON.") from error
         if not isinstance(record, dict):
             raise StudyError(f"{self.path.name} is damaged in line {number}: it holds no JSON object.")
-        return record
+        return self._vault.open_record(record, f"{self.path.name}, line {number},")
 
 
 def complete(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from napari_apprentice.core.records import ModelVersion, now
 from napari_apprentice.errors import ApprenticeError, InputError, ModelError, StudyError
@@ -14,8 +15,8 @@ from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.vault import PLAIN, Vault
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
@@ -37,11 +38,14 @@ class Models:
     ----------
     root
         The study's models folder.
+    vault
+        The study's; weights are never encrypted, what is told of them is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
         self.root = root
-        self._ledger = Ledger(root / "activations.jsonl")
+        self._vault = vault.at("models")
+        self.ledger = Ledger(root / "activations.jsonl", self._vault)
 
     def names(self) -> tuple[str, ...]:
         """Registered model versions, sorted."""
@@ -58,11 +62,16 @@ class Models:
         StudyError
             Its document is damaged.
         """
-        document = read_document(self._folder(name) / DOCUMENT)
+        document = self.record(name)
         try:
             return ModelVersion.from_json(document)
         except (*MALFORMED, ApprenticeError) as error:
             raise StudyError(f"Model version {name} is damaged: its {DOCUMENT} is incomplete.") from error
+
+    def record(self, name: str) -> dict[str, Any]:
+        """A model version's document, as it was stored."""
+        document = read_document(self._folder(name) / DOCUMENT)
+        return self._vault.at(name).open_record(document, f"Model version {name}")
 
     def weights(self, name: str) -> Path:
         """File of a model version's weights (safetensors).
@@ -98,7 +107,7 @@ class Models:
                 aside.mkdir()
                 shutil.copyfile(weights, aside / WEIGHTS)
                 version = replace(version, weights_digest=file_digest(aside / WEIGHTS))
-                text = json.dumps(sealed(version.to_json()), indent=2)
+                text = json.dumps(self._vault.at(version.name).close_record(version.to_json()), indent=2)
                 (aside / DOCUMENT).write_text(text + "\n", encoding="utf-8")
                 committed = commit_folder(aside, final)
             finally:
@@ -115,7 +124,7 @@ class Models:
     def activations(self) -> tuple[Activation, ...]:
         """Every turn of the switch, oldest first."""
         try:
-            return tuple(_activation(r) for r in self._ledger.read())
+            return tuple(_activation(r) for r in self.ledger.read())
         except MALFORMED as error:
             raise StudyError("activations.jsonl is damaged: a line has no model version.") from error
 
@@ -133,7 +142,7 @@ class Models:
             No such model version.
         """
         self._folder(name)
-        self._ledger.append({"name": name, "reason": reason, "time": now()})
+        self.ledger.append({"name": name, "reason": reason, "time": now()})
 
     def base_of(self, name: str) -> str:
         """The model version without a parent that a version descends from; itself when it has none.

@@ -8,6 +8,7 @@ from napari_apprentice.store.files import is_aside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REVISION = re.compile(r"r(\d{4,9})")
+_NUMBERED = re.compile(r"case-\d{4,9}")
 # Zarr's own file, and names that Windows keeps for devices.
 _TAKEN = {"zarr.json", "con", "prn", "aux", "nul"}
 
@@ -31,6 +32,11 @@ def check_name(what: str, name: str) -> str:
 def is_name(name: str) -> bool:
     """Whether `check_name` lets a name pass."""
     return bool(_NAME.fullmatch(name)) and not name.endswith(".") and name.lower() not in _TAKEN
+
+
+def is_number_name(case_id: str) -> bool:
+    """Whether a case id is a number and so nobody's name: case-0001."""
+    return _NUMBERED.fullmatch(case_id) is not None
 
 
 def folders_in(path: Path) -> tuple[str, ...]:

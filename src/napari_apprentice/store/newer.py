@@ -15,8 +15,8 @@ from napari_apprentice.store.split import Split
 
 class _Refusal:
     # Every class below takes the sentence first, and what the class it reads with takes after it.
-    def __init__(self, refusal: str, place: Any) -> None:
-        super().__init__(place)  # type: ignore[call-arg]
+    def __init__(self, refusal: str, *place: Any) -> None:
+        super().__init__(*place)
         self._refusal = refusal
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:

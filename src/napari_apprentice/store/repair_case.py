@@ -15,6 +15,7 @@ from napari_apprentice.store.ome import image_attributes, label_list_attributes,
 from napari_apprentice.store.repaired import Repaired
 from napari_apprentice.store.seal import is_broken
 from napari_apprentice.store.study import Study
+from napari_apprentice.store.vault import Vault
 
 
 def mend_groups(study: Study, case_id: str) -> Iterator[str]:
@@ -55,22 +56,23 @@ def mend_image(study: Study, case_id: str) -> Iterator[str]:
 def mend_levels(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
     """Make damaged coarse levels of a scan anew from its full resolution."""
     image, digests = study.cases.folder(case_id) / "image", study.cases.record(case_id)["digests"]
-    damaged = [name for name in digests if name != "0" and _read_digest(image / name) != digests[name]]
-    if not damaged or _read_digest(image / "0") != digests["0"]:
+    vault = study.vault.at(case_id, "image")
+    damaged = [n for n in digests if n != "0" and _read_digest(image / n, vault.at(n)) != digests[n]]
+    if not damaged or _read_digest(image / "0", vault.at("0")) != digests["0"]:
         return
-    levels, _ = pyramid(read_array(image / "0"), study.cases.info(case_id).spacing)
+    levels, _ = pyramid(study.cases.voxels(case_id), study.cases.info(case_id).spacing)
     for name in damaged:
         if digest(levels[int(name)]) == digests[name]:
-            place = _exchange(image, name, levels[int(name)], away)
+            place = _exchange(image, name, levels[int(name)], away, vault.at(name))
             yield f"Made level {name} of case {case_id} anew from its full resolution; the damaged one is in {place}."
 
 
-def _exchange(image: Path, name: str, voxels: Any, away: Repaired) -> str:
+def _exchange(image: Path, name: str, voxels: Any, away: Repaired, vault: Vault) -> str:
     aside = aside_of(image / name)
     try:
         with storage_errors(f"level {name} of a case"):
             create_group(aside, {})
-            write_array(aside, name, voxels, AXES, sharded=True)
+            write_array(aside, name, voxels, AXES, sharded=True, vault=vault)
             place = away.keep(image / name) if (image / name).exists() else "no place: it was gone"
             (aside / name).rename(image / name)
     finally:
@@ -86,9 +88,9 @@ def mend_predictions(study: Study, away: Repaired, case_id: str) -> Iterator[str
             yield f"Moved the damaged prediction of case {case_id} by {model} to {place}; predict it again."
 
 
-def _read_digest(path: Path) -> str:
+def _read_digest(path: Path, vault: Vault) -> str:
     try:
-        return digest(read_array(path))
+        return digest(read_array(path, vault))
     except ApprenticeError:
         return "damaged"
 

@@ -18,8 +18,8 @@ from napari_apprentice.store.documents import MALFORMED, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, is_aside, remove_quietly, storage_errors
 from napari_apprentice.store.names import is_revision, revision_name, revision_number
 from napari_apprentice.store.ome import label_attributes, label_list_attributes
-from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.vault import Vault
 
 AXES = ("z", "y", "x")
 
@@ -59,11 +59,17 @@ class Revisions:
         StudyError
             Its attributes are damaged.
         """
-        record = read_attributes(self._folder(case_id, name)).get("apprentice")
         try:
-            return _revision(case_id, name, record)
+            return _revision(case_id, name, self.record(case_id, name))
         except MALFORMED as error:
             raise StudyError(f"Revision {case_id}/{name} is damaged: its attributes are.") from error
+
+    def record(self, case_id: str, name: str) -> dict[str, Any]:
+        """A revision's own attributes, as they were stored."""
+        record = read_attributes(self._folder(case_id, name)).get("apprentice")
+        if not isinstance(record, dict):
+            raise StudyError(f"Revision {case_id}/{name} is damaged: its attributes are.")
+        return self._vault(case_id).open_record(record, f"Revision {case_id}/{name}")
 
     def newest(self, case_id: str) -> Revision | None:
         """The revision that counts; None when the case was never corrected."""
@@ -81,7 +87,8 @@ class Revisions:
             What is stored is not what was saved.
         """
         folder = self._folder(case_id, name)
-        labels, status = read_array(folder / "0"), read_array(folder / "status")
+        vault = self._vault(case_id)
+        labels, status = (read_array(folder / part, vault.at(part)) for part in ("0", "status"))
         if digest(labels, status) != self.info(case_id, name).digest:
             raise StudyError(f"Revision {case_id}/{name} is damaged: it is not what was saved.")
         return labels, status
@@ -115,6 +122,10 @@ class Revisions:
                 remove_quietly(aside)
         self._list(case_id)
         return self.info(case_id, name)
+
+    def _vault(self, case_id: str) -> Vault:
+        # Not the revision's: it gets its number when it is moved into place.
+        return self.cases.vault.at(case_id, "labels")
 
     def _labels(self, case_id: str) -> Path:
         return self.cases.folder(case_id) / "image" / "labels"
@@ -158,9 +169,10 @@ class Revisions:
             "digest": digest(labels, status),
         }
         ome = label_attributes(case_id, self.cases.info(case_id).spacing)
-        create_group(aside, {"ome": ome, "apprentice": sealed(record)})
-        write_array(aside, "0", labels, AXES, sharded=False)
-        write_array(aside, "status", status, AXES, sharded=False)
+        vault = self._vault(case_id)
+        create_group(aside, {"ome": ome, "apprentice": vault.close_record(record)})
+        write_array(aside, "0", labels, AXES, sharded=False, vault=vault.at("0"))
+        write_array(aside, "status", status, AXES, sharded=False, vault=vault.at("status"))
 
     def _commit(self, aside: Path, case_id: str) -> str:
         number = max((revision_number(n) for n in self.names(case_id)), default=0) + 1

@@ -13,10 +13,11 @@ from typing import Any
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, RunError, StudyError
 from napari_apprentice.store.documents import read_document, write_document
+from napari_apprentice.store.encryption import study_vault
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.vault import PLAIN, Vault
 
 _STALE_SECONDS = 10.0
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
@@ -33,18 +34,26 @@ class RunFolder:
         predict, train ...
     request
         What was asked for; JSON values.
+    vault
+        The study's, at this run.
     """
 
-    def __init__(self, path: Path, kind: str, request: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, kind: str, request: Mapping[str, Any], vault: Vault = PLAIN) -> None:
         self.path = path
+        self.vault = vault
         self.run_id = path.name
         self.kind = kind
         self.request = dict(request)
         self._mended = False
 
     @classmethod
-    def at(cls, path: Path) -> "RunFolder":
+    def at(cls, path: Path, vault: Vault | None = None) -> "RunFolder":
         """Open a run's folder, also from another process.
+
+        Parameters
+        ----------
+        vault
+            The study's; by default what the study's own document asks for.
 
         Raises
         ------
@@ -56,16 +65,21 @@ class RunFolder:
         if not (path / DOCUMENT).is_file():
             raise InputError(f"{path.name} is no run folder: it has no {DOCUMENT}.")
         refuse_links(path.parent, path / EVENTS)
-        document = read_document(path / DOCUMENT)
+        vault = (study_vault(path.resolve().parents[1]) if vault is None else vault).at("runs", path.name)
+        document = vault.open_record(read_document(path / DOCUMENT), f"{path.name}/{DOCUMENT}")
         request = document.get("request")
         if not isinstance(request, dict):
             raise StudyError(f"{path.name}/{DOCUMENT} is damaged: it holds no request.")
-        return cls(path, str(document.get("kind", "")), request)
+        return cls(path, str(document.get("kind", "")), request, vault)
 
     @property
     def study_path(self) -> Path:
         """The study it lies in; not written down, so that a copied or moved study keeps to itself."""
         return self.path.resolve().parents[1]
+
+    def record(self) -> dict[str, Any]:
+        """The run's document, as it was stored."""
+        return self.vault.open_record(read_document(self.path / DOCUMENT), f"{self.run_id}/{DOCUMENT}")
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Append one event; a reader sees it at once, whole.
@@ -77,7 +91,7 @@ class RunFolder:
         StorageError
             The disk is full, gone or read-only.
         """
-        line = (json.dumps(event) + "\n").encode()
+        line = (json.dumps(self.vault.at(EVENTS).close_event(event)) + "\n").encode()
         with storage_errors(f"an event of run {self.run_id}"), self._events.open("ab", buffering=0) as file:
             if not self._mended and self._torn():
                 line = b"\n" + line
@@ -98,7 +112,8 @@ class RunFolder:
                 data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         parsed = (_parse(line) for line in whole.splitlines())
-        return [event for event in parsed if event is not None], offset + len(whole)
+        vault, what = self.vault.at(EVENTS), f"{self.run_id}/{EVENTS}"
+        return [vault.open_record(event, what) for event in parsed if event is not None], offset + len(whole)
 
     def cancel(self) -> None:
         """Ask the run to stop after its current step and keep what it has."""
@@ -133,10 +148,13 @@ class Runs:
     ----------
     root
         The study's runs folder.
+    vault
+        The study's.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
         self.root = root
+        self._vault = vault
 
     def ids(self) -> tuple[str, ...]:
         """Run ids, oldest first."""
@@ -156,7 +174,7 @@ class Runs:
             while True:
                 run_id = check_name("run", f"{stamp}-{kind}-{uuid.uuid4().hex[:4]}")
                 if self._lay_down(run_id, kind, request):
-                    return RunFolder.at(self.root / run_id)
+                    return RunFolder.at(self.root / run_id, self._vault)
 
     def open(self, run_id: str) -> RunFolder:
         """Open a run again.
@@ -168,7 +186,7 @@ class Runs:
         """
         if not is_name(run_id):
             raise InputError(f"There is no run {run_id[:120]!r} in this study.")
-        return RunFolder.at(self.root / run_id)
+        return RunFolder.at(self.root / run_id, self._vault)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -206,7 +224,7 @@ class Runs:
         try:
             aside.mkdir()
             document = {"run_id": run_id, "kind": kind, "created": now(), "request": dict(request)}
-            write_document(aside / DOCUMENT, sealed(document))
+            write_document(aside / DOCUMENT, self._vault.at("runs", run_id).close_record(document))
             return commit_folder(aside, self.root / run_id)
         finally:
             remove_quietly(aside)

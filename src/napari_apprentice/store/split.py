@@ -6,6 +6,7 @@ from pathlib import Path
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.store.ledger import Ledger
+from napari_apprentice.store.vault import PLAIN, Vault
 
 TRAIN, VALIDATION = "train", "validation"
 SIDES = (TRAIN, VALIDATION)
@@ -18,10 +19,12 @@ class Split:
     ----------
     path
         The study's split.jsonl.
+    vault
+        The study's.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._ledger = Ledger(path)
+    def __init__(self, path: Path, vault: Vault = PLAIN) -> None:
+        self.ledger = Ledger(path, vault)
 
     def side(self, subject: str) -> str | None:
         """Side of a subject, "train" or "validation"; None when it was never assigned."""
@@ -30,7 +33,7 @@ class Split:
     def sides(self) -> Mapping[str, str]:
         """Every assigned subject and its side, in order of arrival."""
         sides: dict[str, str] = {}
-        for number, record in enumerate(self._ledger.read(), 1):
+        for number, record in enumerate(self.ledger.read(), 1):
             subject, side = record.get("subject"), record.get("side")
             if not isinstance(subject, str) or side not in SIDES:
                 raise StudyError(f"split.jsonl is damaged in line {number}: it assigns no subject.")
@@ -71,7 +74,7 @@ class Split:
                 raise InputError(f"Subject {subject} is on the {sides[subject]} side already; move it with a reason.")
             return sides[subject]
         side = side or (VALIDATION if (len(sides) + 1) % 5 == 3 else TRAIN)
-        self._ledger.append({"subject": subject, "side": side, "time": now()})
+        self.ledger.append({"subject": subject, "side": side, "time": now()})
         return side
 
     def move(self, subject: str, side: str, reason: str) -> None:
@@ -85,7 +88,7 @@ class Split:
         _check(side)
         if self.side(subject) is None:
             raise InputError(f"Subject {subject} has no side yet; it gets one with its first revision.")
-        self._ledger.append({"subject": subject, "side": side, "moved": True, "reason": reason, "time": now()})
+        self.ledger.append({"subject": subject, "side": side, "moved": True, "reason": reason, "time": now()})
 
 
 def _check(side: str) -> None:

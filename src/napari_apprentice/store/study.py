@@ -10,6 +10,7 @@ from napari_apprentice.errors import ApprenticeError, InputError, StorageError, 
 from napari_apprentice.store.arrays import create_group
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED, read_document, write_document
+from napari_apprentice.store.encryption import STUDY_DOCUMENT, new_encryption, vault_of
 from napari_apprentice.store.files import remove_quietly, storage_errors
 from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.models import Models
@@ -28,9 +29,10 @@ from napari_apprentice.store.revisions import Revisions
 from napari_apprentice.store.runs import Runs
 from napari_apprentice.store.seal import sealed
 from napari_apprentice.store.split import Split
+from napari_apprentice.store.vault import PLAIN, Vault
 
-LAYOUT = 1
-DOCUMENT = "study.json"
+PLAIN_LAYOUT, LAYOUT = 1, 2  # an encrypted study is of layout 2, so that an earlier version says what it lacks
+DOCUMENT = STUDY_DOCUMENT
 _FOLDERS = ("cases.zarr", "journal", "models", "runs")
 
 
@@ -43,55 +45,75 @@ class Study:
         The study's folder.
     refusal
         Why nothing can be changed, as a sentence; "" when it can.
+    vault
+        How what it keeps is written: as it is, or encrypted.
     cases, revisions, predictions, journal, models, runs, split
         What it keeps.
     """
 
-    def __init__(self, path: Path, document: dict[str, Any]) -> None:
+    def __init__(self, path: Path, document: dict[str, Any], vault: Vault = PLAIN) -> None:
         self.path = path
+        self.vault = vault
         self._document = document
-        self._schema = _schema(document)
+        self._hidden = _hidden(document, vault)
+        self._schema = _schema(self._hidden)
         version = document["apprentice_study"]
         self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
-        self.cases = Cases(path / "cases.zarr")
+        self.cases = Cases(path / "cases.zarr", vault)
         self.revisions = Revisions(self.cases)
         self.predictions = Predictions(self.cases)
         self.journal = Journal(path / "journal")
-        self.models = Models(path / "models")
-        self.runs = Runs(path / "runs")
-        self.split = Split(path / "split.jsonl")
+        self.models = Models(path / "models", vault)
+        self.runs = Runs(path / "runs", vault)
+        self.split = Split(path / "split.jsonl", vault)
         if self.refusal:
             self._only_to_read()
 
     @classmethod
-    def create(cls, path: Path, schema: LabelSchema, title: str = "") -> "Study":
+    def create(cls, path: Path, schema: LabelSchema, title: str = "", *, encrypted: bool = False) -> "Study":
         """Lay down a new study.
+
+        Parameters
+        ----------
+        encrypted
+            Whether voxels, label maps, strokes and all that is told of them are encrypted, with the key in the
+            environment variable APPRENTICE_KEY or else a new one that the keyring keeps.
 
         Raises
         ------
         InputError
-            The path is taken by a file or by a folder that is not empty.
+            The path is taken by a file or by a folder that is not empty; or it is to be encrypted, and a package
+            for that is missing or there is no place for its key.
         StorageError
             The disk is full, gone or read-only.
         """
         with storage_errors(f"the study {path.name}"):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
-            document = {
-                "apprentice_study": LAYOUT,
-                "title": title or path.stem,
-                "created": now(),
-                "labels": schema.to_json(),
-            }
-            _lay_down(path, document)
-        return cls(path, document)
+            hidden = {"title": title or path.stem, "labels": schema.to_json()}
+            if not encrypted:
+                document = {"apprentice_study": PLAIN_LAYOUT, "created": now(), **hidden}
+                _lay_down(path, document)
+                return cls(path, document)
+            with new_encryption() as (said, vault):
+                document = {"apprentice_study": LAYOUT, "created": now(), "encryption": said}
+                document["hidden"] = vault.at(DOCUMENT).close_record(hidden)
+                _lay_down(path, document)
+                return cls(path, document, vault)
 
     @classmethod
-    def open(cls, path: Path) -> "Study":
+    def open(cls, path: Path, key: bytes | None = None) -> "Study":
         """Open a study; one of a newer layout can be read, and refuses every change (`refusal`).
+
+        Parameters
+        ----------
+        key
+            Of an encrypted study; by default that of the environment or of the keyring.
 
         Raises
         ------
+        LockedError
+            It is encrypted, and its key is not here; nothing of it was changed.
         StudyError
             No study, a damaged one, or one of a newer layout that cannot be read.
         """
@@ -102,27 +124,33 @@ class Study:
         if not isinstance(version, int) or version < 1:
             raise StudyError(f"{path.name} is no study of this program: its {DOCUMENT} has no layout version.")
         _refuse_links_out(path)
+        vault = vault_of(path, document, key)
         if version <= LAYOUT:
             _make_lost_folders(path)
-            return cls(path, document)
+            return cls(path, document, vault)
         try:
-            return cls(path, document)
+            return cls(path, document, vault)
         except StudyError as error:
             raise StudyError(f"{refusal(path, version, LAYOUT)} This version cannot even read it: {error}") from error
 
     def _only_to_read(self) -> None:
-        self.cases = NewerCases(self.refusal, self.path / "cases.zarr")
+        self.cases = NewerCases(self.refusal, self.path / "cases.zarr", self.vault)
         self.revisions = NewerRevisions(self.refusal, self.cases)
         self.predictions = NewerPredictions(self.refusal, self.cases)
         self.journal = NewerJournal(self.refusal, self.path / "journal")
-        self.models = NewerModels(self.refusal, self.path / "models")
-        self.runs = NewerRuns(self.refusal, self.path / "runs")
-        self.split = NewerSplit(self.refusal, self.path / "split.jsonl")
+        self.models = NewerModels(self.refusal, self.path / "models", self.vault)
+        self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)
+        self.split = NewerSplit(self.refusal, self.path / "split.jsonl", self.vault)
 
     @property
     def title(self) -> str:
         """What the person called it."""
-        return str(self._document.get("title", self.path.stem))
+        return str(self._hidden.get("title", self.path.stem))
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether what it keeps is encrypted."""
+        return self.vault.encrypted
 
     @property
     def schema(self) -> LabelSchema:
@@ -139,9 +167,12 @@ class Study:
         """
         if self.refusal:
             raise StorageError(self.refusal)
-        document = sealed({**self._document, "labels": schema.to_json()})
+        hidden = {**self._hidden, "labels": schema.to_json()}
+        changed = {"hidden": self.vault.at(DOCUMENT).close_record(hidden)} if self.encrypted else hidden
+        document = sealed({**self._document, **changed})
         write_document(self.path / DOCUMENT, document)
         self._document, self._schema = document, schema
+        self._hidden = _hidden(document, self.vault)
 
 
 def _lay_down(path: Path, document: dict[str, Any]) -> None:
@@ -155,6 +186,14 @@ def _lay_down(path: Path, document: dict[str, Any]) -> None:
         for name in _FOLDERS:  # so that the same folder can be tried again
             remove_quietly(path / name)
         raise
+
+
+def _hidden(document: dict[str, Any], vault: Vault) -> dict[str, Any]:
+    """Title and labels: beside the rest of a plain study's document, encrypted in that of an encrypted study."""
+    if not vault.encrypted:
+        return {key: document[key] for key in ("title", "labels") if key in document}
+    hidden = document.get("hidden")
+    return vault.at(DOCUMENT).open_record(hidden if isinstance(hidden, dict) else {}, DOCUMENT)
 
 
 def _schema(document: dict[str, Any]) -> LabelSchema:
