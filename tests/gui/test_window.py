@@ -289,7 +289,7 @@ def test_a_study_that_takes_nothing_leaves_the_strokes_on_this_computer(
     opened: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        fail_from(patch, "napari_apprentice.store.journal.write_durably", 0, errno.EROFS)
+        fail_from(patch, "napari_apprentice.store.journal.create_durably", 0, errno.EROFS)
         opened.drag()
         opened.wait(lambda: opened.complaints)
         assert opened.complaints[0].startswith("The study's folder cannot be written to")

@@ -59,7 +59,7 @@ def waiting(session: Session, study: Study) -> tuple[str, ...]:
 def broken(patch: pytest.MonkeyPatch) -> None:
     """From now on the study's journal takes nothing."""
     fail_from(patch, "napari_apprentice.store.journal.append_durably", 0)
-    fail_from(patch, "napari_apprentice.store.journal.write_durably", 0)
+    fail_from(patch, "napari_apprentice.store.journal.create_durably", 0)
 
 
 def test_a_rescued_case_opens_as_it_was_left_and_comes_over(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -151,7 +150,7 @@ class Story(RuleBasedStateMachine):
         stored = self.find_revisions(case_id)
         if stored:
             assert "in the meantime" in " ".join(self.notices[who][told:])
-        self.live[who] = self.found(session.case, before, stored)
+        self.live[who] = self.found(session.case, before)
         self.acknowledged(who)
 
     @rule(who=WHO, box=boxes(), label=st.integers(0, 2), waits=st.booleans())
@@ -242,7 +241,7 @@ class Story(RuleBasedStateMachine):
             return
         self.settle()
         session, mine = self.session(who), self.live.get(who)
-        info, state = pick.choice(self.revisions[case_id])
+        info, _ = pick.choice(self.revisions[case_id])
         try:
             session.restore_revision(case_id, info.name)
         except InputError:
@@ -254,7 +253,7 @@ class Story(RuleBasedStateMachine):
         if mine is not None and mine.case_id == case_id:
             assert not mine.now.since
             _wait_until_seen(session)
-            self.live[who] = self.found(session.case, self.base(case_id), found)
+            self.live[who] = self.found(session.case, self.base(case_id))
             self.acknowledged(who)
 
     @rule(who=WHO)
@@ -387,21 +386,19 @@ class Story(RuleBasedStateMachine):
         shown = labels if prediction is None else np.where(status == 0, prediction, labels)
         return Moment((shown, status), len(stored))
 
-    def found(self, case: OpenCase, before: Moment, stored: list[Revision]) -> Work:
+    def found(self, case: OpenCase, before: Moment) -> Work:
         """Whose work a case shows that was just opened; it is no longer lost."""
         case_id, state = case.info.case_id, (case.canvas.labels.copy(), case.canvas.status.copy())
         lost, others = self.lost[case_id], [w for w in self.live.values() if w.case_id == case_id]
-        digests = {r.digest for r in stored}
-        self.lost[case_id] = [
-            w for w in lost if not any(digest(*m.now) in digests or self.in_one(w, m) for m in w.trail)
-        ]
+        self.lost[case_id] = [w for w in lost if not any(self.in_one(w, m) for m in w.trail)]
         for work in self.lost[case_id]:
             for moment in work.trail:
                 if moment.since and moment.facts == (key(state), case.unsaved):
                     self.lost[case_id].remove(work)
                     return Work(case_id, [_as_shown(moment, state).reopened()])
         bases = (before, self.base(case_id))
-        assert any(np.array_equal(state, base.now) for base in bases) and case.unsaved == 0
+        assert any(np.array_equal(state, base.now) for base in bases)
+        assert case.unsaved == 0
         certain = [w for w in self.lost[case_id] if w.trail[0].since]
         assert others or not certain, "what was acknowledged is shown"
         if not others:

@@ -74,7 +74,9 @@ def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
     """Whether a journal's strokes are in a revision: a crash came between storing that and removing the journal."""
     if content.damaged or not _is_saved(study, info, content.parent, content.model, content.strokes):
         return False
-    study.journal.close(info.case_id)
+    journal = study.journal.another()
+    journal.adopt(info.case_id, content)  # one that was begun since then is left alone
+    journal.close(info.case_id)
     return True
 
 

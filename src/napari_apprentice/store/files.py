@@ -13,6 +13,7 @@ from napari_apprentice.errors import StorageError
 
 _ABANDONED_SECONDS = 24 * 3600.0  # no write takes a day
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
 _CLOSED = {errno.EACCES, errno.EPERM}
 _GONE = {errno.ENOENT, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.ETIMEDOUT}
 
@@ -88,6 +89,47 @@ def write_durably(path: Path, data: bytes) -> None:
             remove_quietly(aside)
             raise
         sync_folder(path.parent)
+
+
+def create_durably(path: Path, data: bytes) -> bool:
+    """Write a whole file under a name that nothing has yet; of two that try at once, one succeeds.
+
+    Returns
+    -------
+    False when the name is taken; nothing was changed.
+
+    Raises
+    ------
+    StorageError
+        Nothing was changed.
+    """
+    aside = aside_of(path)
+    with storage_errors(f"the file {path.name}"):
+        try:
+            with aside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            created = _name_once(aside, path)
+        finally:
+            remove_quietly(aside)
+        if created:
+            sync_folder(path.parent)
+    return created
+
+
+def _name_once(aside: Path, path: Path) -> bool:
+    try:
+        os.link(aside, path)  # the only renaming that refuses a name that is taken
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():  # FAT and some network shares: as good as it gets there
+            return False
+        aside.rename(path)
+    return True
 
 
 def append_durably(path: Path, data: bytes) -> None:

@@ -10,7 +10,15 @@ from pathlib import Path
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ConflictError, InputError, StudyError
-from napari_apprentice.store.files import append_durably, aside_of, storage_errors, sync_folder, write_durably
+from napari_apprentice.store.files import (
+    append_durably,
+    aside_of,
+    create_durably,
+    remove_quietly,
+    storage_errors,
+    sync_folder,
+    write_durably,
+)
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.stroke_record import encode, encode_stroke
@@ -78,15 +86,15 @@ class Journal:
         """
         path = self._path(case_id)
         if self.started(case_id) and not self._is_spent(case_id):
-            raise ConflictError(
-                f"Case {case_id} has strokes that are in no revision yet; resume and save or discard them."
-            )
+            raise _taken(case_id)
         with storage_errors(f"the journal of case {case_id}"):
             self._make_folder(path.parent)
             self._keep_damaged(path)
+            self._clear(case_id, path)
             opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
             data = b"".join([opening, *map(encode_stroke, strokes)])
-            write_durably(path, data)
+            if not create_durably(path, data):
+                raise _taken(case_id)
         self._spent.discard(case_id)
         self._sizes[case_id] = len(data)
 
@@ -149,10 +157,7 @@ class Journal:
     def started(self, case_id: str) -> bool:
         """Whether there is at least one stroke."""
         data = self._bytes(self._path(case_id))
-        if data is None:
-            return False
-        records = Records(data)
-        return next(records, None) is not None and next(records, None) is not None
+        return data is not None and _has_strokes(data)
 
     def close(self, case_id: str) -> None:
         """Remove a case's journal: its strokes are in a revision, or the person discarded them.
@@ -179,6 +184,18 @@ class Journal:
 
     def _is_spent(self, case_id: str) -> bool:
         return case_id in self._spent and self._path(case_id).stat().st_size == self._sizes.get(case_id)
+
+    def _clear(self, case_id: str, path: Path) -> None:
+        """Take away a journal that nobody needs; one that another writer has begun just now is put back."""
+        if not path.exists():
+            return
+        spent, aside = self._is_spent(case_id), aside_of(path)
+        path.rename(aside)
+        if not spent and _has_strokes(aside.read_bytes()):
+            if create_durably(path, aside.read_bytes()):
+                remove_quietly(aside)
+            raise _taken(case_id)
+        remove_quietly(aside)
 
     def _path(self, case_id: str) -> Path:
         path = self.root / check_name("case id", case_id) / FILE
@@ -255,3 +272,12 @@ class Journal:
                 pass
             if records.damaged:
                 path.rename(aside_of(path).with_suffix(".damaged"))
+
+
+def _has_strokes(data: bytes) -> bool:
+    records = Records(data)
+    return next(records, None) is not None and next(records, None) is not None
+
+
+def _taken(case_id: str) -> ConflictError:
+    return ConflictError(f"Case {case_id} has strokes that are in no revision yet; resume and save or discard them.")
