@@ -187,3 +187,19 @@ def test_leaving_does_not_wait_for_a_slow_disk(ada: Presence, monkeypatch: pytes
     ada.leave(0.05)
     assert time.monotonic() - before < 5
     gate.set()
+
+
+def test_opening_the_same_case_again_is_still_seen(root: Path, ada: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob, real = Presence(root, "Bob"), presence.remove_quietly
+
+    def slowly(path: Path) -> None:
+        time.sleep(0.1)
+        real(path)
+
+    ada.enter("c1")
+    wait(lambda: bob.others("c1"))
+    monkeypatch.setattr(presence, "remove_quietly", slowly)
+    ada.enter("c1")
+    assert ada.others("c1") == (), "nobody is told of what they themselves left a moment ago"
+    time.sleep(0.5)  # the window that was left has taken its sign away by now
+    assert [present.author for present in bob.others("c1")] == ["Ada"]

@@ -70,7 +70,7 @@ class Presence:
 
     def __init__(self, root: Path, author: str) -> None:
         self.root = root
-        self._name = f"open-{uuid.uuid4().hex[:8]}.json"
+        self._names: set[str] = set()  # one for each time: the sign of a case that was left goes a moment later
         self._me = Present(author, platform.node(), os.getpid(), psutil.Process().create_time(), now())
         self._ends = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,7 +80,9 @@ class Presence:
         self.leave()
         self._ends = threading.Event()
         me = Present(**{**asdict(self._me), "since": now()})
-        path = self.root / check_name("case id", case_id) / self._name
+        name = f"open-{uuid.uuid4().hex[:8]}.json"
+        self._names.add(name)
+        path = self.root / check_name("case id", case_id) / name
         self._thread = threading.Thread(
             target=_beat, args=(path, me, self._ends), name=f"presence at {case_id}", daemon=True
         )
@@ -108,7 +110,7 @@ class Presence:
         with suppress(OSError):
             for path in (self.root / case_id).glob("open-*.json"):
                 present = _read(path)
-                if path.name == self._name or present is None:
+                if path.name in self._names or present is None:
                     continue
                 if present.host == self._me.host and not _lives(present):
                     remove_quietly(path)
