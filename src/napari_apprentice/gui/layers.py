@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -19,6 +18,7 @@ from napari_apprentice.gui.painting import labels_before, painted_box
 from napari_apprentice.gui.pictures import Pictures, Scan
 from napari_apprentice.gui.placing import move_to
 from napari_apprentice.gui.scan_layers import ScanLayers, same_place
+from napari_apprentice.gui.view import View
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
@@ -54,6 +54,7 @@ class CaseLayers(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self.view = View(viewer)
         self._case: OpenCase | None = None
         self._schema: LabelSchema | None = None
         self.labels: Labels | None = None
@@ -85,16 +86,16 @@ class CaseLayers(QObject):
         for layer in self._seen:
             layer.visible = False
         self._show_scan(scan)
-        self._fit_view()
-        self._look_at(scan.start)
-        self._first_look = tuple(self._viewer.dims.point)  # napari rounds it to the step of its slider
+        self.view.fit(self._first_image)
+        self.view.look_at(self._first_image, scan.start)
+        self._first_look = self.view.point  # napari rounds it to the step of its slider
         self.previewed.emit()
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
         """Show a case; the one shown before goes away, and a case shown anew keeps its view."""
         previewed = self._scan.scan is pictures.scan
         again = self._case is not None and self._case.info.case_id == pictures.case.info.case_id
-        moved = previewed and tuple(self._viewer.dims.point) != self._first_look
+        moved = previewed and self.view.point != self._first_look
         fits = self.labels is not None and self.status is not None and self._schema == schema
         self._case, self._schema = pictures.case, schema
         with same_place(self._viewer):
@@ -105,9 +106,9 @@ class CaseLayers(QObject):
                 self._add_all(pictures, schema)
         self._scan.sharpen()
         if not again and not previewed:
-            self._fit_view()
+            self.view.fit(self._first_image)
         if not again and not moved:
-            self._look_at(pictures.start)
+            self.view.look_at(self._first_image, pictures.start)
         self.shown.emit()
 
     def clear(self) -> None:
@@ -203,13 +204,7 @@ class CaseLayers(QObject):
 
     def slice_shown(self) -> tuple[int, int] | None:
         """Axis and index of the slice on the screen; None in 3D view or without a case."""
-        if self.labels is None or self._viewer.dims.ndisplay != 2:
-            return None
-        extra = self._viewer.dims.ndim - 3
-        axis = int(self._viewer.dims.not_displayed[-1]) - extra
-        point = np.asarray(self.labels.world_to_data(self._viewer.dims.point))
-        index = round(float(point[axis]))
-        return axis, min(max(index, 0), self.labels.data.shape[axis] - 1)
+        return self.view.slice_shown(self.labels)
 
     @property
     def info(self) -> CaseInfo | None:
@@ -220,6 +215,10 @@ class CaseLayers(QObject):
     def images(self) -> tuple[Image, ...]:
         """The scan's channels, in the case's order."""
         return tuple(self._scan.images)
+
+    @property
+    def _first_image(self) -> Image | None:
+        return self._scan.images[0] if self._scan.images else None
 
     @property
     def changing(self) -> bool:
@@ -267,36 +266,6 @@ class CaseLayers(QObject):
 
     def _chooser(self, label_id: int) -> Callable[[Labels], None]:
         return lambda _: self.choose(label_id)
-
-    def _fit_view(self) -> None:
-        """As napari's own reset, but to this scan only: what was shown before may still be there, elsewhere."""
-        self._viewer.reset_view()
-        dims, images = self._viewer.dims, self._scan.images
-        if not images or dims.ndisplay != 2:
-            return
-        shown = [axis - dims.ndim for axis in dims.displayed]
-        low, high = (np.asarray(corner)[shown] for corner in images[0].extent.world)
-        camera = getattr(self._viewer, "scene", self._viewer).camera  # where napari has it since 0.9, and before
-        canvas = np.array(self._viewer.window._qt_viewer.canvas.size)
-        camera.center = (0.0, *((low + high) / 2))
-        camera.zoom = 0.95 * float((canvas / np.maximum(high - low, 1e-6)).min())
-
-    def _look_at(self, index: int) -> None:
-        if self._scan.images:
-            extra = self._viewer.dims.ndim - 3
-            self._viewer.dims.set_point([extra, extra + 1, extra + 2], self._world_of(index))
-
-    def _world_of(self, index: int) -> tuple[float, float, float]:
-        """Where slice `index` along z is in the viewer's world, and the middle slices along y and x.
-
-        Where the case before was looked at says nothing about this one: it may end in the air beside the patient.
-        """
-        if not self._scan.images:
-            return 0.0, 0.0, 0.0
-        layer = self._scan.images[0]
-        _, rows, columns = layer.data.shape if not layer.multiscale else layer.data[0].shape
-        z, y, x = (float(v) for v in layer.data_to_world((index, rows // 2, columns // 2)))
-        return z, y, x
 
     # ------------------------------------------------------------ hearing
 
