@@ -17,9 +17,10 @@ from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, S
 from napari_apprentice.loop.case_reading import ALL, CaseReader, Split
 from napari_apprentice.loop.label_import import LabelImport, keep_accepted
 from napari_apprentice.loop.label_matching import Matched
-from napari_apprentice.loop.naming import Names, without_telling_channels
+from napari_apprentice.loop.naming import Names, next_number, without_telling_channels
 from napari_apprentice.scans.datasets.finding import find_scans
 from napari_apprentice.scans.datasets.found import Found, FoundCase
+from napari_apprentice.store.names import is_number_name
 from napari_apprentice.store.study import Study
 
 __all__ = ["AddReport", "Question", "add_scans", "add_volume", "keep_accepted", "looks_like_ct"]
@@ -269,9 +270,13 @@ def shown_name(case: FoundCase) -> str:
 def add_volume(
     study: Study, volume: Volume, case_id: str, *, subject: str | None = None, channels: tuple[str, ...] = ()
 ) -> str:
-    """Keep a volume as a new case and return its id; the subject defaults to the id."""
+    """Keep a volume as a new case and return its id; the subject defaults to the id.
+
+    In an encrypted study the case gets a number for its id, whatever it was to be called.
+    """
     named = replace(volume, channels=channels or _channel_names(volume))
-    return study.cases.add(case_id, subject or case_id, named).case_id
+    free = next_number("case", study.cases.ids()) if study.encrypted and not is_number_name(case_id) else case_id
+    return study.cases.add(free, subject or case_id, named).case_id
 
 
 def _channel_names(volume: Volume) -> tuple[str, ...]:

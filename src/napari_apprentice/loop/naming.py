@@ -28,12 +28,16 @@ class Names:
     cases
         All cases of this adding.
     settings
-        Says whether names of files may show, and whether DICOM is de-identified.
+        Says whether names of files may show, and whether DICOM is de-identified. In an encrypted study cases are
+        numbered in any case, because names of folders can be read; what is encrypted keeps its names unless
+        these settings hide them.
     """
 
     def __init__(self, study: Study, cases: Sequence[FoundCase], settings: ReadSettings) -> None:
         infos = [study.cases.info(case_id) for case_id in study.cases.ids()]
+        self._study = study
         self._settings = settings
+        self._numbers_cases = settings.hide_names or study.encrypted
         self._taken = {info.case_id.lower() for info in infos}
         self._scans = {d: i.case_id for i in infos for d in (i.source_digest, *_channel_digests(i.steps)) if d}
         self._subjects = {info.subject.lower() for info in infos}
@@ -57,20 +61,18 @@ class Names:
         Raises
         ------
         InputError
-            The name is taken.
+            The name is taken, or could be a person's in an encrypted study.
         """
         if given:
+            self._study.cases.refuse_telling(case.case_id)
             return self._free(case.case_id, case)
-        if self._settings.hide_names:
-            return self._next("case", self._taken)
-        path = _path(case)
+        if self._numbers_cases:
+            return next_number("case", self._taken)
         if self.is_nameless(case):
             person = str(volume.acquisition.get("subject") or "subject")
             return self._counted(f"{case_id_from(Path(f'{person}.nii'))}_{volume.modality or 'scan'}")
-        plain = case_id_from(Path(f"{case.case_id}.nii")) if case.case_id else case_id_from(path)
-        if plain.lower() not in self._taken | self._shared:
-            return plain
-        return self._free(case_id_from(path.with_name(f"{path.resolve().parent.name}_{plain}.nii")), case)
+        plain, longer = _plain_names(case)
+        return plain if plain.lower() not in self._taken | self._shared else self._free(longer, case)
 
     def subject(self, case: FoundCase, volume: Volume, case_id: str) -> str:
         """The person a case is of: as the data set or DICOM says, else one of its own."""
@@ -79,7 +81,10 @@ class Names:
             return self._hidden_subject(case.subject) if self._settings.hide_names else case.subject
         if pseudonym:
             return pseudonym
-        return self._hidden_subject(case_id) if self._settings.hide_names else case_id
+        if self._settings.hide_names:
+            return self._hidden_subject(case_id)
+        # In an encrypted study the number says nothing to the person; the subject is encrypted and may.
+        return self._telling(case, case_id) if self._study.encrypted and not self.is_nameless(case) else case_id
 
     def is_nameless(self, case: FoundCase) -> bool:
         """Whether names of its files and folders must not be used: hospitals name DICOM after people."""
@@ -124,20 +129,27 @@ class Names:
             else f"Case {wanted} is in this study already; give it another case id."
         )
 
+    def _telling(self, case: FoundCase, case_id: str) -> str:
+        plain, longer = _plain_names(case)
+        if plain.lower() not in self._subjects | self._shared:
+            return plain
+        return longer if longer.lower() not in self._subjects else case_id
+
     def _hidden_subject(self, found: str) -> str:
         if found not in self._numbered:
-            self._numbered[found] = self._next("subject", self._subjects)
+            self._numbered[found] = next_number("subject", self._subjects)
             self._subjects.add(self._numbered[found])
         return self._numbered[found]
 
     def _counted(self, start: str) -> str:
         return next(name for n in range(1, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
 
-    @staticmethod
-    def _next(word: str, taken: Iterable[str]) -> str:
-        pattern = re.compile(rf"{word}-(\d+)")
-        used = [int(m.group(1)) for name in taken if (m := pattern.fullmatch(name))]
-        return f"{word}-{max(used, default=0) + 1:04}"
+
+def next_number(word: str, taken: Iterable[str]) -> str:
+    """case-0001 for "case", or one more than the highest number taken."""
+    pattern = re.compile(rf"{word}-(\d+)")
+    used = [int(m.group(1)) for name in taken if (m := pattern.fullmatch(name))]
+    return f"{word}-{max(used, default=0) + 1:04}"
 
 
 def without_telling_channels(found: Found) -> Found:
@@ -159,6 +171,13 @@ def without_telling_channels(found: Found) -> Found:
 
 def _path(case: FoundCase) -> Path:
     return next(c.path for c in case.channels if c.path is not None)
+
+
+def _plain_names(case: FoundCase) -> tuple[str, str]:
+    """What a case is called after its file or as its data set says, and the same with the folder's name."""
+    path = _path(case)
+    plain = case_id_from(Path(f"{case.case_id}.nii")) if case.case_id else case_id_from(path)
+    return plain, case_id_from(path.with_name(f"{path.resolve().parent.name}_{plain}.nii"))
 
 
 def _channel_digests(steps: Iterable[Step]) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class Cases:
             The disk is full, gone or read-only; nothing was added.
         """
         check_name("case id", case_id)
-        self._refuse_telling(case_id)
+        self.refuse_telling(case_id)
         self._refuse_double(case_id)
         aside = aside_of(self.root / case_id)
         with storage_errors(f"case {case_id}"):
@@ -138,7 +138,14 @@ class Cases:
             raise StudyError(f"Case {case_id} is damaged: its image holds no arrays.")
         return tuple(open_array(image / n, self.vault.at(case_id, "image", n)) for n in names)
 
-    def _refuse_telling(self, case_id: str) -> None:
+    def refuse_telling(self, case_id: str) -> None:
+        """Make sure that a case id is nobody's name where everything else is encrypted.
+
+        Raises
+        ------
+        InputError
+            The study is encrypted, and the id is no number.
+        """
         if self.vault.encrypted and not is_number_name(case_id):
             raise InputError(
                 f"This study is encrypted, and the names of its folders can be read by everybody: a case is called "
