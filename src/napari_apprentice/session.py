@@ -71,13 +71,13 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
         """Whether a study is open."""
         return self._study is not None
 
-    def create_study(self, path: Path, schema: LabelSchema, title: str = "") -> None:
-        """Make a study folder and open it."""
-        self._show_study(Study.create(path, schema, title))
+    def create_study(self, path: Path, schema: LabelSchema, title: str = "", encrypted: bool = False) -> None:
+        """Make a study folder and open it; see `Study.create`."""
+        self._show_study(Study.create(path, schema, title, encrypted=encrypted))
 
-    def open_study(self, path: Path) -> None:
-        """Open a study folder; StudyError when it is none."""
-        self._show_study(Study.open(path))
+    def open_study(self, path: Path, key: bytes | None = None) -> None:
+        """Open a study folder; StudyError when it is none, LockedError when it is encrypted and its key is not here."""
+        self._show_study(Study.open(path, key))
 
     def close(self) -> None:
         """Leave the study and end the prediction process; unsaved strokes stay in the journal.
@@ -157,6 +157,8 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
         """Read a case from disk without showing it; may run in another thread."""
         if self._case is not None:
             self._case.settle()  # its newest strokes may be those that are read
+            if self._case.info.case_id == case_id and (self._case.rescued or self._case.unwritten):
+                return self._case  # the study lacks strokes of it, and nobody else can read them meanwhile
         others = self._presence.others(case_id) if self._presence else ()
         return load_case(self.study, case_id, self._rescues, self.author, others)
 

@@ -315,3 +315,19 @@ def test_who_opens_a_case_that_somebody_has_open_is_told_and_begins_apart(study:
     bob.session.close()
     (row,) = Window(study.path, "Carl").session.case_rows()
     assert (row.others, row.revisions) == ((), 2)
+
+
+def test_a_case_that_is_opened_again_while_the_study_lacks_strokes_shows_them(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Window(study.path)
+    with monkeypatch.context() as patch:
+        broken(patch)
+        one.paint(1)
+        one.session.show_case(one.session.load_case("c1"))
+        assert (one.labels[BOX] == 1).all()
+        one.session.undo()
+        assert not one.labels.any()
+    one.session.flush()
+    assert len(study.journal.read("c1").strokes) == 2
+    one.session.close()

@@ -140,16 +140,19 @@ class Story(RuleBasedStateMachine):
 
     @rule(who=WHO, case_id=CASE)
     def opens(self, who: str, case_id: str) -> None:
-        session = self.session(who)
-        with suppress(KeyError):
-            self.leaves_behind(self.live.pop(who))
-        told = len(self.notices[who])
+        session, mine = self.session(who), self.live.pop(who, None)
+        shown, told = session.case, len(self.notices[who])
         before = self.base(case_id)
+        if mine is not None:
+            self.leaves_behind(mine)
         session.show_case(session.load_case(case_id))
         session.case.settle()
         _wait_until_seen(session)
-        stored = self.find_revisions(case_id)
-        if stored:
+        if mine is not None and session.case is shown:  # it is left for nobody while the study lacks strokes of it
+            self.lost[case_id].remove(mine)
+            self.live[who] = mine
+            return
+        if self.find_revisions(case_id):
             assert "in the meantime" in " ".join(self.notices[who][told:])
         self.live[who] = self.found(session.case, before)
         self.acknowledged(who)
