@@ -21,6 +21,7 @@ from napari_apprentice.cli_add import (
     report_lines,
 )
 from napari_apprentice.cli_care import audit, check_study, history, repair_study
+from napari_apprentice.cli_key import key
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
@@ -105,9 +106,11 @@ def _printable(text: str) -> str:
 
 def _create(options: Options, session: Session) -> Answer:
     title, schema = _title_and_labels(options, session)
-    session.create_study(options.study, schema, options.title or title or options.study.stem)
-    names = [f"{x.id} {x.name}" for x in schema.labels]
-    return {"study": str(options.study), "labels": schema.to_json()}, [f"Made {options.study}: {', '.join(names)}."]
+    session.create_study(options.study, schema, options.title or title or options.study.stem, options.encrypt)
+    lines = [f"Made {options.study}: {', '.join(f'{x.id} {x.name}' for x in schema.labels)}."]
+    if options.encrypt:
+        lines.append(f"It is encrypted. Without its key it is lost: apprentice key {options.study} --show prints it.")
+    return {"study": str(options.study), "labels": schema.to_json(), "encrypted": options.encrypt}, lines
 
 
 def _title_and_labels(options: Options, session: Session) -> tuple[str, LabelSchema]:
@@ -240,6 +243,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "evaluate": _evaluate,
     "history": history,
     "export-audit": audit,
+    "key": key,
     "check": check_study,
     "repair": repair_study,
     "demo": _demo,

@@ -56,6 +56,8 @@ def _study_commands(commands: Any) -> None:
     labels.add_argument("--msd", type=Path, help="take labels and title from a dataset.json")
     labels.add_argument("--dataset", type=Path, metavar="FOLDER", help="take labels and title from a data set")
     create.add_argument("--title", default="", help="title of the study")
+    text = "encrypt scans, label maps and strokes; the key is kept in the keyring, or taken from APPRENTICE_KEY"
+    create.add_argument("--encrypt", action="store_true", help=text)
 
     _add_command(_command(commands, "add", "add scans as cases: files, DICOM series, whole data sets"))
 
@@ -73,6 +75,14 @@ def _study_commands(commands: Any) -> None:
     audit = _command(commands, "export-audit", "write the history of all cases as .csv or .json")
     audit.add_argument("out", type=Path, metavar="OUT")
     audit.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
+    key = _command(commands, "key", "the key of an encrypted study", study=False)
+    key.add_argument("study", nargs="?", type=Path, metavar="STUDY", help="the study's folder")
+    what = key.add_mutually_exclusive_group(required=True)
+    what.add_argument("--show", action="store_true", help="print the key, to keep it safe or hand it to a colleague")
+    text = "put the key into this computer's keyring, from APPRENTICE_KEY or standard input"
+    what.add_argument("--store", action="store_true", help=text)
+    what.add_argument("--new", action="store_true", help="print a new key, for a study that is to be made")
 
     _command(commands, "check", "verify everything a study holds")
     _command(commands, "repair", "mend what can be mended by rule, and say what was done")

@@ -22,6 +22,7 @@ from napari_apprentice.store.keys import (
 from napari_apprentice.store.vault import PLAIN, Vault
 
 STUDY_DOCUMENT = "study.json"
+_ANOTHER = "The key that was given is not the key of {}. Nothing was changed."
 CIPHER = "AES-256-GCM"
 
 
@@ -71,10 +72,10 @@ def vault_of(path: Path, document: Mapping[str, Any], key: bytes | None = None) 
     """
     if "encryption" not in document:
         return PLAIN
-    key_id = key_id_of(path, document)
-    found = key if key is not None else _found_key(path, key_id, str(document["encryption"].get("check")))
-    if not _fits(found, key_id, str(document["encryption"].get("check"))):
-        raise LockedError(f"The key that was given is not the key of {path.name}. Nothing was changed.")
+    key_id, check = _said(path, document)
+    found = key if key is not None else _found_key(path, key_id, check)
+    if not _fits(found, key_id, check):
+        raise LockedError(_ANOTHER.format(path.name))
     return Vault(Cipher(found, key_id), key_id, "" if key is None else to_text(key))
 
 
@@ -84,20 +85,45 @@ def study_vault(path: Path) -> Vault:
     return vault_of(path, read_document(document)) if document.exists() else PLAIN
 
 
-def key_id_of(path: Path, document: Mapping[str, Any]) -> str:
-    """The id under which a keyring holds the key of an encrypted study.
+def key_of(path: Path) -> bytes:
+    """The key of a study, from the environment or the keyring.
 
     Raises
     ------
+    LockedError
+        It is not on this computer.
     StudyError
-        It is not encrypted, or in a way that this version does not know.
+        No study, or one that is not encrypted.
     """
+    return _found_key(path, *_said(path, read_document(path / STUDY_DOCUMENT)))
+
+
+def keep_key(path: Path, key: bytes) -> None:
+    """Put a study's key into the operating system's keyring.
+
+    Raises
+    ------
+    LockedError
+        It is another study's key.
+    StudyError
+        No study, or one that is not encrypted.
+    InputError
+        There is no keyring here, or it refuses.
+    """
+    key_id, check = _said(path, read_document(path / STUDY_DOCUMENT))
+    if not _fits(key, key_id, check):
+        raise LockedError(_ANOTHER.format(path.name))
+    into_keyring(key_id, key)
+
+
+def _said(path: Path, document: Mapping[str, Any]) -> tuple[str, str]:
+    """Id of an encrypted study's key and what tells a wrong key."""
     said = document.get("encryption")
     if said is None:
         raise StudyError(f"{path.name} is not encrypted; it needs no key.")
     if not isinstance(said, dict) or said.get("cipher") != CIPHER or not isinstance(said.get("key_id"), str):
         raise StudyError(f"{path.name} is encrypted in a way that this version of Apprentice does not know.")
-    return str(said["key_id"])
+    return said["key_id"], str(said.get("check"))
 
 
 def _found_key(path: Path, key_id: str, check: str) -> bytes:
