@@ -2,16 +2,12 @@
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_apprentice.core.records import now
@@ -19,13 +15,12 @@ from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError
 from napari_apprentice.store.arrays import create_array, create_group, set_attributes
-from napari_apprentice.store.documents import MALFORMED
-from napari_apprentice.store.files import commit_folder, remove_quietly, storage_errors
-from napari_apprentice.store.seal import sealed
+from napari_apprentice.store.files import remove_quietly, storage_errors
+from napari_apprentice.store.prediction_place import PROGRESS, owner
 from napari_apprentice.store.vault import PLAIN, Vault
 
 AXES = ("z", "y", "x")
-LABEL_MAP, UNCERTAINTY, PROGRESS = "label_map", "uncertainty", "slabs.jsonl"
+LABEL_MAP, UNCERTAINTY = "label_map", "uncertainty"
 _ACROSS = 256  # voxels of a chunk along y and x; thin along z, because slabs are cut along z
 _CHUNK_VOXELS = 2**19
 _THICKEST = 64
@@ -58,7 +53,7 @@ class PredictionWriter:
         self, aside: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], what: str,
         swap: Callable[[Path], None], vault: Vault = PLAIN,
     ) -> None:  # fmt: skip
-        self._aside, self._shape, self._what, self._swap = aside, shape, what, swap
+        self._aside, self._shape, self._what, self._swap, self._vault = aside, shape, what, swap, vault
         self._done = np.zeros(shape[0], bool)
         with storage_errors(what):
             create_group(aside, {})
@@ -69,7 +64,7 @@ class PredictionWriter:
                 for name, kind in ((LABEL_MAP, dtype), (UNCERTAINTY, np.uint8))
             )
         self._partial: dict[int, tuple[NDArray[Any], NDArray[np.uint8]]] = {}  # by first slice of the row of chunks
-        self._note(_me())
+        self._note(owner())
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +144,7 @@ class PredictionWriter:
                 "created": now(),
                 "digest": self._digest(),
             }
-            set_attributes(self._aside, {"apprentice": sealed(record)})
+            set_attributes(self._aside, {"apprentice": self._vault.close_record(record)})
             (self._aside / PROGRESS).unlink()
             self._swap(self._aside)
 
@@ -195,36 +190,3 @@ def chunks_of(shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """Chunks of a prediction: half a million voxels, thin along z where slices are large."""
     y, x = (min(_ACROSS, n) for n in shape[1:])
     return min(shape[0], _THICKEST, max(1, _CHUNK_VOXELS // (y * x))), y, x
-
-
-def commit_over(aside: Path, final: Path, old: Path) -> None:
-    """Put a finished folder in the place of another; `old` is where that goes meanwhile."""
-    # A folder cannot be renamed over another; for the blink between the two renames there is no
-    # prediction, which a reader is used to.
-    while not commit_folder(aside, final):
-        with suppress(FileNotFoundError):  # another writer was quicker; try again
-            final.rename(old)
-        remove_quietly(old)
-
-
-def sweep_dead(folder: Path) -> None:
-    """Remove predictions that a process of this computer began and did not live to finish."""
-    for path in folder.glob(f".*.aside/{PROGRESS}"):
-        with suppress(OSError, *MALFORMED):
-            owner = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
-            if owner["host"] == platform.node() and not _lives(int(owner["pid"]), float(owner["born"])):
-                remove_quietly(path.parent)
-
-
-def _me() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid(), "born": psutil.Process().create_time()}
-
-
-def _lives(pid: int, born: float) -> bool:
-    try:
-        # A pid is used again after a while; the time of birth tells the two apart.
-        return bool(abs(psutil.Process(pid).create_time() - born) < 2.0)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True

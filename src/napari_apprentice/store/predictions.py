@@ -13,10 +13,13 @@ from napari_apprentice.store.arrays import digest, read_array, read_attributes
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, remove_quietly, storage_errors
+from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.prediction_writer import PredictionWriter, commit_over, sweep_dead
+from napari_apprentice.store.prediction_place import commit_over, kept_for, sweep_dead, sweep_kept
+from napari_apprentice.store.prediction_writer import LABEL_MAP, UNCERTAINTY, PredictionWriter
 from napari_apprentice.store.trust import refuse_links
 from napari_apprentice.store.unfinished import UnfinishedPrediction
+from napari_apprentice.store.vault import Vault
 
 
 class Predictions:
@@ -60,15 +63,38 @@ class Predictions:
         StudyError
             What is stored is not what was written.
         """
-        folder = self._folder(case_id, model)
-        labels, uncertainty = read_array(folder / "label_map"), read_array(folder / "uncertainty")
-        record = self.record(case_id, model)
+        return self._read(self._folder(case_id, model), case_id, model)
+
+    def read_base(self, case_id: str, model: str) -> Prediction:
+        """The prediction that the strokes in the case's journal were drawn on; the present one without a journal.
+
+        A prediction that is made anew while a case has strokes in no revision is kept for them: to accept is
+        to accept what was shown.
+
+        Raises
+        ------
+        InputError, StudyError
+            As for `read`.
+        """
+        kept = kept_for(self._path(case_id, model), self._journal(case_id))
+        if kept is not None and kept.is_dir():
+            return self._read(kept, case_id, model)
+        return self.read(case_id, model)
+
+    def digest(self, case_id: str, model: str) -> str:
+        """By which a prediction is told from one made anew; "" without one. Reads no voxel."""
+        return str(self.record(case_id, model).get("digest", "")) if self.has(case_id, model) else ""
+
+    def _read(self, folder: Path, case_id: str, model: str) -> Prediction:
+        vault = self._vault(case_id, model)
+        labels, uncertainty = (read_array(folder / name, vault.at(name)) for name in (LABEL_MAP, UNCERTAINTY))
+        record = self._record(folder, case_id, model)
         if digest(labels, uncertainty) != record.get("digest"):
             raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
         return Prediction(
             labels,
             uncertainty,
-            self._quality(case_id, model),
+            _quality(record, case_id, model),
             float(record.get("seconds", 0.0)),
             str(record.get("device", "")),
             dict(record.get("made", {})),
@@ -109,29 +135,38 @@ class Predictions:
         check_name("model version", model)
         shape = self.cases.info(case_id).shape
         final = self._path(case_id, model)
-        what = f"the prediction of case {case_id}"
         sweep_dead(final.parent)
+        sweep_kept(final.parent, self._journal(case_id))
         aside = _aside(final, token) if token else aside_of(final)
         remove_quietly(aside)
-        return PredictionWriter(aside, shape, dtype, what, lambda done: commit_over(done, final, aside_of(final)))
+        return PredictionWriter(
+            aside, shape, dtype, f"the prediction of case {case_id}",
+            lambda done: commit_over(done, final, self._journal(case_id)), self._vault(case_id, model),
+        )  # fmt: skip
 
     def unfinished(self, case_id: str, model: str, token: str) -> UnfinishedPrediction:
         """A prediction that was begun with this token, as far as it has come."""
         final = self._path(case_id, model)
-        return UnfinishedPrediction(_aside(final, check_name("run", token)), final)
+        return UnfinishedPrediction(_aside(final, check_name("run", token)), final, self._vault(case_id, model))
 
     def record(self, case_id: str, model: str) -> dict[str, Any]:
         """The prediction's own attributes, as stored."""
-        record = read_attributes(self._folder(case_id, model)).get("apprentice")
+        return self._record(self._folder(case_id, model), case_id, model)
+
+    def _record(self, folder: Path, case_id: str, model: str) -> dict[str, Any]:
+        record = read_attributes(folder).get("apprentice")
         if not isinstance(record, dict):
             raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
-        return record
+        return self._vault(case_id, model).open_record(record, f"The prediction of {case_id} by {model}")
 
     def _quality(self, case_id: str, model: str) -> dict[int, float]:
-        try:
-            return {int(k): float(v) for k, v in self.record(case_id, model)["quality"].items()}
-        except MALFORMED as error:
-            raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.") from error
+        return _quality(self.record(case_id, model), case_id, model)
+
+    def _vault(self, case_id: str, model: str) -> Vault:
+        return self.cases.vault.at(case_id, "predictions", model)
+
+    def _journal(self, case_id: str) -> Path:
+        return self.cases.root.parent / "journal" / case_id / FILE
 
     def _path(self, case_id: str, model: str) -> Path:
         folder = self.cases.folder(case_id)
@@ -149,6 +184,13 @@ class Predictions:
 
 def _aside(final: Path, token: str) -> Path:
     return final.with_name(f".{final.name}.{token}.aside")
+
+
+def _quality(record: Mapping[str, Any], case_id: str, model: str) -> dict[int, float]:
+    try:
+        return {int(k): float(v) for k, v in record["quality"].items()}
+    except MALFORMED as error:
+        raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.") from error
 
 
 def mean_quality(quality: Mapping[int, float]) -> float | None:

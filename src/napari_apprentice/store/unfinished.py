@@ -9,7 +9,8 @@ import numpy as np
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.arrays import open_array
-from napari_apprentice.store.prediction_writer import LABEL_MAP, PROGRESS, UNCERTAINTY
+from napari_apprentice.store.prediction_place import PROGRESS
+from napari_apprentice.store.prediction_writer import LABEL_MAP, UNCERTAINTY
 from napari_apprentice.store.vault import PLAIN, Vault
 
 

@@ -1,0 +1,91 @@
+"""How a finished prediction takes the place of an older one, and which older one is kept."""
+
+import hashlib
+import json
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_apprentice.store.documents import MALFORMED
+from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly
+
+PROGRESS = "slabs.jsonl"
+_KEPT = ".kept"
+_OPENING = 64  # bytes; the head of a journal's first record has a checksum of all of that record
+
+
+def commit_over(aside: Path, final: Path, journal: Path) -> None:
+    """Put a finished folder in the place of another one.
+
+    Parameters
+    ----------
+    journal
+        The case's; while there is one, the prediction that its strokes were drawn on is kept for them.
+    """
+    # A folder cannot be renamed over another; for the blink between the two renames there is no
+    # prediction, which a reader is used to.
+    while not commit_folder(aside, final):
+        old = aside_of(final)
+        with suppress(FileNotFoundError):  # another writer was quicker; try again
+            final.rename(old)
+        _let_go(old, kept_for(final, journal))
+
+
+def _let_go(old: Path, kept: Path | None) -> None:
+    if kept is not None and not kept.exists():  # only the first: what came later, nobody drew on from the beginning
+        with suppress(OSError):
+            old.rename(kept)
+            return
+    remove_quietly(old)
+
+
+def kept_for(final: Path, journal: Path) -> Path | None:
+    """Where the prediction is kept that the strokes of a journal were drawn on; None without a journal."""
+    identity = _identity(journal)
+    return final.with_name(f".{final.name}.{identity}{_KEPT}") if identity else None
+
+
+def sweep_kept(folder: Path, journal: Path) -> None:
+    """Remove what was kept for journals that are gone."""
+    identity = _identity(journal)
+    for path in folder.glob(f".*{_KEPT}"):
+        if not identity or not path.name.endswith(f".{identity}{_KEPT}"):
+            remove_quietly(path)
+
+
+def sweep_dead(folder: Path) -> None:
+    """Remove predictions that a process of this computer began and did not live to finish."""
+    for path in folder.glob(f".*.aside/{PROGRESS}"):
+        with suppress(OSError, *MALFORMED):
+            found = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+            if found["host"] == platform.node() and not _lives(int(found["pid"]), float(found["born"])):
+                remove_quietly(path.parent)
+
+
+def owner() -> dict[str, Any]:
+    """What this process says of itself in the first line of a prediction that it makes."""
+    return {"host": platform.node(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+
+
+def _identity(journal: Path) -> str:
+    """What tells a journal from the next one of the same case; "" where there is none."""
+    try:
+        with journal.open("rb") as file:
+            opening = file.read(_OPENING)
+    except OSError:
+        return ""
+    return hashlib.sha256(opening).hexdigest()[:16] if opening else ""
+
+
+def _lives(pid: int, born: float) -> bool:
+    try:
+        # A pid is used again after a while; the time of birth tells the two apart.
+        return bool(abs(psutil.Process(pid).create_time() - born) < 2.0)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
