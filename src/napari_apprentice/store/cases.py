@@ -27,6 +27,7 @@ from napari_apprentice.store.names import check_name, folders_in, is_name, is_nu
 from napari_apprentice.store.ome import image_attributes, label_list_attributes, pyramid
 from napari_apprentice.store.trust import refuse_links
 from napari_apprentice.store.vault import PLAIN, Vault
+from napari_apprentice.store.voxel_source import MOMENTS, StoredVoxels, moments_of
 
 AXES = ("c", "z", "y", "x")
 
@@ -130,6 +131,11 @@ class Cases:
         """All voxels of a case, (c, z, y, x), in the scan's own number type."""
         return read_array(self.folder(case_id) / "image" / "0", self.vault.at(case_id, "image", "0"))
 
+    def source(self, case_id: str) -> StoredVoxels:
+        """All voxels of a case, read when they are needed."""
+        path, vault = self.folder(case_id) / "image" / "0", self.vault.at(case_id, "image", "0")
+        return StoredVoxels(path, self.info(case_id).spacing, self.record(case_id), vault)
+
     def levels(self, case_id: str) -> "tuple[zarr.Array[Any], ...]":
         """Pyramid of a case, (c, z, y, x), full resolution first; nothing is read yet."""
         image = self.folder(case_id) / "image"
@@ -183,6 +189,7 @@ class Cases:
             "acquisition": dict(volume.acquisition),
             "added": now(),
             "digests": digests,
+            MOMENTS: moments_of(volume.voxels),
         }
         ome = image_attributes(case_id, AXES, scales)
         set_attributes(image, {"ome": ome, "apprentice": vault.close_record(record)})
