@@ -97,7 +97,7 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
     def _show_study(self, study: Study) -> None:
         self._leave_case()
         self._study = study
-        self._presence = None if study.refusal else Presence(study.journal.root, self.author)
+        self._presence = None if study.refusal else Presence(study.journal.root, self.author, study.vault)
         self.recent.remember(study.path)
         self.events.study_changed.emit()
         self.events.case_opened.emit()

@@ -18,9 +18,11 @@ from pathlib import Path
 import psutil
 
 from napari_apprentice.core.records import now
+from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, remove_quietly
 from napari_apprentice.store.names import check_name
+from napari_apprentice.store.vault import PLAIN, Vault
 
 BEAT_SECONDS = 30.0
 STALE_SECONDS = 120.0
@@ -66,10 +68,13 @@ class Presence:
         The study's journal folder.
     author
         Who corrects.
+    vault
+        The study's.
     """
 
-    def __init__(self, root: Path, author: str) -> None:
+    def __init__(self, root: Path, author: str, vault: Vault = PLAIN) -> None:
         self.root = root
+        self._vault = vault.at("presence")
         self._names: set[str] = set()  # one for each time: the sign of a case that was left goes a moment later
         self._me = Present(author, platform.node(), os.getpid(), psutil.Process().create_time(), now())
         self._ends = threading.Event()
@@ -84,9 +89,12 @@ class Presence:
         self._names.add(name)
         path = self.root / check_name("case id", case_id) / name
         self._thread = threading.Thread(
-            target=_beat, args=(path, me, self._ends), name=f"presence at {case_id}", daemon=True
+            target=_beat, args=(path, self._told(me), self._ends), name=f"presence at {case_id}", daemon=True
         )
         self._thread.start()
+
+    def _told(self, me: Present) -> bytes:
+        return json.dumps(self._vault.close_event(asdict(me))).encode()
 
     def leave(self, wait: float = 0.0) -> None:
         """Say so no more; waits at most so many seconds until the file is gone."""
@@ -109,7 +117,7 @@ class Presence:
         clock: float | None = None
         with suppress(OSError):
             for path in (self.root / case_id).glob("open-*.json"):
-                present = _read(path)
+                present = _read(path, self._vault)
                 if path.name in self._names or present is None:
                     continue
                 if present.host == self._me.host and not _lives(present):
@@ -120,8 +128,7 @@ class Presence:
                     yield present
 
 
-def _beat(path: Path, me: Present, ends: threading.Event) -> None:
-    data = json.dumps(asdict(me)).encode()
+def _beat(path: Path, data: bytes, ends: threading.Event) -> None:
     while True:
         with suppress(OSError):  # a share that is gone for a while, a study that can only be read
             _write(path, data)
@@ -143,16 +150,16 @@ def _write(path: Path, data: bytes) -> None:
         remove_quietly(aside)
 
 
-def _read(path: Path) -> Present | None:
+def _read(path: Path, vault: Vault) -> Present | None:
     try:
         if not path.is_file():  # to open a pipe would be to wait
             return None
         with path.open("rb") as file:
-            found = json.loads(file.read(_LARGEST))
+            found = vault.open_record(json.loads(file.read(_LARGEST)), path.name)
         author, host = (_plain(str(found[key])) for key in ("author", "host"))
         _clock_time(str(found["since"]))
         return Present(author, host, int(found["pid"]), float(found["born"]), str(found["since"]))
-    except (OSError, OverflowError, *MALFORMED):
+    except (OSError, OverflowError, StudyError, *MALFORMED):
         return None
 
 
