@@ -11,7 +11,8 @@ from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
-from napari_apprentice.loop.shown import canvas_on
+from napari_apprentice.loop.shown import base_of, canvas_on
+from napari_apprentice.loop.unseen import Unseen
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
@@ -50,6 +51,7 @@ class OpenCase:
         self._study = study
         self._writer = writer
         self._start_labels = canvas.labels.copy()
+        self._unseen = Unseen(study, info.case_id, resumed.model)
         self._unsaved: list[Stroke] = []
         self._done: list[Stroke] = []
         self._undone: list[Stroke] = []
@@ -150,6 +152,14 @@ class OpenCase:
         self._keep(self._applied(stroke))
         return stroke
 
+    def show_prediction(self, start: int, labels: LabelArray, model: str) -> None:
+        """Let a newer prediction (slab, y, x) show from slice `start` on, wherever nobody has looked yet.
+
+        No stroke: it cannot be undone, and what a stroke taken back leaves unseen shows it too.
+        """
+        self._unseen.show(start, labels, self.canvas, self._start_labels)
+        self.model = model
+
     def provenance(self, author: str, merged: str | None = None) -> Provenance:
         """What the next revision will say about itself; `merged` is a revision that it settles the differences with."""
         names = {*merged_in(self._unsaved), *((merged,) if merged else ())}
@@ -174,11 +184,13 @@ class OpenCase:
 
     def _applied(self, stroke: Stroke) -> Stroke:
         self.canvas.apply(stroke)
+        self._unseen.restore(self.canvas, stroke.box)
         return stroke
 
     def _keep(self, stroke: Stroke | None) -> Stroke | None:
         if stroke is None:
             return None
+        stroke = self._unseen.pinned(stroke, self.canvas)
         self._remember(stroke)
         self._writer.put(stroke)
         return stroke
@@ -248,4 +260,9 @@ def load_case(
     writer = StrokeWriter(
         journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued
     )
-    return OpenCase(study, info, canvas_on(study, info, resumed.parent, resumed.model), resumed, writer)
+    canvas = canvas_on(study, info, resumed.parent, resumed.model, journaled=bool(resumed.strokes))
+    case = OpenCase(study, info, canvas, resumed, writer)
+    newest = base_of(study, case_id)[1] if resumed.strokes else None
+    if newest is not None and (newest != resumed.model or study.predictions.made_anew(case_id, newest)):
+        case.show_prediction(0, study.predictions.read(case_id, newest).labels, newest)
+    return case

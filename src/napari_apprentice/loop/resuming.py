@@ -129,7 +129,7 @@ def _is_saved(study: Study, info: CaseInfo, parent: str | None, model: str | Non
 
 
 def _replayed(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> Canvas:
-    canvas = canvas_on(study, info, parent, model)
+    canvas = canvas_on(study, info, parent, model, journaled=True)
     for stroke in strokes:
         canvas.apply(stroke)
     return canvas

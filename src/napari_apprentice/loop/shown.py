@@ -28,8 +28,15 @@ def base_of(study: Study, case_id: str) -> tuple[str | None, str | None]:
     return names[-1] if names else None, active if active and study.predictions.has(case_id, active) else None
 
 
-def canvas_on(study: Study, info: CaseInfo, parent: str | None, model: str | None) -> Canvas:
+def canvas_on(
+    study: Study, info: CaseInfo, parent: str | None, model: str | None, *, journaled: bool = False
+) -> Canvas:
     """A revision's labels and status, what is unseen filled with a model version's prediction.
+
+    Parameters
+    ----------
+    journaled
+        Whether strokes of the case's journal come upon it: then the prediction that they were drawn on.
 
     Raises
     ------
@@ -42,11 +49,13 @@ def canvas_on(study: Study, info: CaseInfo, parent: str | None, model: str | Non
     if parent is not None:
         stored, status = study.revisions.read(info.case_id, parent)
         labels = stored.astype(np.promote_types(dtype, stored.dtype))
-    prediction = _prediction(study, info.case_id, model)
+    prediction = _prediction(study, info.case_id, model, journaled)
     if prediction is not None:
         labels = fill_unseen(prediction.labels, labels, status)
     return Canvas(labels, status)
 
 
-def _prediction(study: Study, case_id: str, model: str | None) -> Prediction | None:
-    return study.predictions.read(case_id, model) if model and study.predictions.has(case_id, model) else None
+def _prediction(study: Study, case_id: str, model: str | None, journaled: bool) -> Prediction | None:
+    if not model or not study.predictions.has(case_id, model):
+        return None
+    return (study.predictions.read_base if journaled else study.predictions.read)(case_id, model)

@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError, StudyError
-from napari_apprentice.store.arrays import digest, read_array, read_attributes
+from napari_apprentice.store.arrays import digest, read_array, read_attributes, read_box
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, remove_quietly, storage_errors
@@ -80,6 +81,17 @@ class Predictions:
         if kept is not None and kept.is_dir():
             return self._read(kept, case_id, model)
         return self.read(case_id, model)
+
+    def made_anew(self, case_id: str, model: str) -> bool:
+        """Whether the prediction is newer than the one that the strokes in the case's journal were drawn on."""
+        kept = kept_for(self._path(case_id, model), self._journal(case_id))
+        return kept is not None and kept.is_dir()
+
+    def base_labels(self, case_id: str, model: str, box: tuple[slice, ...]) -> LabelArray:
+        """Labels of a box (slices along z, y, x) of what `read_base` gives; reads no more than that."""
+        kept = kept_for(self._path(case_id, model), self._journal(case_id))
+        folder = kept if kept is not None and kept.is_dir() else self._folder(case_id, model)
+        return read_box(folder / LABEL_MAP, box, self._vault(case_id, model).at(LABEL_MAP))
 
     def digest(self, case_id: str, model: str) -> str:
         """By which a prediction is told from one made anew; "" without one. Reads no voxel."""
