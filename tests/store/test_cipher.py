@@ -66,7 +66,7 @@ def test_records_come_back_with_their_seal_and_nothing_of_them_shows():
 
 
 def test_the_key_shows_nowhere():
-    vault = Vault(Cipher(KEY, "id"), "id", key="the key as text")
+    vault = Vault(Cipher(KEY, "id"), "id", key=b"the key as bytes")
     assert "the key" not in repr(vault)
     assert KEY.hex()[:8] not in check_value(KEY, "id")
     assert check_value(KEY, "id") != check_value(KEY, "other")

@@ -88,7 +88,7 @@ def stop_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
 
 def _start_alone(run: RunFolder) -> "subprocess.Popen[bytes]":
     """Start a run's process, unless another run of the study was started in the meantime."""
-    study = Study.open(run.study_path)
+    study = Study.open(run.study_path, run.vault.key)
     try:
         with study.runs.alone():
             _refuse_second(study)

@@ -12,12 +12,12 @@ from napari_apprentice.store.cipher import Cipher, check_value
 from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.keys import (
     VARIABLE,
+    ask_keyring,
     from_environment,
     from_keyring,
     into_keyring,
     new_key,
     out_of_keyring,
-    to_text,
 )
 from napari_apprentice.store.vault import PLAIN, Vault
 
@@ -76,7 +76,7 @@ def vault_of(path: Path, document: Mapping[str, Any], key: bytes | None = None) 
     found = key if key is not None else _found_key(path, key_id, check)
     if not _fits(found, key_id, check):
         raise LockedError(_ANOTHER.format(path.name))
-    return Vault(Cipher(found, key_id), key_id, "" if key is None else to_text(key))
+    return Vault(Cipher(found, key_id), key_id, key)
 
 
 def study_vault(path: Path) -> Vault:
@@ -114,6 +114,19 @@ def keep_key(path: Path, key: bytes) -> None:
     if not _fits(key, key_id, check):
         raise LockedError(_ANOTHER.format(path.name))
     into_keyring(key_id, key)
+
+
+def refuse_keyless() -> None:
+    """Make sure that a new study could be encrypted here, without making anything.
+
+    Raises
+    ------
+    InputError
+        A package is missing, or there is neither a key in the environment nor a keyring.
+    """
+    Cipher(new_key(), "")
+    if from_environment() is None:
+        ask_keyring()
 
 
 def _said(path: Path, document: Mapping[str, Any]) -> tuple[str, str]:

@@ -90,6 +90,17 @@ def into_keyring(key_id: str, key: bytes) -> None:
         raise InputError(_no_keyring("it does not keep what it is given"))
 
 
+def ask_keyring() -> None:
+    """Make sure that there is a keyring that answers.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    _asked(*_keyring(), "any")
+
+
 def out_of_keyring(key_id: str) -> None:
     """Take a key out again that no study was made with."""
     keyring, failures = _keyring()

@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.cipher import Cipher, SealError
+from napari_apprentice.store.keys import VARIABLE, to_text
 from napari_apprentice.store.seal import sealed
 
 _ENCRYPTED = "encrypted"
@@ -30,13 +31,13 @@ class Vault:
         Names of the study's parts, joined by slashes; not a path: revisions get their number when they are
         moved into place.
     key
-        The study's key as text, where neither the environment nor the keyring has it and a child process must
-        be told; "" else.
+        The study's key where a person gave it, so that a child process must be told; None where the environment
+        or the keyring has it.
     """
 
     cipher: Cipher | None = None
     place: str = ""
-    key: str = ""
+    key: bytes | None = None
 
     def __repr__(self) -> str:
         # Without the key: this may get into a log.
@@ -46,6 +47,10 @@ class Vault:
     def encrypted(self) -> bool:
         """Whether what it keeps is encrypted."""
         return self.cipher is not None
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs in its environment to open the study too."""
+        return {} if self.key is None else {VARIABLE: to_text(self.key)}
 
     def at(self, *names: str) -> "Vault":
         """The vault of a place further in."""
