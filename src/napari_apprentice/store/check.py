@@ -13,6 +13,7 @@ from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.models import DOCUMENT as MODEL_DOCUMENT
 from napari_apprentice.store.models import file_digest
 from napari_apprentice.store.names import folders_in
+from napari_apprentice.store.postprocess import recipe_faults
 from napari_apprentice.store.runs import DOCUMENT as RUN_DOCUMENT
 from napari_apprentice.store.seal import is_broken
 from napari_apprentice.store.study import DOCUMENT, Study
@@ -61,6 +62,7 @@ def _steps(study: Study) -> Iterator[_Step]:
     for name in study.models.names():
         yield f"Model version {name}", None, partial(_model, study, name)
     yield "Active model version", None, partial(_activations, study)
+    yield "Post-processing", None, partial(recipe_faults, study)
     yield "Split", None, partial(_split, study)
     for run_id in folders_in(study.runs.root):
         yield f"Run {run_id}", None, partial(_run, study, run_id)

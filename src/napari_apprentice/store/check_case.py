@@ -16,9 +16,11 @@ from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.names import revision_name, revision_number
 from napari_apprentice.store.ome import VERSION, image_attributes, label_attributes, pyramid
+from napari_apprentice.store.prediction_writer import UNPROCESSED_DIGEST
 from napari_apprentice.store.seal import is_broken
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.tail import tail_of
+from napari_apprentice.store.unprocessed import read_unprocessed
 
 
 def groups(study: Study, case_id: str) -> list[str]:
@@ -145,7 +147,10 @@ def prediction_fault(study: Study, case_id: str, model: str) -> str:
     """What is wrong with one prediction; "" when it is sound."""
     try:
         found = study.predictions.read(case_id, model)
-        broken = is_broken(study.predictions.record(case_id, model))
+        record = study.predictions.record(case_id, model)
+        broken = is_broken(record)
+        if UNPROCESSED_DIGEST in record:
+            read_unprocessed(study, case_id, model)
     except ApprenticeError as error:
         return str(error)
     shape = study.cases.info(case_id).shape

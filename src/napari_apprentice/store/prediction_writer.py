@@ -21,6 +21,8 @@ from napari_apprentice.store.vault import PLAIN, Vault
 
 AXES = ("z", "y", "x")
 LABEL_MAP, UNCERTAINTY = "label_map", "uncertainty"
+UNPROCESSED = "unprocessed"  # the label map before post-processing, where that changed it
+UNPROCESSED_DIGEST = "unprocessed_digest"
 _ACROSS = 256  # voxels of a chunk along y and x; thin along z, because slabs are cut along z
 _CHUNK_VOXELS = 2**19
 _THICKEST = 64
@@ -63,6 +65,7 @@ class PredictionWriter:
                 create_array(aside, name, shape, np.dtype(kind), AXES, chunks=chunks, vault=vault.at(name))
                 for name, kind in ((LABEL_MAP, dtype), (UNCERTAINTY, np.uint8))
             )
+        self._unprocessed = ""  # digest
         self._partial: dict[int, tuple[NDArray[Any], NDArray[np.uint8]]] = {}  # by first slice of the row of chunks
         self._note(owner())
 
@@ -102,7 +105,7 @@ class PredictionWriter:
             return np.asarray(self._labels[...])
 
     def replace_labels(self, labels: LabelArray) -> None:
-        """Put another label map in place of the whole, such as one without small islands.
+        """Put another label map in place of the whole, such as one without small islands; the first one is kept.
 
         Raises
         ------
@@ -112,7 +115,10 @@ class PredictionWriter:
         if labels.shape != self._shape:
             raise GeometryError(f"{self._what}: a label map of shape {labels.shape} does not fit {self._shape}.")
         with storage_errors(self._what):
-            self._labels[...] = labels
+            if not self._unprocessed:
+                self._keep_first()
+            for start in range(0, self._shape[0], self._thick):
+                self._labels[start : start + self._thick] = labels[start : start + self._thick]
 
     def commit(
         self, quality: Mapping[int, float], seconds: float, device: str, made: Mapping[str, Any] | None = None
@@ -143,6 +149,7 @@ class PredictionWriter:
                 "made": dict(made or {}),
                 "created": now(),
                 "digest": self._digest(),
+                **({UNPROCESSED_DIGEST: self._unprocessed} if self._unprocessed else {}),
             }
             set_attributes(self._aside, {"apprentice": self._vault.close_record(record)})
             (self._aside / PROGRESS).unlink()
@@ -172,10 +179,22 @@ class PredictionWriter:
         if self._done[row:end].all():
             del self._partial[row]
 
+    def _keep_first(self) -> None:
+        kept = create_array(
+            self._aside, UNPROCESSED, self._shape, self._labels.dtype, AXES,
+            chunks=self._labels.chunks, vault=self._vault.at(UNPROCESSED),
+        )  # fmt: skip
+        for start in range(0, self._shape[0], self._thick):
+            kept[start : start + self._thick] = self._labels[start : start + self._thick]
+        self._unprocessed = self._digest_of(kept)
+
     def _digest(self) -> str:
-        """As `arrays.digest` of both arrays, row of chunks by row, so that memory stays bounded."""
+        return self._digest_of(self._labels, self._uncertainty)
+
+    def _digest_of(self, *arrays: Any) -> str:
+        """As `arrays.digest`, row of chunks by row, so that memory stays bounded."""
         sha = hashlib.sha256()
-        for array in (self._labels, self._uncertainty):
+        for array in arrays:
             for start in range(0, self._shape[0], self._thick):
                 part = np.asarray(array[start : start + self._thick])
                 sha.update(np.ascontiguousarray(part.astype(part.dtype.newbyteorder("<"), copy=False)).data)
