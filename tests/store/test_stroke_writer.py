@@ -184,7 +184,7 @@ def test_a_journal_that_could_not_be_removed_is_written_over(desk: Desk, monkeyp
     desk.writer.put(stroke(1))
     desk.writer.flush()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr(Path, "rename", refuse)
         desk.writer.restart("r0001")
     assert desk.stored == [1]
     desk.writer.put(stroke(2))

@@ -2,19 +2,24 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from napari_apprentice.core.baseline import Baseline
 from napari_apprentice.core.correction import Box, Canvas, Stroke, whole
 from napari_apprentice.core.records import CaseInfo, Provenance
+from napari_apprentice.core.steps import REDO
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
 from napari_apprentice.loop.shown import base_of, canvas_on
+from napari_apprentice.loop.undoing import Older, Undo, upon
 from napari_apprentice.loop.unseen import Unseen
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.rescue import RescueJournal, Rescues
+from napari_apprentice.store.shelf import Kept, Shelf, Shelved
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
 from napari_apprentice.store.study import Study
 
@@ -50,20 +55,20 @@ class OpenCase:
         """Sentences about how the case was found, for the person who opens it."""
         self._study = study
         self._writer = writer
-        self._start_labels = canvas.labels.copy()
+        self._baseline = Baseline(canvas.labels)
         self._unseen = Unseen(study, info.case_id, resumed.model)
-        self._unsaved: list[Stroke] = []
-        self._done: list[Stroke] = []
-        self._undone: list[Stroke] = []
+        self._undo = Undo(Older(study, info.case_id, resumed.parent))
+        self._unsaved = Unsaved()
         self._last_touch = time.monotonic()
-        for stroke in resumed.strokes:
+        for kept in writer.strokes:
+            stroke = kept.stroke()
             self.canvas.apply(stroke)
-            self._remember(stroke)
+            self._remember(stroke, kept)
 
     @property
     def unsaved(self) -> int:
         """Strokes that are in no revision yet."""
-        return len(self._unsaved)
+        return self._unsaved.strokes
 
     @property
     def unwritten(self) -> int:
@@ -125,16 +130,20 @@ class OpenCase:
         return self.accept((box[0], box[1], box[2]))
 
     def undo(self) -> Stroke | None:
-        """Take the newest stroke back; None when there is none."""
-        if not self._done:
-            return None
-        return self._keep(self._applied(self._done[-1].inverse()))
+        """Take the newest stroke back, also one of an earlier revision; None when there is none.
+
+        Raises
+        ------
+        StorageError
+            A stroke from before the case was opened cannot be read; nothing was changed.
+        """
+        kept = self._undo.newest_done()
+        return None if kept is None else self._again(kept, kept.stroke().inverse())
 
     def redo(self) -> Stroke | None:
-        """Bring the newest undone stroke back; None when there is none."""
-        if not self._undone:
-            return None
-        return self._keep(self._applied(_as_redo(self._undone[-1])))
+        """Bring the newest undone stroke back; None when there is none. Raises as `undo` does."""
+        kept = self._undo.newest_undone()
+        return None if kept is None else self._again(kept, replace(kept.stroke(), tool=REDO, seconds=0.0))
 
     def revert_to_revision(self, name: str) -> Stroke | None:
         """Put a revision's labels and status in place, as one undoable stroke."""
@@ -157,20 +166,17 @@ class OpenCase:
 
         No stroke: it cannot be undone, and what a stroke taken back leaves unseen shows it too.
         """
-        self._unseen.show(start, labels, self.canvas, self._start_labels)
+        self._unseen.show(start, labels, self.canvas, self._baseline)
         self.model = model
 
     def provenance(self, author: str, merged: str | None = None) -> Provenance:
         """What the next revision will say about itself; `merged` is a revision that it settles the differences with."""
-        names = {*merged_in(self._unsaved), *((merged,) if merged else ())}
-        changed = self._start_labels != self.canvas.labels
-        touched = np.concatenate([self._start_labels[changed], self.canvas.labels[changed]])
-        counts = np.bincount(touched.astype(np.int64))
+        names = {*self._unsaved.merged, *((merged,) if merged else ())}
         return Provenance(
             author, self.parent, self.model,
-            seconds=round(sum(s.seconds for s in self._unsaved), 1),
-            strokes=len(self._unsaved),
-            voxels_changed={str(i): int(n) for i, n in enumerate(counts) if i and n},
+            seconds=round(self._unsaved.seconds, 1),
+            strokes=self._unsaved.strokes,
+            voxels_changed={str(label): count for label, count in self._baseline.voxels_changed().items()},
             origin=MERGE if names else "correction",
             merged=tuple(sorted(names)),
         )  # fmt: skip
@@ -178,9 +184,21 @@ class OpenCase:
     def saved_as(self, revision: str) -> None:
         """Start anew from a revision just stored; undo still reaches behind it."""
         self.parent = revision
-        self._unsaved.clear()
-        self._start_labels = self.canvas.labels.copy()
+        self._unsaved = Unsaved()
+        self._baseline.set()
         self._writer.restart(revision)
+
+    def _again(self, kept: Kept, stroke: Stroke) -> Stroke | None:
+        """Apply a stroke that was applied before, or its inverse."""
+        return self._keep(self._applied(upon(self.canvas, stroke, self._predicted) if kept.earlier else stroke))
+
+    def _predicted(self, box: Box) -> LabelArray | None:
+        """What is predicted in a box now."""
+        if self.model is None:
+            return None
+        with suppress(ApprenticeError):  # it is gone: the stroke's own labels are shown
+            return self._study.predictions.base_labels(self.info.case_id, self.model, box)
+        return None
 
     def _applied(self, stroke: Stroke) -> Stroke:
         self.canvas.apply(stroke)
@@ -191,20 +209,13 @@ class OpenCase:
         if stroke is None:
             return None
         stroke = self._unseen.pinned(stroke, self.canvas)
-        self._remember(stroke)
-        self._writer.put(stroke)
+        self._remember(stroke, self._writer.put(stroke))
         return stroke
 
-    def _remember(self, stroke: Stroke) -> None:
-        self._unsaved.append(stroke)
-        # After a restart the journal may begin with an undo or redo of a stroke that is in a revision by now.
-        if stroke.tool == "undo":
-            self._undone.append(self._done.pop() if self._done else stroke.inverse())
-        elif stroke.tool == "redo":
-            self._done.append(self._undone.pop() if self._undone else stroke)
-        else:
-            self._done.append(stroke)
-            self._undone.clear()
+    def _remember(self, stroke: Stroke, kept: Kept) -> None:
+        self._unsaved.add(stroke)
+        self._baseline.note(stroke)
+        self._undo.remember(kept)
 
     def _seconds(self) -> float:
         now = time.monotonic()
@@ -212,20 +223,21 @@ class OpenCase:
         return round(min(seconds, IDLE_SECONDS), 2)
 
 
-def merged_in(strokes: Sequence[Stroke]) -> tuple[str, ...]:
-    """Revisions that strokes took something over from; it stands in their tool, so that the journal knows it too."""
-    return tuple(s.tool.removeprefix(f"{MERGE} ") for s in strokes if s.tool.startswith(f"{MERGE} "))
+class Unsaved:
+    """What is said of strokes that are in no revision yet."""
 
+    def __init__(self) -> None:
+        self.strokes = 0
+        self.seconds = 0.0
+        self.merged: set[str] = set()
+        """Revisions that they took something over from; it stands in their tool, so that the journal knows it too."""
 
-def _as_redo(stroke: Stroke) -> Stroke:
-    return Stroke(
-        stroke.start,
-        stroke.labels_before,
-        stroke.labels_after,
-        stroke.status_before,
-        stroke.status_after,
-        "redo",
-    )
+    def add(self, stroke: Stroke) -> None:
+        """Count one more."""
+        self.strokes += 1
+        self.seconds += stroke.seconds
+        if stroke.tool.startswith(f"{MERGE} "):
+            self.merged.add(stroke.tool.removeprefix(f"{MERGE} "))
 
 
 def load_case(
@@ -252,13 +264,14 @@ def load_case(
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)
 
-    def rescue(parent: str | None, strokes: Sequence[Stroke]) -> RescueJournal:
+    def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
         if rescues is None:
             raise StorageError("There is no place for a rescue journal.")
-        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes)
+        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes, study.vault)
 
+    shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))
     writer = StrokeWriter(
-        journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued
+        journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued, shelf
     )
     canvas = canvas_on(study, info, resumed.parent, resumed.model, journaled=bool(resumed.strokes))
     case = OpenCase(study, info, canvas, resumed, writer)

@@ -1,16 +1,17 @@
 """Where a case was left: in the study's journal, in a rescue journal, or in both."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_apprentice.core.correction import Canvas, Stroke
 from napari_apprentice.core.records import CaseInfo, Provenance
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StorageError
 from napari_apprentice.loop.shown import base_of, canvas_on
 from napari_apprentice.store.arrays import digest
-from napari_apprentice.store.journal import JournalContent
+from napari_apprentice.store.journal_content import JournalContent
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.study import Study
 
@@ -39,7 +40,7 @@ class Resumed:
 
     parent: str | None
     model: str | None
-    strokes: tuple[Stroke, ...] = ()
+    strokes: Sequence[Stroke] = ()
     stored: int = 0
     journal: JournalContent | None = None
     rescued: RescueJournal | None = None
@@ -58,7 +59,7 @@ def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool
         Whether the study's journal belongs to somebody who has the case open now.
     """
     found = _from_study(study, info, apart=apart)
-    for journal in rescues.take(study.path, info.case_id) if rescues else ():
+    for journal in rescues.take(study.path, info.case_id, study.vault) if rescues else ():
         found = _with_rescued(study, info, found, journal)
     return found
 
@@ -71,12 +72,15 @@ def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
 
 
 def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
-    """Whether a journal's strokes are in a revision: a crash came between storing that and removing the journal."""
-    if content.damaged or not _is_saved(study, info, content.parent, content.model, content.strokes):
+    """Whether a journal's strokes are in a revision: a crash came between storing that and ending the journal."""
+    if content.damaged or study.refusal:
+        return False
+    revision = _saved_as(study, info, content.parent, content.model, content.strokes)
+    if revision is None:
         return False
     journal = study.journal.another()
     journal.adopt(info.case_id, content)  # one that was begun since then is left alone
-    journal.close(info.case_id)
+    journal.archive(info.case_id, revision, content.parent, content.model, content.strokes)
     return True
 
 
@@ -100,7 +104,7 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
     case_id = info.case_id
     begin = f"{len(journal.strokes)} strokes of {case_id} that the study could not take before"
     try:
-        if _is_saved(study, info, journal.parent, journal.model, journal.strokes):
+        if _saved_as(study, info, journal.parent, journal.model, journal.strokes):
             journal.remove()
             return f"{begin} are in one of its revisions already."
         newest = study.revisions.newest(case_id)
@@ -110,6 +114,8 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
         )
         revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
+        with suppress(StorageError):  # undo will not reach behind the revision; nothing else is lost
+            study.journal.another().archive(case_id, revision.name, journal.parent, journal.model, journal.strokes)
         study.split.assign(info.subject)
     except ApprenticeError as error:
         journal.release()
@@ -119,13 +125,17 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
     return f"{begin} are stored as revision {revision.name}, because {other} in the meantime. Both are kept."
 
 
-def _is_saved(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> bool:
+def _saved_as(
+    study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]
+) -> str | None:
+    """The revision that holds just what strokes on a parent lead to; None when there is none."""
     after = [study.revisions.info(info.case_id, name) for name in study.revisions.names(info.case_id)]
     same = [r for r in after if r.provenance.parent == parent and r.provenance.strokes == len(strokes)]
     if not same:
-        return False
+        return None
     canvas = _replayed(study, info, parent, model, strokes)
-    return digest(canvas.labels, canvas.status) in {revision.digest for revision in same}
+    found = digest(canvas.labels, canvas.status)
+    return next((revision.name for revision in same if revision.digest == found), None)
 
 
 def _replayed(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> Canvas:
@@ -141,4 +151,4 @@ def _equal(ours: Sequence[Stroke], theirs: Sequence[Stroke]) -> bool:
 
 def _same(a: Stroke, b: Stroke) -> bool:
     facts = (a.start, a.tool, a.seconds) == (b.start, b.tool, b.seconds)
-    return facts and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in _ARRAYS)
+    return facts and all(np.array_equal(np.asarray(getattr(a, n)), np.asarray(getattr(b, n))) for n in _ARRAYS)

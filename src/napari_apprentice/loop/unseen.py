@@ -6,6 +6,7 @@ person made of it. Whatever is written here is written where the status is 0, at
 
 import numpy as np
 
+from napari_apprentice.core.baseline import Baseline
 from napari_apprentice.core.correction import UNSEEN, Box, Canvas, Stroke
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ApprenticeError
@@ -44,13 +45,13 @@ class Unseen:
         except ApprenticeError:
             return True  # it cannot be told: the disk is gone
 
-    def show(self, start: int, labels: LabelArray, canvas: Canvas, *others: LabelArray) -> None:
+    def show(self, start: int, labels: LabelArray, canvas: Canvas, baseline: Baseline) -> None:
         """Let a prediction's labels (slab, y, x) show from slice `start` on, where the canvas is unseen.
 
         Parameters
         ----------
-        others
-            Label maps of the canvas's shape that are to follow it.
+        baseline
+            Follows the canvas: what is predicted is no change that a person made.
         """
         if self._newest is None:
             self._newest = np.zeros_like(canvas.labels)
@@ -60,8 +61,8 @@ class Unseen:
             self._newest[z] = part
             self._known.update(range(z.start, z.stop))
             where = canvas.status[z] == UNSEEN
-            for target in (canvas.labels, *others):
-                np.copyto(target[z], self._newest[z], where=where)
+            np.copyto(canvas.labels[z], self._newest[z], where=where)
+            baseline.follow(z.start, self._newest[z], where)
 
     def restore(self, canvas: Canvas, box: Box) -> None:
         """After a stroke was taken back or brought again: what is unseen in its box shows the newest prediction."""

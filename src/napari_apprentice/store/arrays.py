@@ -155,6 +155,16 @@ def read_array(path: Path, vault: Vault = PLAIN) -> NDArray[Any]:
             raise StudyError(f"The stored array {_where(path)} is damaged: {error}.") from error
 
 
+def read_box(path: Path, box: tuple[slice, ...], vault: Vault = PLAIN) -> NDArray[Any]:
+    """Read the voxels of a box of an array; raises as `read_array` does."""
+    array = open_array(path, vault)
+    with storage_errors(f"the array {_where(path)}"):
+        try:
+            return np.asarray(array[box])
+        except _DAMAGE as error:
+            raise StudyError(f"The stored array {_where(path)} is damaged: {error}.") from error
+
+
 def read_attributes(group: Path) -> dict[str, Any]:
     """Attributes of a group, cheaply.
 

@@ -4,12 +4,11 @@ import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ConflictError, InputError, StudyError
+from napari_apprentice.store.archived import Archive, Archived
 from napari_apprentice.store.files import (
     append_durably,
     aside_of,
@@ -19,36 +18,17 @@ from napari_apprentice.store.files import (
     sync_folder,
     write_durably,
 )
-from napari_apprentice.store.names import check_name
-from napari_apprentice.store.record_walk import Records
-from napari_apprentice.store.stroke_record import encode, encode_stroke
+from napari_apprentice.store.journal_content import JournalContent, content_of
+from napari_apprentice.store.names import check_name, is_revision
+from napari_apprentice.store.record_walk import Records, StoredStrokes
+from napari_apprentice.store.shelf import AnyStroke, as_records
+from napari_apprentice.store.stroke_record import encode, sealed
 from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.vault import PLAIN, Vault
 
 FILE = "strokes.bin"
+_BEGIN_BYTES = 1024**2
 _BEGINNING = "The journal of case {} is damaged at its beginning; what its strokes were drawn on is unknown."
-
-
-@dataclass(frozen=True, eq=False)
-class JournalContent:
-    """What a journal holds.
-
-    Parameters
-    ----------
-    parent, model
-        The revision and the model version's prediction that the strokes were drawn on.
-    strokes
-        Oldest first; a stroke that a crash cut off in writing is not among them.
-    damaged
-        A record before the last is damaged: only the strokes before it could be read.
-    size
-        Bytes of the file when it was read, a torn end included.
-    """
-
-    parent: str | None
-    model: str | None
-    strokes: tuple[Stroke, ...]
-    damaged: bool = False
-    size: int = 0
 
 
 class Journal:
@@ -57,24 +37,34 @@ class Journal:
     It remembers how far it wrote itself, so that another writer at the same case is noticed: each
     writer has a journal object of its own.
 
+    When its strokes are in a revision a journal is not removed but takes the revision's name: undo reaches
+    back into it.
+
     Parameters
     ----------
     root
         The study's journal folder.
+    vault
+        How records are written.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
         self.root = root
+        self._vault = vault
         self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
+        self._counts: dict[str, int] = {}  # strokes in it
         self._tried: dict[str, bytes] = {}  # what a disk may have taken a part of, and then refused
         self._unmended: set[str] = set()  # files that may end in a torn record
+        self._begun: dict[str, bytes] = {}  # a whole journal of this writer that a disk may have taken all the same
         self._spent: set[str] = set()  # journals whose strokes are in a revision, and that could not be removed
 
     def another(self) -> "Journal":
         """A journal of the same study for another writer."""
-        return Journal(self.root)
+        return Journal(self.root, self._vault)
 
-    def start(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[Stroke] = ()) -> None:
+    def start(
+        self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke] = ()
+    ) -> None:  # fmt: skip
         """Begin a case's journal: what the strokes to come are drawn on, and the first of them.
 
         Raises
@@ -85,25 +75,25 @@ class Journal:
             The disk is full, gone or read-only.
         """
         path = self._path(case_id)
-        if self.started(case_id) and not self._is_spent(case_id):
+        if self.started(case_id) and not self._may_go(case_id, path):
             raise _taken(case_id)
         with storage_errors(f"the journal of case {case_id}"):
             self._make_folder(path.parent)
             self._keep_damaged(path)
             self._clear(case_id, path)
-            opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
-            data = b"".join([opening, *map(encode_stroke, strokes)])
+            data = self._begun[case_id] = self._whole(case_id, parent, model, strokes)
             if not create_durably(path, data):
                 raise _taken(case_id)
+        del self._begun[case_id]
         self._spent.discard(case_id)
-        self._sizes[case_id] = len(data)
+        self._sizes[case_id], self._counts[case_id] = len(data), len(strokes)
 
     def adopt(self, case_id: str, content: JournalContent) -> None:
         """Go on from a journal as it was read; when it grew in the meantime the next stroke is refused."""
-        self._sizes[case_id] = content.size
+        self._sizes[case_id], self._counts[case_id] = content.size, len(content.strokes)
         self._unmended.add(case_id)
 
-    def append(self, case_id: str, *strokes: Stroke) -> None:
+    def append(self, case_id: str, *strokes: AnyStroke) -> None:
         """Store strokes with one fsync; when this returns, they survive a crash.
 
         Raises
@@ -120,11 +110,12 @@ class Journal:
             size = self._size(case_id, path)
             self._refuse_another(case_id, path, size)
             size = self._mend_once(case_id, path, size)
-            data = b"".join(map(encode_stroke, strokes))
+            data = b"".join(as_records(strokes, self._at(case_id)))
             self._tried[case_id] = data
             append_durably(path, data)
         del self._tried[case_id]
         self._sizes[case_id] = size + len(data)
+        self._counts[case_id] = self._counts.get(case_id, 0) + len(strokes)
 
     def read(self, case_id: str) -> JournalContent | None:
         """Strokes of a case; None when no journal was started.
@@ -140,24 +131,72 @@ class Journal:
         data = self._bytes(path)
         if data is None:
             return None
-        records = Records(data)
-        opening = next(records, None)
-        if opening is None or "journal" not in opening[0]:
+        content = content_of(data, self._at(case_id))
+        if content is None:
             raise StudyError(_BEGINNING.format(case_id))
-        strokes = tuple(records.strokes())
-        parent, model = (opening[0].get(k) for k in ("parent", "model"))
-        return JournalContent(
-            None if parent is None else str(parent),
-            None if model is None else str(model),
-            strokes,
-            records.damaged,
-            len(data),
-        )
+        return content
 
     def started(self, case_id: str) -> bool:
         """Whether there is at least one stroke."""
-        data = self._bytes(self._path(case_id))
+        path = self._path(case_id)
+        data = self._bytes(path, _BEGIN_BYTES)
+        if data is not None and len(data) == _BEGIN_BYTES and not _has_strokes(data):  # one large stroke
+            data = self._bytes(path)
         return data is not None and _has_strokes(data)
+
+    def archive(
+        self, case_id: str, revision: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke]
+    ) -> None:
+        """Keep the strokes that led to a revision under its name, and end the journal.
+
+        Where the journal holds just these strokes it is renamed. Where it does not, because the disk did not take
+        them all or another writer has it, they are written anew, and it goes the way of `close`.
+
+        Raises
+        ------
+        StorageError
+            Undo will not reach behind the revision when the case is opened again.
+        """
+        path, target = self._path(case_id), self._archive(case_id, revision)
+        with storage_errors(f"the journal of case {case_id}"):
+            if path.exists() and self._counts.get(case_id) == len(strokes) and self._is_as_left(case_id, path):
+                self._spent.add(case_id)
+                path.rename(target)
+                self._forget(case_id)
+                sync_folder(target.parent)
+                return
+            self._make_folder(path.parent)
+        write_durably(target, self._whole(case_id, parent, model, strokes))
+        if case_id in self._sizes:  # else it is another writer's
+            self.close(case_id)
+
+    def archived(self, case_id: str, revision: str) -> JournalContent | None:
+        """Strokes that led to a revision; None when they are not kept, or not readable from the first to the last.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be read.
+        """
+        data = self._bytes(self._archive(case_id, revision))
+        content = None if data is None else content_of(data, self._at(case_id))
+        return None if content is None or content.damaged else content
+
+    def archive_of(self, case_id: str, revision: str) -> Archive | None:
+        """The same, to be read stroke by stroke."""
+        content, path = self.archived(case_id, revision), self._archive(case_id, revision)
+        if content is None or not isinstance(content.strokes, StoredStrokes):
+            return None
+        found = zip(content.strokes.facts, content.strokes.places, strict=True)
+        strokes = tuple(Archived(*facts, path, place, self._at(case_id)) for facts, place in found)
+        return Archive(content.parent, content.model, strokes)
+
+    def archives(self, case_id: str) -> tuple[str, ...]:
+        """Revisions of a case whose strokes are kept, by name."""
+        folder = self._path(case_id).parent
+        with storage_errors(f"the journal of case {case_id}"):
+            names = [p.stem for p in folder.glob("r*.bin")] if folder.is_dir() else []
+        return tuple(sorted(name for name in names if is_revision(name)))
 
     def close(self, case_id: str) -> None:
         """Remove a case's journal: its strokes are in a revision, or the person discarded them.
@@ -178,9 +217,31 @@ class Journal:
 
     def _forget(self, case_id: str) -> None:
         self._sizes.pop(case_id, None)
+        self._counts.pop(case_id, None)
         self._tried.pop(case_id, None)
         self._spent.discard(case_id)
         self._unmended.discard(case_id)
+
+    def _at(self, case_id: str) -> Vault:
+        # Not the file's: a journal takes the name of a revision when it is saved.
+        return self._vault.at(case_id, "journal")
+
+    def _whole(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke]) -> bytes:
+        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
+        vault = self._at(case_id)
+        return b"".join([sealed(opening, vault), *as_records(strokes, vault)])
+
+    def _archive(self, case_id: str, revision: str) -> Path:
+        path = self._path(case_id).with_name(f"{revision}.bin")
+        refuse_links(self.root, path)
+        return path
+
+    def _is_as_left(self, case_id: str, path: Path) -> bool:
+        return path.stat().st_size == self._sizes.get(case_id)
+
+    def _may_go(self, case_id: str, path: Path) -> bool:
+        # Saved, or begun by this writer on a disk that took it and then said that it had not.
+        return self._is_spent(case_id) or path.read_bytes() == self._begun.get(case_id)
 
     def _is_spent(self, case_id: str) -> bool:
         return case_id in self._spent and self._path(case_id).stat().st_size == self._sizes.get(case_id)
@@ -189,7 +250,7 @@ class Journal:
         """Take away a journal that nobody needs; one that another writer has begun just now is put back."""
         if not path.exists():
             return
-        spent, aside = self._is_spent(case_id), aside_of(path)
+        spent, aside = self._may_go(case_id, path), aside_of(path)
         path.rename(aside)
         if not spent and _has_strokes(aside.read_bytes()):
             if create_durably(path, aside.read_bytes()):
@@ -213,10 +274,11 @@ class Journal:
         if not self.root.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root))
 
-    def _bytes(self, path: Path) -> bytes | None:
+    def _bytes(self, path: Path, most: int = -1) -> bytes | None:
         with storage_errors(f"the journal of case {path.parent.name}"):
             try:
-                return path.read_bytes()
+                with path.open("rb") as file:
+                    return file.read(most)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -254,7 +316,7 @@ class Journal:
     def _mend(self, path: Path) -> int:
         """Cut off a torn end before more is appended; returns where the good records end."""
         data = path.read_bytes()
-        records = Records(data)
+        records = Records(data, self._at(path.parent.name))
         for _ in records.strokes(opening=True):
             pass
         if records.end == 0:
@@ -267,7 +329,7 @@ class Journal:
 
     def _keep_damaged(self, path: Path) -> None:
         if path.exists() and path.stat().st_size:
-            records = Records(path.read_bytes())
+            records = Records(path.read_bytes(), self._at(path.parent.name))
             for _ in records:
                 pass
             if records.damaged:

@@ -44,11 +44,11 @@ class NewerPredictions(_Refusal, Predictions):
 class NewerJournal(_Refusal, Journal):
     """Journals that can only be read."""
 
-    start = append = close = _Refusal._refuse
+    start = append = archive = close = _Refusal._refuse
 
     def another(self) -> "NewerJournal":
         """A journal of the same study for another writer."""
-        return NewerJournal(self._refusal, self.root)
+        return NewerJournal(self._refusal, self.root, self._vault)
 
 
 class NewerModels(_Refusal, Models):

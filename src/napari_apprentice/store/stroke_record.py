@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 
 from napari_apprentice.core.correction import EDITED, NO_LABELS, Status, Stroke
 from napari_apprentice.core.status_runs import StatusRuns
+from napari_apprentice.store.cipher import SealError
+from napari_apprentice.store.vault import PLAIN, Vault
 
 MAGIC = b"STRK"
 _FIELDS = struct.Struct("<4sIQI")
 _CRC = struct.Struct("<I")
+_SEALED = "sealed"
 _FAULT = cast(type[Exception], isal_zlib.error)  # its stub calls it an instance
 HEAD = _FIELDS.size + _CRC.size
 _ARRAYS = ("labels_before", "labels_after", "status_before", "status_after")
@@ -39,7 +42,7 @@ class DamagedError(ValueError):
     """The record was written whole once and is not what it was."""
 
 
-def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:
+def encode(header: dict[str, Any], payload: bytes | memoryview = b"") -> bytes:
     """Bytes of one record."""
     text = json.dumps(header).encode()
     fields = _FIELDS.pack(MAGIC, len(text), len(payload), zlib.crc32(payload, zlib.crc32(text)))
@@ -121,6 +124,45 @@ def _packed(arrays: list[NDArray[Any]]) -> bytes:
     packer = isal_zlib.compressobj(1)
     parts = [packer.compress(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data) for a in arrays]
     return b"".join([*parts, packer.flush()])
+
+
+def sealed(record: bytes, vault: Vault) -> bytes:
+    """A record as it is to be stored: as it is, or as the payload of another when the study is encrypted."""
+    return encode({_SEALED: 1}, bytes(vault.seal(record))) if vault.encrypted else record
+
+
+def unsealed(header: dict[str, Any], payload: memoryview, vault: Vault) -> tuple[dict[str, Any], memoryview]:
+    """Header and payload of a record that `sealed` may have wrapped.
+
+    Raises
+    ------
+    DamagedError
+        It was altered or moved here from elsewhere, or is plain in an encrypted study.
+    """
+    if not vault.encrypted:
+        return header, payload
+    try:
+        if _SEALED not in header:
+            raise DamagedError
+        header, payload, _ = decode(memoryview(vault.open(payload)), 0)
+    except (SealError, TornError) as error:
+        raise DamagedError from error
+    return header, payload
+
+
+def stroke_of(record: bytes | memoryview, vault: Vault = PLAIN) -> Stroke:
+    """The stroke of one stored record.
+
+    Raises
+    ------
+    DamagedError
+        It is not what was stored.
+    """
+    try:
+        header, payload, _ = decode(memoryview(record), 0)
+    except TornError as error:
+        raise DamagedError from error
+    return decode_stroke(*unsealed(header, payload, vault))
 
 
 def decode_stroke(header: dict[str, Any], payload: memoryview) -> Stroke:

@@ -9,6 +9,7 @@ from napari_apprentice.core.correction import Stroke
 from napari_apprentice.errors import ApprenticeError, ConflictError, StorageError
 from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.rescue import RescueJournal
+from napari_apprentice.store.shelf import Shelf, Shelved
 
 log = logging.getLogger(__name__)
 
@@ -16,14 +17,15 @@ LINGER_SECONDS = 10.0  # how long the thread waits for another stroke before it 
 PATIENCE_SECONDS = 3.0  # a study that takes longer than this does not answer
 LEAVE_SECONDS = 10.0  # the longest that leaving a case waits for the disk
 
-Rescue = Callable[[str | None, Sequence[Stroke]], RescueJournal]
+Rescue = Callable[[str | None, Sequence[Shelved]], RescueJournal]
 """Makes a rescue journal for strokes drawn on a revision (its name, or None)."""
 
 
 class StrokeWriter:
     """Writes one case's strokes into the study's journal; where that fails, into a rescue journal.
 
-    Strokes that arrive while one is being written are written together, with one fsync.
+    Strokes that arrive while one is being written are written together, with one fsync. All of them can be had
+    again: they are on a shelf, the oldest in a file.
 
     Parameters
     ----------
@@ -39,18 +41,22 @@ class StrokeWriter:
         Where to go with strokes that the study cannot take; None for nowhere.
     rescued
         A rescue journal that holds all of `strokes`.
+    shelf
+        Where strokes are kept.
     """
 
     def __init__(
         self, journal: Journal, case_id: str, parent: str | None, model: str | None,
         strokes: Sequence[Stroke] = (), stored: int = 0,
         rescue: Rescue | None = None, rescued: RescueJournal | None = None,
+        shelf: Shelf | None = None,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._case_id = case_id
         self._parent = parent
         self._model = model
-        self._strokes = list(strokes)
+        self._shelf = shelf or Shelf()
+        self._strokes = self._shelf.add_all(strokes)
         self._stored = stored
         self._started = stored > 0
         self._rescue = rescue
@@ -82,11 +88,18 @@ class StrokeWriter:
         """Strokes that only the rescue journal has."""
         return max(0, self._saved_apart - self._stored)
 
-    def put(self, stroke: Stroke) -> None:
+    @property
+    def strokes(self) -> tuple[Shelved, ...]:
+        """All strokes since the revision, oldest first."""
+        return tuple(self._strokes)
+
+    def put(self, stroke: Stroke) -> Shelved:
         """Take a stroke; it is written soon."""
+        kept = self._shelf.add(stroke)
         with self._state:
-            self._strokes.append(stroke)
+            self._strokes.append(kept)
             self._ask()
+        return kept
 
     def retry(self) -> None:
         """Try again to bring over what the study lacks; returns at once."""
@@ -113,13 +126,13 @@ class StrokeWriter:
             return self._state.wait_for(lambda: not self._asked and not self._busy, seconds)
 
     def restart(self, parent: str) -> None:
-        """Begin anew on a revision that holds every stroke so far; the journals of these strokes go."""
+        """Begin anew on a revision that holds every stroke so far; their journal takes the revision's name."""
         self.settle()
-        if self._started:
-            try:
-                self._journal.close(self._case_id)
-            except StorageError as error:  # the strokes are stored in the revision: nothing is lost
-                self._error = error
+        try:
+            if self._strokes:
+                self._journal.archive(self._case_id, parent, self._parent, self._model, self._strokes)
+        except StorageError as error:  # the strokes are in the revision: nothing is lost but the way back behind it
+            log.warning("%s", error)
         with self._rescuing:
             if self._rescued is not None:
                 self._rescued.remove()
@@ -170,6 +183,8 @@ class StrokeWriter:
                 self._asked, self._busy = False, True
                 batch = self._strokes[self._stored :]
             try:
+                for kept in batch:
+                    kept.settle()
                 if batch:
                     self._write(batch)
             except Exception as error:
@@ -179,7 +194,7 @@ class StrokeWriter:
                     self._busy = False
                     self._state.notify_all()
 
-    def _write(self, batch: Sequence[Stroke]) -> None:
+    def _write(self, batch: Sequence[Shelved]) -> None:
         watch = threading.Timer(PATIENCE_SECONDS, self._does_not_answer)
         watch.daemon = True
         watch.start()
@@ -194,7 +209,7 @@ class StrokeWriter:
         finally:
             watch.cancel()
 
-    def _store(self, batch: Sequence[Stroke]) -> None:
+    def _store(self, batch: Sequence[Shelved]) -> None:
         if self._started:
             self._journal.append(self._case_id, *batch)
         else:

@@ -1,0 +1,56 @@
+"""Labels as they were at a moment, kept only where they have changed since."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_apprentice.core.correction import Stroke
+from napari_apprentice.core.volume import LabelArray
+
+
+class Baseline:
+    """Knows which label gained or lost how many voxels since it was set.
+
+    Planes of the first axis are copied when the first stroke touches them, so that nothing of the scan's size is
+    copied or compared.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x), the label map under correction; looked at, never changed.
+    """
+
+    def __init__(self, labels: LabelArray) -> None:
+        self._labels = labels
+        self._planes: dict[int, LabelArray] = {}
+
+    def note(self, stroke: Stroke) -> None:
+        """Keep what a stroke changed, which has been applied."""
+        if not stroke.changes_labels:
+            return
+        depth, rows, columns = stroke.box
+        for z, before in zip(range(depth.start, depth.stop), stroke.labels_before, strict=True):
+            if z not in self._planes:
+                plane = self._labels[z].copy()
+                plane[rows, columns] = before
+                self._planes[z] = plane
+
+    def follow(self, start: int, labels: LabelArray, where: NDArray[np.bool_]) -> None:
+        """Take labels (slab, y, x) over from plane `start` on, where a mask of the same shape says so."""
+        for z, (plane, mask) in enumerate(zip(labels, where, strict=True), start):
+            if z in self._planes:
+                np.copyto(self._planes[z], plane, where=mask)
+
+    def set(self) -> None:
+        """From now on count from here."""
+        self._planes.clear()
+
+    def voxels_changed(self) -> dict[int, int]:
+        """Label id to voxels that it gained or lost; background left out."""
+        counts = np.zeros(65536, np.int64)
+        for z, before in self._planes.items():
+            now = self._labels[z]
+            differs = before != now
+            for labels in (before[differs], now[differs]):
+                counts += np.bincount(labels, minlength=counts.size)
+        counts[0] = 0
+        return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}

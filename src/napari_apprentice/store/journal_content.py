@@ -1,0 +1,42 @@
+"""What a journal holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_apprentice.core.correction import Stroke
+from napari_apprentice.store.record_walk import Records
+from napari_apprentice.store.vault import Vault
+
+
+@dataclass(frozen=True, eq=False)
+class JournalContent:
+    """What a journal holds.
+
+    Parameters
+    ----------
+    parent, model
+        The revision and the model version's prediction that the strokes were drawn on.
+    strokes
+        Oldest first, decoded when asked for; a stroke that a crash cut off in writing is not among them.
+    damaged
+        A record before the last is damaged: only the strokes before it could be read.
+    size
+        Bytes of the file when it was read, a torn end included.
+    """
+
+    parent: str | None
+    model: str | None
+    strokes: Sequence[Stroke]
+    damaged: bool = False
+    size: int = 0
+
+
+def content_of(data: bytes, vault: Vault) -> JournalContent | None:
+    """Read a journal's bytes; None when its beginning is damaged, so that its strokes cannot be placed."""
+    records = Records(data, vault)
+    opening = next(records, None)
+    if opening is None or "journal" not in opening[0]:
+        return None
+    parent, model = (None if opening[0].get(k) is None else str(opening[0][k]) for k in ("parent", "model"))
+    strokes = records.rest()
+    return JournalContent(parent, model, strokes, records.damaged, len(data))
