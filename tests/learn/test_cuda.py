@@ -24,7 +24,7 @@ def test_train_on_cuda_and_predict_alike_on_both(tmp_path: Path) -> None:
     for name in ("cuda", "cpu"):
         predictor = Predictor(plan, weights, torch.device(name))
         example = examples[0]
-        _, found = finish(predictor.predict(example.voxels, example.spacing, PredictSettings(), never))
+        _, found = finish(predictor.predict_array(example.voxels, example.spacing, PredictSettings(), never))
         maps.append(found.labels)
     assert (maps[0] == maps[1]).mean() > 0.995
     assert np.isin(maps[0], (0, *plan.labels)).all()

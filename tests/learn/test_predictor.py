@@ -21,7 +21,7 @@ def predictor(plan):
 
 
 def predict(plan, voxels, spacing=(1.0, 1.0, 1.0), cancelled=never):
-    return finish(predictor(plan).predict(voxels, spacing, HOW, cancelled))
+    return finish(predictor(plan).predict_array(voxels, spacing, HOW, cancelled))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_apprentice.learn.resample import resample_labels, resample_voxels, slabs, target_shape
+from napari_apprentice.learn.resample import Linear, resample_labels, resample_voxels, target_shape
 
 SHAPES = [((9, 12, 10), (18, 24, 20)), ((12, 12, 12), (5, 7, 12)), ((7, 11, 13), (10, 8, 13)), ((1, 8, 8), (1, 16, 5))]
 
@@ -18,11 +18,23 @@ def test_voxels_agree_with_scipy(old, new):
 
 
 @pytest.mark.parametrize(("old", "new"), SHAPES)
-def test_slabs_are_the_same_in_pieces(old, new):
+def test_axis_by_axis_and_in_parts_is_the_same(old, new):
     voxels = torch.randn(3, *old)
-    pieces = list(slabs(voxels, new, budget=3 * new[1] * new[2] * 2))
-    assert len(pieces) == -(-new[0] // 2)
-    torch.testing.assert_close(torch.cat([p for _, p in pieces], 1), resample_voxels(voxels, new), atol=1e-5, rtol=0)
+    axes = [Linear.between(a, b) for a, b in zip(old, new, strict=True)]
+    expected = resample_voxels(voxels, new)
+    across = axes[2].apply(axes[1].apply(voxels, 2), 3)
+    parts = [axes[0].part(z, min(z + 2, new[0])) for z in range(0, new[0], 2)]
+    torch.testing.assert_close(torch.cat([p.apply(across, 1) for p in parts], 1), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("old", "new"), [(40, 9), (9, 40), (7, 7), (12, 4), (1, 3)])
+def test_voxels_that_do_not_count_may_be_left_out(old, new):
+    axis = Linear.between(old, new)
+    values = torch.randn(old)
+    found = axis.renumbered().apply(values[torch.from_numpy(axis.used())], 0)
+    assert torch.equal(found, axis.apply(values, 0))
+    if new * 2 < old:
+        assert len(axis.used()) <= 2 * new
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.4, 2.0, 3.0])

@@ -61,17 +61,49 @@ def steps_from(text: str) -> int:
     raise InputError(f"Steps are {', '.join(PRESETS)} or a whole number from 1, not {text!r}.")
 
 
+QUALITIES: Mapping[str, float] = {"draft": 0.75, "standard": 0.5, "best": 0.5}
+BACKENDS = ("auto", "openvino", "torch")
+SMALLEST_STEP = 0.25
+
+
 @dataclass(frozen=True)
 class PredictSettings(Settings):
     """How a prediction is made."""
 
     device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
+    quality: str = setting(
+        "standard",
+        "draft takes fewer windows, best looks at mirrored scans too, where the model learned from such.",
+        choices=tuple(QUALITIES),
+    )
     step: float = setting(
-        0.5,
-        "Shift between sliding windows as a share of the patch; smaller is slower and smoother.",
-        0.25,
+        0.0,
+        "Shift between sliding windows as a share of the patch, from 0.25; 0 goes by the quality.",
+        0.0,
         1.0,
     )
+    backend: str = setting(
+        "auto", "What computes; auto takes OpenVINO on a CPU where it is installed.", choices=BACKENDS
+    )
+    half: bool = setting(True, "Compute in half precision where the device is faster with it.")
+    memory_mb: int = setting(
+        192, "Memory for predictions that are not finished yet; more goes to a temporary file.", 16, 1_000_000
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.step < SMALLEST_STEP:
+            raise InputError(f"step is {self.step}; it must be 0 or lie between {SMALLEST_STEP} and 1.0.")
+
+    @property
+    def shift(self) -> float:
+        """Between neighbouring windows, as a share of the patch."""
+        return self.step or QUALITIES[self.quality]
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether windows are predicted flipped as well."""
+        return self.quality == "best"
 
 
 @dataclass(frozen=True)

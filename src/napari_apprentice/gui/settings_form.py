@@ -82,6 +82,8 @@ def _or(limit: float | None, otherwise: float) -> float:
 
 def _step(value: float) -> float:
     """A tenth of the value's last written digit; Qt shows as many digits as the step has, and rounds to them."""
+    if value == 0:
+        return 0.01  # it has no digit to go by
     exponent = Decimal(str(value)).normalize().as_tuple().exponent
     digits = exponent if isinstance(exponent, int) else 0
     return min(10.0 ** (digits - 1), 1.0)

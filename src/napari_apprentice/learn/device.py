@@ -84,12 +84,31 @@ def _why_no_cuda() -> str:
     return "PyTorch finds no CUDA GPU here."
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a device or here; torch and OpenVINO say the latter as RuntimeErrors."""
+    text = str(error).lower()
+    told = any(words in text for words in ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation"))
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def release_memory() -> None:
+    """Give back what torch keeps for later on a GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Say in plain words that the GPU is too small."""
+    """Say in plain words that there is too little memory."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise RunError(
             "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            "There is too little free memory for this scan and model. Close other programs and try again."
         ) from error

@@ -39,7 +39,7 @@ def scores(
 def _predict(
     predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
 ) -> Prediction:
-    work = predictor.predict(example.voxels, example.spacing, settings, cancelled)
+    work = predictor.predict_array(example.voxels, example.spacing, settings, cancelled)
     while True:
         try:
             next(work)

@@ -1,6 +1,6 @@
 """Intensities as the network wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_apprentice.core.plan import Normalisation, Plan
+from napari_apprentice.core.slabs import Moments
 from napari_apprentice.errors import ModelError
 
 # float16 ends at 65,504; a metal artefact after a z-score must not become infinite.
@@ -31,22 +32,68 @@ def normalise(voxels: NDArray[Any], plan: Plan, device: torch.device) -> torch.T
     ModelError
         The scan has another number of channels than the plan.
     """
-    if len(voxels) != len(plan.normalisation):
-        raise ModelError(f"The scan has {len(voxels)} channels, the model was trained on {len(plan.normalisation)}.")
+    _refuse_other_channels(len(voxels), plan)
     return torch.stack([_channel(v, n, device) for v, n in zip(voxels, plan.normalisation, strict=True)])
 
 
+class Normaliser:
+    """A plan's normalisation for one scan, part by part; put together the parts equal `normalise`.
+
+    Parameters
+    ----------
+    channels, dtype
+        Of the scan.
+    moments
+        Called at most once, and only where the plan asks for the scan's own mean and deviation.
+
+    Raises
+    ------
+    ModelError
+        The scan has another number of channels than the plan.
+    """
+
+    def __init__(
+        self, plan: Plan, channels: int, dtype: np.dtype[Any], moments: Callable[[], Sequence[Moments]]
+    ) -> None:
+        _refuse_other_channels(channels, plan)
+        own = moments() if any(how.kind != "ct" for how in plan.normalisation) else [Moments(0, 1)] * channels
+        self._how = [(how, m.mean, _usable(m.mean, m.std)) for how, m in zip(plan.normalisation, own, strict=True)]
+        # 8 and 16 bits have so few values that a table of them all is quicker than arithmetic, and as exact
+        self._tables = [_table(dtype, *how) for how in self._how] if dtype.kind in "iu" and dtype.itemsize < 3 else []
+
+    def __call__(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
+        """(c, z, y, x) float32."""
+        if self._tables:
+            bits = voxels.view(f"u{voxels.dtype.itemsize}")
+            return np.stack([table.take(v) for v, table in zip(bits, self._tables, strict=True)])
+        return np.stack([_scaled(v, *how) for v, how in zip(voxels, self._how, strict=True)])
+
+
+def _table(dtype: np.dtype[Any], how: Normalisation, mean: float, std: float) -> NDArray[np.float32]:
+    bits = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}")
+    return _scaled(bits.view(dtype.newbyteorder("=")), how, mean, std)
+
+
 def _channel(voxels: NDArray[Any], how: Normalisation, device: torch.device) -> torch.Tensor:
+    values = voxels.astype(np.float64)
+    mean, std = (how.mean, how.std) if how.kind == "ct" else _moments(values[np.isfinite(values)])
+    return torch.from_numpy(_scaled(values, how, mean, std)).to(device)
+
+
+def _scaled(voxels: NDArray[Any], how: Normalisation, mean: float, std: float) -> NDArray[np.float32]:
     # float64 and on the host: the mean of large numbers far apart is lost in float32
     values = voxels.astype(np.float64)
     finite = np.isfinite(values)
     if how.kind == "ct":
         mean, std = how.mean, how.std
         values = np.clip(values, how.low, how.high)
-    else:
-        mean, std = _moments(values[finite])
     scaled = np.where(finite, (values - mean) / max(std, 1e-8), 0.0)
-    return torch.from_numpy(np.clip(scaled, -LARGEST, LARGEST).astype(np.float32)).to(device)
+    return np.clip(scaled, -LARGEST, LARGEST).astype(np.float32)
+
+
+def _refuse_other_channels(channels: int, plan: Plan) -> None:
+    if channels != len(plan.normalisation):
+        raise ModelError(f"The scan has {channels} channels, the model was trained on {len(plan.normalisation)}.")
 
 
 def _moments(values: NDArray[np.float64]) -> Sequence[float]:
@@ -54,4 +101,9 @@ def _moments(values: NDArray[np.float64]) -> Sequence[float]:
     if values.size == 0:
         return 0.0, 1.0
     mean, std = float(values.mean()), float(values.std())
-    return mean, std if std > 1e-6 * max(abs(mean), 1e-6) else 1.0
+    return mean, _usable(mean, std)
+
+
+def _usable(mean: float, std: float) -> float:
+    """A deviation to divide by; that of a constant scan is nothing but rounding."""
+    return std if std > 1e-6 * max(abs(mean), 1e-6) else 1.0

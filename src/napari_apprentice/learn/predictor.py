@@ -1,34 +1,34 @@
-"""From a scan to a proposal: sliding window, back onto the scan's own grid, with uncertainty."""
+"""From a scan to a proposal: sliding windows, back onto the scan's own grid, slab by slab."""
 
-import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from monai.data.utils import compute_importance_map, dense_patch_slices
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Prediction
-from napari_apprentice.errors import Cancelled
+from napari_apprentice.core.slabs import ArraySource, Focus, PredictionSummary, VoxelSource, unseen
+from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import weights as weight_files
-from napari_apprentice.learn.device import autocast, describe, memory_errors
+from napari_apprentice.learn.backend import Backend, library
+from napari_apprentice.learn.backend_openvino import OpenVinoBackend
+from napari_apprentice.learn.backend_torch import TorchBackend
+from napari_apprentice.learn.device import describe, memory_errors
 from napari_apprentice.learn.network import Network, build
-from napari_apprentice.learn.normalise import normalise
-from napari_apprentice.learn.resample import resample_voxels, slabs, target_shape
-
-Cancel = Callable[[], bool]
-Padding = tuple[tuple[int, int], ...]
+from napari_apprentice.learn.sweep import Models
+from napari_apprentice.learn.under_way import Asker, Cancel, PredictionUnderWay, Report
+from napari_apprentice.learn.voting import Voters
 
 
 class Predictor:
-    """A model version ready to propose label maps.
+    """A model version, or several that vote, ready to propose label maps.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class Predictor:
         As registered; the weights are a safetensors file.
     device
         Where to compute.
+    temperature
+        What the model version's logits are divided by before the softmax.
 
     Raises
     ------
@@ -43,54 +45,86 @@ class Predictor:
         The weights are missing, damaged or of another network.
     """
 
-    def __init__(self, plan: Plan, weights: Path, device: torch.device) -> None:
+    def __init__(self, plan: Plan, weights: Path, device: torch.device, temperature: float = 1.0) -> None:
         module = build(plan)
         weight_files.load(module, weights)
-        self._adopt(plan, module, device)
+        self._adopt(plan, (module,), (temperature,), device, changing=False)
 
     @classmethod
     def of(cls, plan: Plan, module: Network, device: torch.device) -> Self:
-        """A predictor around a network in memory, which it puts into evaluation mode."""
+        """A predictor around a network in memory, which it puts into evaluation mode; its weights may change."""
         predictor = cls.__new__(cls)
-        predictor._adopt(plan, module, device)
+        predictor._adopt(plan, (module,), (1.0,), device, changing=True)
         return predictor
 
-    def _adopt(self, plan: Plan, module: Network, device: torch.device) -> None:
-        self._plan, self._device = plan, device
-        self._module = module.to(device).eval()
-        middle = compute_importance_map(plan.patch, mode="gaussian", sigma_scale=0.125, device=device)
-        self._importance = torch.as_tensor(middle, dtype=torch.float32)
+    @classmethod
+    def together(cls, predictors: Sequence[Self]) -> Self:
+        """An ensemble: the mean of what several model versions or folds find probable.
+
+        Raises
+        ------
+        ModelError
+            They see scans in different ways, so that their votes cannot be compared voxel by voxel.
+        """
+        plan, device = predictors[0]._plan, predictors[0]._device
+        for other in predictors[1:]:
+            if replace(other._plan, mirror_axes=plan.mirror_axes, batch=plan.batch) != plan:
+                raise ModelError(
+                    "These model versions cannot vote together: they differ in labels, voxel size, patch or "
+                    "normalisation. Choose versions that were tuned from the same one."
+                )
+        axes = set(plan.mirror_axes).intersection(*(p._plan.mirror_axes for p in predictors))
+        merged = cls.__new__(cls)
+        modules = tuple(m for p in predictors for m in p._modules)
+        temperatures = tuple(t for p in predictors for t in p._models.temperatures)
+        legal = replace(plan, mirror_axes=tuple(sorted(axes)))
+        merged._adopt(legal, modules, temperatures, device, changing=any(p._changing for p in predictors))
+        return merged
+
+    def _adopt(
+        self, plan: Plan, modules: tuple[Network, ...], temperatures: tuple[float, ...], device: torch.device,
+        *, changing: bool,
+    ) -> None:  # fmt: skip
+        self._plan, self._device, self._changing = plan, device, changing
+        self._modules = tuple(m.to(device).eval() for m in modules)
+        self._models = Models(plan, temperatures)
+        self._backends: dict[tuple[str, bool], tuple[Backend, ...]] = {}
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The label ids it can propose, background left out."""
         return self._plan.labels
 
+    @property
+    def label_type(self) -> np.dtype[Any]:
+        """The number type of its label maps: uint8, or uint16 where an id is above 255."""
+        return np.dtype(np.uint8 if max(self.labels, default=0) < 256 else np.uint16)
+
+    def warm(self, settings: PredictSettings) -> None:
+        """Do beforehand what the first window would have to wait for."""
+        voters = self._voters(settings)
+        voters.run(torch.zeros(1, len(self._plan.normalisation), *self._plan.patch, device=self._device))
+
     def predict(
-        self,
-        voxels: NDArray[Any],
-        spacing: tuple[float, float, float],
-        settings: PredictSettings,
-        cancelled: Cancel,
-    ) -> Generator[Progress, None, Prediction]:
-        """Propose a label map for one scan.
+        self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen
+    ) -> Generator[Report, None, PredictionSummary]:
+        """Propose a label map for one scan, slab by slab.
+
+        The result does not depend on `focus`, which is asked before every row of windows and every slab:
+        sums of logits are exact, so their order is of no consequence.
 
         Parameters
         ----------
-        voxels
-            (c, z, y, x), the scan's own number type and grid.
-        spacing
-            Millimetres along (z, y, x).
+        source
+            The scan; read when it is needed, in slabs.
         cancelled
-            Asked before every window.
+            Asked before every batch of windows and while slabs are made.
+        focus
+            The slice to finish first, and from which on outwards.
 
         Yields
         ------
-        Progress in windows.
-
-        Returns
-        -------
-        Labels and uncertainty on the scan's own grid.
+        Progress in windows, and the slabs of the prediction as they are finished.
 
         Raises
         ------
@@ -99,66 +133,67 @@ class Predictor:
         Cancelled
             `cancelled` said so.
         RunError
-            The device has too little memory.
+            There is too little memory.
         """
         began = time.monotonic()
-        own = (voxels.shape[1], voxels.shape[2], voxels.shape[3])
         with memory_errors():
-            shape = target_shape(own, spacing, self._plan.spacing)
-            scaled = resample_voxels(normalise(voxels, self._plan, self._device), shape)
-            probabilities = yield from self._windows(scaled, settings.step, cancelled)
-            labels, uncertainty, quality = self._finish(probabilities, own)
-        seconds = time.monotonic() - began
-        return Prediction(labels, uncertainty, quality, seconds, describe(self._device))
+            voters = self._voters(settings)
+        work = PredictionUnderWay(self._models, voters, source, settings, self._device, Asker(cancelled), focus)
+        try:
+            yield from work.run()
+        finally:
+            work.close()
+        return PredictionSummary(
+            work.quality(), time.monotonic() - began, describe(self._device), voters.name, self._models.temperatures[0]
+        )
 
-    def _windows(self, voxels: torch.Tensor, step: float, cancelled: Cancel) -> Generator[Progress, None, torch.Tensor]:
-        """(1 + labels, z, y, x) float32 probabilities, logits averaged with Gaussian weights."""
-        padded, padding = pad(voxels, self._plan.patch)
-        size = padded.shape[1:]
-        interval = [max(1, int(p * step)) for p in self._plan.patch]
-        places = dense_patch_slices(size, self._plan.patch, interval)
-        total = torch.zeros((1 + len(self._plan.labels), *size), device=self._device)
-        share = torch.zeros(size, device=self._device)
-        began = time.monotonic()
-        for done, place in enumerate(places, 1):
-            if cancelled():
-                raise Cancelled("The prediction was cancelled; nothing was changed.")
-            # not around the yield: a context held across it would leak into the caller's code
-            with torch.inference_mode(), autocast(self._device):
-                logits = self._module(padded[(None, slice(None), *place)])[0][0]
-            total[(slice(None), *place)] += logits.float() * self._importance
-            share[place] += self._importance
-            left = (time.monotonic() - began) / done * (len(places) - done)
-            yield Progress(done, len(places), "Predicting", seconds_left=left)
-        total /= share
-        inner = tuple(slice(b, n - a) for (b, a), n in zip(padding, size, strict=True))
-        return total.softmax(0)[(slice(None), *inner)]
+    def predict_array(
+        self,
+        voxels: NDArray[Any],
+        spacing: tuple[float, float, float],
+        settings: PredictSettings,
+        cancelled: Cancel,
+    ) -> Generator[Progress, None, Prediction]:
+        """`predict` for a scan in memory, given back whole.
 
-    def _finish(
-        self, probabilities: torch.Tensor, own: tuple[int, int, int]
-    ) -> tuple[NDArray[Any], NDArray[np.uint8], dict[int, float]]:
-        """Labels, uncertainty and quality on the scan's grid, slab by slab."""
-        ids = (0, *self._plan.labels)
-        table = np.array(ids, dtype=np.uint8 if max(ids) < 256 else np.uint16)
-        labels, uncertainty = np.zeros(own, dtype=table.dtype), np.zeros(own, dtype=np.uint8)
-        agreed, expected, found = (torch.zeros(len(ids), dtype=torch.float64) for _ in range(3))
-        for part, slab in slabs(probabilities, own):
-            best, row = slab.max(0)
-            entropy = -(slab * slab.clamp_min(1e-12).log()).sum(0) / math.log(len(ids))
-            labels[part] = table[row.cpu().numpy()]
-            uncertainty[part] = (entropy.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-            expected += slab.flatten(1).sum(1).double().cpu()
-            found += torch.bincount(row.flatten(), minlength=len(ids)).double().cpu()
-            weighted = torch.bincount(row.flatten(), best.flatten(), minlength=len(ids))
-            agreed += weighted.double().cpu()
-        # soft-Dice confidence, 2 sum(p y) / (sum(p) + sum(y)), arXiv 2402.10665
-        quality = {ids[i]: float(2 * agreed[i] / (expected[i] + found[i])) for i in range(1, len(ids)) if found[i] > 0}
-        return labels, uncertainty, quality
+        Parameters
+        ----------
+        voxels
+            (c, z, y, x), the scan's own number type and grid.
+        spacing
+            Millimetres along (z, y, x).
 
+        Yields
+        ------
+        Progress in windows.
 
-def pad(voxels: torch.Tensor, patch: tuple[int, int, int]) -> tuple[torch.Tensor, Padding]:
-    """Grow (c, z, y, x) to the patch where it is smaller, the scan in the middle, 0 around as in training."""
-    lacking = [max(0, p - n) for n, p in zip(voxels.shape[1:], patch, strict=True)]
-    padding = tuple((n // 2, n - n // 2) for n in lacking)
-    flat = [amount for pair in reversed(padding) for amount in pair]
-    return F.pad(voxels, flat), padding
+        Returns
+        -------
+        Labels and uncertainty on the scan's own grid.
+        """
+        labels = np.zeros(voxels.shape[1:], dtype=self.label_type)
+        uncertainty = np.zeros(voxels.shape[1:], dtype=np.uint8)
+        work = self.predict(ArraySource(voxels, spacing), settings, cancelled)
+        while True:
+            try:
+                report = next(work)
+            except StopIteration as end:
+                summary: PredictionSummary = end.value
+                return Prediction(labels, uncertainty, summary.quality, summary.seconds, summary.device)
+            if isinstance(report, Progress):
+                yield report
+            else:
+                labels[report.start : report.stop] = report.labels
+                uncertainty[report.start : report.stop] = report.uncertainty
+
+    def _voters(self, settings: PredictSettings) -> Voters:
+        name = library(settings, self._device, changing=self._changing)
+        key = (name, settings.half)
+        if key not in self._backends:
+            self._backends[key] = tuple(self._backend(name, module, half=settings.half) for module in self._modules)
+        return Voters(self._backends[key], self._plan.mirror_axes if settings.mirrored else ())
+
+    def _backend(self, name: str, module: Network, *, half: bool) -> Backend:
+        if name == "openvino":
+            return OpenVinoBackend(module, self._plan, half=half)
+        return TorchBackend(module, self._plan, self._device, half=half)

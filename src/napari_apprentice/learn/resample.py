@@ -4,7 +4,7 @@ Both grids share the outer faces of their first and last voxels, so centres stay
 voxel i of n lies at (i + 0.5) / n. That is `align_corners=False` here and `grid_mode=True` in scipy.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -45,31 +45,61 @@ def resample_labels(labels: torch.Tensor, shape: Shape) -> torch.Tensor:
     return out
 
 
-def slabs(values: torch.Tensor, shape: Shape, budget: int = 2**26) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Trilinear resampling of (c, z, y, x), slab by slab along z, so that memory stays bounded.
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Linear interpolation along one axis: new voxel i is `low[i] + share[i] * (high[i] - low[i])`.
 
-    Yields the z range of the new grid, and its (c, slab, y, x); at most `budget` numbers at once. Put
-    together the slabs equal `resample_voxels`.
+    Parameters
+    ----------
+    low, high
+        (new,) int64, old voxels; neighbours, or the same at an end of the axis.
+    share
+        (new,) float32 from 0 to 1.
     """
-    thick = max(1, budget // max(1, values.shape[0] * shape[1] * shape[2]))
-    low, high, share = _linear(values.shape[1], shape[0], values.device)
-    for start in range(0, shape[0], thick):
-        part = slice(start, min(start + thick, shape[0]))
-        weight = share[part, None, None].to(values.dtype)
-        lerped = torch.lerp(values[:, low[part]], values[:, high[part]], weight)
-        if tuple(lerped.shape[2:]) != shape[1:]:
-            lerped = F.interpolate(lerped, size=shape[1:], mode="bilinear", align_corners=False)
-        yield part, lerped
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    share: NDArray[np.float32]
+
+    @classmethod
+    def between(cls, old: int, new: int) -> "Linear":
+        """From `old` voxels to `new` over the same field."""
+        place = np.clip(_centres(old, new), 0, old - 1)
+        low = np.floor(place).astype(np.int64)
+        share = (place - low).astype(np.float32)
+        return cls(low, np.minimum(low + 1, old - 1), share)
+
+    def part(self, start: int, stop: int) -> "Linear":
+        """Of the new voxels from `start` to `stop` - 1 alone."""
+        return Linear(self.low[start:stop], self.high[start:stop], self.share[start:stop])
+
+    def moved(self, start: int) -> "Linear":
+        """The same where the old voxels before `start` are left out."""
+        return Linear(self.low - start, self.high - start, self.share)
+
+    def used(self) -> NDArray[np.int64]:
+        """Old voxels that count at all, ascending."""
+        return np.union1d(self.low, self.high[self.share > 0])
+
+    def renumbered(self) -> "Linear":
+        """The same where only the `used` old voxels are there."""
+        used = self.used()
+        high = np.where(self.share > 0, self.high, self.low)
+        return Linear(np.searchsorted(used, self.low), np.searchsorted(used, high), self.share)
+
+    def apply(self, values: torch.Tensor, axis: int) -> torch.Tensor:
+        """Interpolate a float tensor along an axis."""
+        size = values.shape[axis]
+        if len(self.low) == size and not self.share.any() and (self.low == np.arange(size)).all():
+            return values
+        low, high, share = (torch.from_numpy(v).to(values.device) for v in (self.low, self.high, self.share))
+        shape = [-1 if a == axis else 1 for a in range(values.ndim)]
+        start = values.index_select(axis, low)
+        if not self.share.any():
+            return start
+        return start.lerp_(values.index_select(axis, high), share.view(shape))
 
 
 def _centres(old: int, new: int) -> NDArray[np.float64]:
     """Where the new voxels' centres lie, in old voxel indices."""
     return (np.arange(new, dtype=np.float64) + 0.5) * (old / new) - 0.5
-
-
-def _linear(old: int, new: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    place = np.clip(_centres(old, new), 0, old - 1)
-    low = np.floor(place).astype(np.int64)
-    share = torch.from_numpy((place - low).astype(np.float32))
-    high = np.minimum(low + 1, old - 1)
-    return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device), share.to(device)

@@ -196,7 +196,7 @@ class _Run:
         average = build(self.plan)
         weights.assign(average, self.optimiser.average, "the averaged weights")
         predictor = Predictor.of(self.plan, average, self.device)
-        found = scores(predictor, held_out, PredictSettings(step=0.75), cancelled)
+        found = scores(predictor, held_out, PredictSettings(quality="draft"), cancelled)
         return float(np.mean([s.dice for s in found])) if found else None
 
     def result(self) -> FitResult:

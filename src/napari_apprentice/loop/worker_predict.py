@@ -1,22 +1,35 @@
-"""Predictions in the child process: cases in, label maps into the study."""
+"""Predictions in the child process: cases in, label maps into the study slab by slab."""
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import ModelError
+from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
+from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
+FocusOf = Callable[[RunFolder, str], Focus]
+
 
 class PredictionTask:
-    """Predict the cases of one run; the network of the newest request stays in memory for the next."""
+    """Predict the cases of one run; the network of the newest request stays in memory for the next.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    focus
+        Which slice of a run's case is looked at.
+    """
+
+    def __init__(self, focus: FocusOf = lambda _run, _case_id: unseen) -> None:
+        self._focus = focus
         self._key: tuple[Path, str, str] | None = None
         self._predictor: Predictor | None = None
 
@@ -26,12 +39,21 @@ class PredictionTask:
         model = str(run.request["model"])
         settings = PredictSettings.from_json(run.request["settings"])
         cases = [str(c) for c in run.request["cases"]]
+        if run.cancelled():
+            raise Cancelled("The prediction was cancelled before it began.")
         yield Progress(0, len(cases), "Starting the network")
         predictor = self._warm(study, model, settings)
         for done, case_id in enumerate(cases):
-            yield from _predict(study, case_id, model, predictor, settings, run, (done, len(cases)))
+            focus = self._focus(run, case_id)
+            yield from _Case(study, run, case_id, model, settings).predict(predictor, focus, (done, len(cases)))
+            run.emit({"event": "predicted", "case_id": case_id})
         yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
         return {"cases": cases, "model": model}
+
+    def warm_up(self, study: Path, model: str, device: str) -> None:
+        """Load a model version and do what its first window would have to wait for."""
+        settings = PredictSettings(device=device)
+        self._warm(Study.open(study), model, settings).warm(settings)
 
     def _warm(self, study: Study, model: str, settings: PredictSettings) -> Predictor:
         key = (study.path, model, settings.device)
@@ -43,22 +65,60 @@ class PredictionTask:
         return self._predictor
 
 
-def _predict(
-    study: Study, case_id: str, model: str, predictor: Predictor, settings: PredictSettings,
-    run: RunFolder, place: tuple[int, int],
-) -> Generator[Progress, None, None]:  # fmt: skip
-    info = study.cases.info(case_id)
-    expected = len(study.models.info(model).plan.normalisation)
-    if len(info.channels) != expected:
-        raise ModelError(f"Case {case_id} has {len(info.channels)} channels, model version {model} takes {expected}.")
-    work = predictor.predict(study.cases.voxels(case_id), info.spacing, settings, run.cancelled)
-    done, total = place
-    while True:
-        try:
-            inner = next(work)
-        except StopIteration as end:
-            study.predictions.write(case_id, model, end.value)
-            return
-        # Progress counts in hundredths of a case, so that one large case moves the bar too.
-        share = inner.done / inner.total if inner.total else 0.0
-        yield Progress(round(100 * (done + share)), 100 * total, f"Predicting {case_id}", case_id=case_id)
+@dataclass(frozen=True)
+class _Case:
+    """One case of a run."""
+
+    study: Study
+    run: RunFolder
+    case_id: str
+    model: str
+    settings: PredictSettings
+
+    def predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
+        """Predict it; `place` is how many cases of how many are done."""
+        self._check_channels()
+        source = self.study.cases.source(self.case_id)
+        writer = self.study.predictions.begin(self.case_id, self.model, predictor.label_type, self.run.run_id)
+        with writer:
+            work = predictor.predict(source, self.settings, self.run.cancelled, focus)
+            summary = yield from self._follow(work, writer, place)
+            made = {"settings": self.settings.to_json(), "backend": summary.backend}
+            made |= {"temperature": summary.temperature, "run": self.run.run_id}
+            writer.commit(summary.quality, summary.seconds, summary.device, made)
+
+    def _follow(
+        self, work: Generator[Progress | PredictedSlab, None, PredictionSummary], writer: PredictionWriter,
+        place: tuple[int, int],
+    ) -> Generator[Progress, None, PredictionSummary]:  # fmt: skip
+        done, total = place
+        share, began = 0.0, time.monotonic()
+        while True:
+            try:
+                report = next(work)
+            except StopIteration as end:
+                summary: PredictionSummary = end.value
+                return summary
+            slab = None
+            if isinstance(report, PredictedSlab):
+                writer.write_slab(report)
+                slab = (report.start, report.stop)
+            else:
+                share = report.done / report.total if report.total else 0.0
+            # Progress counts in hundredths of a case, so that one large case moves the bar too.
+            yield Progress(
+                round(100 * (done + share)), 100 * total, f"Predicting {self.case_id}",
+                seconds_left=_left(began, share) if total == 1 else None, case_id=self.case_id, slab=slab,
+            )  # fmt: skip
+
+    def _check_channels(self) -> None:
+        channels = len(self.study.cases.info(self.case_id).channels)
+        expected = len(self.study.models.info(self.model).plan.normalisation)
+        if channels != expected:
+            raise ModelError(
+                f"Case {self.case_id} has {channels} channels, model version {self.model} takes {expected}."
+            )
+
+
+def _left(began: float, share: float) -> float | None:
+    return (time.monotonic() - began) * (1 - share) / share if share > 0 else None

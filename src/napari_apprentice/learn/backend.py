@@ -1,0 +1,72 @@
+"""What computes a network's logits, and which of them there is here."""
+
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.errors import InputError
+from napari_apprentice.learn.network import Network
+
+
+class Backend(Protocol):
+    """A network that is ready to be asked."""
+
+    @property
+    def name(self) -> str:
+        """Library and number type, as it is recorded: "openvino bf16"."""
+
+    @property
+    def batch(self) -> int:
+        """Windows that are best asked together."""
+
+    def run(self, patches: torch.Tensor) -> torch.Tensor:
+        """(b, 1 + labels, z, y, x) logits of (b, c, z, y, x) normalised float32; valid until the next call."""
+
+
+class FullMap(torch.nn.Module):
+    """A network without the smaller maps that only training needs."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.net = network.net
+
+    def forward(self, voxels: torch.Tensor) -> torch.Tensor:
+        """(b, 1 + labels, z, y, x) logits."""
+        logits: torch.Tensor = self.net.output_block(self.net.skip_layers(voxels))
+        return logits
+
+
+def library(settings: PredictSettings, device: torch.device, *, changing: bool) -> str:
+    """Which library computes: "openvino" or "torch".
+
+    Parameters
+    ----------
+    changing
+        The weights are still being trained; converting them for every look would take longer than torch.
+
+    Raises
+    ------
+    InputError
+        OpenVINO was asked for, and is not installed or cannot use this device.
+    """
+    installed = find_spec("openvino") is not None
+    if settings.backend == "openvino" and (not installed or device.type != "cpu"):
+        why = "computes on the CPU only" if installed else 'is not installed (pip install "napari-apprentice[cpu]")'
+        raise InputError(f"OpenVINO {why}. Choose auto or torch as the backend.")
+    if settings.backend != "auto":
+        return settings.backend
+    return "openvino" if installed and device.type == "cpu" and not changing else "torch"
+
+
+def free_batch(plan: Plan, free: int) -> int:
+    """Windows at once for a device with `free` bytes: half of them, and never more than 16.
+
+    A window holds its logits (in two types while they are weighted) and about three maps of the first
+    stage's features, in four bytes at most.
+    """
+    z, y, x = plan.patch
+    each = 4 * z * y * x * (2 * (1 + len(plan.labels)) + 3 * plan.features[0])
+    return max(1, min(16, free // 2 // each))

@@ -1,0 +1,52 @@
+"""Logits by PyTorch, on any device."""
+
+from contextlib import nullcontext
+
+import torch
+
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.learn.backend import FullMap, free_batch
+from napari_apprentice.learn.device import autocast, free_bytes
+from napari_apprentice.learn.network import Network
+
+
+class TorchBackend:
+    """A network on a device, in evaluation mode.
+
+    Parameters
+    ----------
+    half
+        Compute in the half precision that pays on the device, where there is one.
+    compiled
+        Let torch.compile rewrite it: minutes at first, so only for many scans of one kind.
+    """
+
+    def __init__(
+        self, network: Network, plan: Plan, device: torch.device, *, half: bool, compiled: bool = False
+    ) -> None:
+        self._full: torch.nn.Module = FullMap(network.to(device)).eval()
+        if compiled:
+            self._full = torch.compile(self._full)  # type: ignore[assignment]
+        self._device, self._half = device, half
+        free = free_bytes(device)
+        # One float32 window on a CPU takes another way through torch, four times slower per window than four.
+        self.batch = free_batch(plan, free) if free is not None else 4 if not self._is_half() else 1
+
+    @property
+    def name(self) -> str:
+        """As it is recorded."""
+        with self._context():
+            kind = torch.get_autocast_dtype(self._device.type) if self._is_half() else torch.float32
+        return f"torch {({torch.bfloat16: 'bf16', torch.float16: 'fp16'}).get(kind, 'fp32')}"
+
+    def run(self, patches: torch.Tensor) -> torch.Tensor:
+        """(b, 1 + labels, z, y, x) logits."""
+        with torch.inference_mode(), self._context():
+            logits: torch.Tensor = self._full(patches)
+        return logits
+
+    def _is_half(self) -> bool:
+        return self._half and not isinstance(autocast(self._device), nullcontext)
+
+    def _context(self) -> "torch.autocast | nullcontext[None]":
+        return autocast(self._device) if self._half else nullcontext()  # type: ignore[return-value]

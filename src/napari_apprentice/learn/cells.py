@@ -1,0 +1,135 @@
+"""Sums of logits, and later probabilities, in cells of the network's grid; memory for them is bounded.
+
+A cell is a box over every voxel of which the same windows lie. What does not fit into the budget goes to
+an unlinked temporary file and comes back when it is touched: plain reads and writes, because pages of a
+memory map would count as the process's own.
+"""
+
+import os
+import sys
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from napari_apprentice.errors import RunError
+
+Key = tuple[int, int, int]
+# Where it is there, a folder on a disk: the usual temporary folder is memory on many Linux systems.
+ON_DISK = Path("/var/tmp")
+
+
+class Cells:
+    """Tensors by (z, y, x) number of the cell; the least recently touched leave memory first.
+
+    Parameters
+    ----------
+    budget
+        Bytes to hold in memory. The cell touched last is always in memory.
+    device
+        Where the cells in memory lie.
+    """
+
+    def __init__(self, budget: int, device: torch.device) -> None:
+        self._budget, self._device = budget, device
+        self._here: OrderedDict[Key, torch.Tensor] = OrderedDict()
+        self._bytes = 0
+        self._file: BinaryIO | None = None
+        self._away: dict[Key, tuple[int, torch.Size]] = {}
+        self._free: dict[int, list[int]] = {}
+        self._end = 0
+        self.spilled = 0  # bytes ever written
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._here or key in self._away
+
+    def put(self, key: Key, cell: torch.Tensor) -> None:
+        """Keep a float32 tensor; it replaces what was there."""
+        self.drop(key)
+        self._here[key] = cell
+        self._bytes += _size(cell)
+        self._shrink()
+
+    def get(self, key: Key) -> torch.Tensor:
+        """A cell, back in memory; changes to it in place are kept until the next call."""
+        if key in self._here:
+            self._here.move_to_end(key)
+            return self._here[key]
+        cell = self._load(key)
+        self.put(key, cell)
+        return cell
+
+    def drop(self, key: Key) -> None:
+        """Forget a cell."""
+        cell = self._here.pop(key, None)
+        if cell is not None:
+            self._bytes -= _size(cell)
+        if key in self._away:
+            offset, shape = self._away.pop(key)
+            self._free.setdefault(4 * shape.numel(), []).append(offset)
+
+    def halve(self) -> None:
+        """Half the budget from now on; memory turned out to be short."""
+        self._budget //= 2
+        self._shrink()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._here.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def _shrink(self) -> None:
+        while self._bytes > self._budget and len(self._here) > 1:
+            key, cell = self._here.popitem(last=False)
+            self._bytes -= _size(cell)
+            self._store(key, cell)
+
+    def _store(self, key: Key, cell: torch.Tensor) -> None:
+        size = _size(cell)
+        spare = self._free.get(size)
+        offset = spare.pop() if spare else self._end
+        self._end = max(self._end, offset + size)
+        view = _bytes_of(cell.detach().cpu().contiguous())
+        try:
+            file = self._open()
+            file.seek(offset)
+            while view:
+                view = view[file.write(view) :]
+        except OSError as error:
+            raise RunError(
+                f"The prediction does not fit into memory, and its temporary file could not be written "
+                f"({error.strerror or error}). Make room on the disk, or allow it more memory."
+            ) from error
+        self.spilled += size
+        self._away[key] = (offset, cell.shape)
+
+    def _load(self, key: Key) -> torch.Tensor:
+        offset, shape = self._away[key]
+        cell = torch.empty(shape, dtype=torch.float32)
+        view = _bytes_of(cell)
+        file = self._open()
+        file.seek(offset)
+        while view:
+            got = file.readinto(view)  # type: ignore[attr-defined]
+            if not got:
+                raise RunError("The temporary file of the prediction ended too early; start the prediction again.")
+            view = view[got:]
+        return cell.to(self._device)
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            folder = ON_DISK if sys.platform != "win32" and os.access(ON_DISK, os.W_OK) else None
+            self._file = tempfile.TemporaryFile(buffering=0, prefix="apprentice-", dir=folder)  # noqa: SIM115
+        return self._file
+
+
+def _size(cell: torch.Tensor) -> int:
+    return cell.numel() * 4
+
+
+def _bytes_of(cell: torch.Tensor) -> memoryview:
+    return cell.numpy().reshape(-1).view(np.uint8).data

@@ -1,0 +1,110 @@
+"""Probabilities on the network's grid become labels and uncertainty on the scan's own, slab by slab.
+
+Each label's probability is interpolated on its own, with the largest so far and the entropy so far kept:
+never more than one label at full size.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_apprentice.core.slabs import PredictedSlab
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.learn.probabilities import Confidence
+from napari_apprentice.learn.resample import Linear, Shape
+
+GATHERED = 2**23  # numbers of the network's grid at once
+TILE = 2**18  # voxels of the scan at once: what a core's cache holds
+
+
+class Probabilities(Protocol):
+    """Where finished probabilities come from."""
+
+    def gather(self, z: tuple[int, int], y: tuple[int, int]) -> tuple[tuple[int, ...], torch.Tensor]:
+        """Rows that are likely there, and their (rows, z, y, x) probabilities; x is the whole axis."""
+
+
+class OwnGrid:
+    """The way back to the scan's grid.
+
+    Parameters
+    ----------
+    own, scaled
+        Shapes (z, y, x) of the scan and of the network's grid.
+    labels
+        Label id of each row; row 0 is background.
+    """
+
+    def __init__(self, own: Shape, scaled: Shape, labels: tuple[int, ...], device: torch.device) -> None:
+        self._own, self._scaled, self._device = own, scaled, device
+        self.deep, self._wide, self._long = (Linear.between(a, b) for a, b in zip(scaled, own, strict=True))
+        self._table = np.array(labels, dtype=np.uint8 if max(labels) < 256 else np.uint16)
+        self.confidence = Confidence(len(labels))
+
+    def ready(self, complete: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which slices can be made when those along z of the network's grid are complete."""
+        return complete[self.deep.low] & complete[self.deep.high]
+
+    def slab(self, start: int, stop: int, source: Probabilities, ask: Callable[[], None]) -> PredictedSlab:
+        """Slices `start` to `stop` - 1; `ask` is called now and then and may raise."""
+        _, wide, long = self._own
+        labels: LabelArray = np.zeros((stop - start, wide, long), dtype=self._table.dtype)
+        uncertainty = np.zeros((stop - start, wide, long), dtype=np.uint8)
+        deep = self.deep.part(start, stop)
+        z = (int(deep.low[0]), int(deep.high[-1]) + 1)
+        tall = self._tile(z, stop - start)
+        for first in range(0, wide, tall):
+            ask()
+            last = min(first + tall, wide)
+            across = self._wide.part(first, last)
+            y = (int(across.low[0]), int(across.high[-1]) + 1)
+            rows, values = source.gather(z, y)
+            if rows == (0,):
+                continue  # nothing but background, and certain of it
+            places = (deep.moved(z[0]), across.moved(y[0]), self._long)
+            best, unsure = self._decide(rows, values, places)
+            labels[:, first:last] = self._table[best.cpu().numpy()]
+            uncertainty[:, first:last] = unsure.cpu().numpy()
+        return PredictedSlab(start, stop, labels, uncertainty)
+
+    def _tile(self, z: tuple[int, int], thick: int) -> int:
+        """How many lines of the scan to do at once."""
+        ratio = self._own[1] / self._scaled[1]
+        lines = GATHERED // (len(self._table) * (z[1] - z[0]) * self._scaled[2])
+        most = TILE // (thick * self._own[2]) if self._device.type == "cpu" else self._own[1]
+        return max(1, min(int((lines - 2) * ratio), most))
+
+    def _decide(
+        self, rows: tuple[int, ...], values: torch.Tensor, places: tuple[Linear, Linear, Linear]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The likeliest row (uint8), and the entropy from 0 to 255."""
+        best = _onto(values[0], places)
+        winner = torch.full_like(best, rows[0], dtype=torch.uint8)
+        entropy = _entropy(best)
+        expected = [float(best.sum())]
+        for row, value in zip(rows[1:], values[1:], strict=True):
+            share = _onto(value, places)
+            expected.append(float(share.sum()))
+            entropy += _entropy(share)
+            winner.masked_fill_(share > best, row)
+            torch.maximum(best, share, out=best)
+        for row, total in zip(rows, expected, strict=True):
+            won = winner == row
+            self.confidence.add(row, total, float(won.sum()), float((best * won).sum()) if row else 0.0)
+        unsure = entropy.mul_(255 / math.log(len(self._table))).clamp_(0, 255).round_().to(torch.uint8)
+        return winner, unsure
+
+
+def _onto(values: torch.Tensor, places: tuple[Linear, Linear, Linear]) -> torch.Tensor:
+    """(z, y, x) trilinear; x first, where there is least of it, and z last, where memory is read in order."""
+    for axis in (2, 1, 0):
+        values = places[axis].apply(values, axis)
+    return values
+
+
+def _entropy(share: torch.Tensor) -> torch.Tensor:
+    return share.clamp_min(1e-12).log_().mul_(share).neg_()

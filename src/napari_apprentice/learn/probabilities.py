@@ -1,0 +1,78 @@
+"""What is done to a cell when every window over it was added: from logits to the probabilities that matter."""
+
+from itertools import combinations
+
+import torch
+
+# Labels that nowhere in a cell are likelier than this are left out there. They cannot win, and 117 of them
+# change the entropy by less than a tenth of the step it is stored in.
+NEGLIGIBLE = 1e-6
+
+
+def mean_probabilities(logits: torch.Tensor, temperatures: tuple[float, ...]) -> torch.Tensor:
+    """(1 + labels, ...) mean softmax over models; `logits` is (models * (1 + labels), ...) and is overwritten."""
+    models = len(temperatures)
+    each = logits.view(models, -1, *logits.shape[1:])
+    for member, temperature in zip(each, temperatures, strict=True):
+        if temperature != 1:
+            member /= temperature
+        member -= member.amax(0)
+        member.exp_()
+        member /= member.sum(0)
+    return each[0] if models == 1 else each.mean(0)
+
+
+def likely(probabilities: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
+    """The rows that are not negligible everywhere, and their probabilities (rows, ...)."""
+    rows = (probabilities.flatten(1).amax(1) >= NEGLIGIBLE).nonzero().flatten()
+    kept = probabilities if len(rows) == len(probabilities) else probabilities[rows]
+    return tuple(int(r) for r in rows), kept
+
+
+class Agreement:
+    """Pairwise Dice of several models on the network's grid, label by label (arXiv 2406.03323)."""
+
+    def __init__(self, models: int, rows: int) -> None:
+        self._models, self._rows = models, rows
+        self._sizes = torch.zeros(models, rows, dtype=torch.int64)
+        self._shared = torch.zeros(models, models, rows, dtype=torch.int64)
+
+    def add(self, logits: torch.Tensor) -> None:
+        """Count one part of the scan, each voxel of it once; (models * rows, ...) logits."""
+        votes = [m.argmax(0).flatten() for m in logits.view(self._models, self._rows, *logits.shape[1:])]
+        for a, vote in enumerate(votes):
+            self._sizes[a] += torch.bincount(vote, minlength=self._rows).cpu()
+        for a, b in combinations(range(self._models), 2):
+            same = votes[a][votes[a] == votes[b]]
+            self._shared[a, b] += torch.bincount(same, minlength=self._rows).cpu()
+
+    def dice(self) -> dict[int, float]:
+        """Mean over pairs, for each row that some model found; row 0 is left out."""
+        found = {}
+        for row in range(1, self._rows):
+            scores = [
+                2 * float(self._shared[a, b, row]) / float(self._sizes[a, row] + self._sizes[b, row])
+                for a, b in combinations(range(self._models), 2)
+                if self._sizes[a, row] + self._sizes[b, row] > 0
+            ]
+            if scores:
+                found[row] = sum(scores) / len(scores)
+        return found
+
+
+class Confidence:
+    """Soft-Dice confidence, 2 sum(p y) / (sum(p) + sum(y)), arXiv 2402.10665."""
+
+    def __init__(self, rows: int) -> None:
+        self._agreed, self._expected, self._found = ([0.0] * rows for _ in range(3))
+
+    def add(self, row: int, expected: float, found: float, agreed: float) -> None:
+        """Count a row in one part of the scan: sum(p), sum(y) and sum(p y)."""
+        self._expected[row] += expected
+        self._found[row] += found
+        self._agreed[row] += agreed
+
+    def dice(self) -> dict[int, float]:
+        """For each row found anywhere; row 0 is left out. Rounded, so that the order of parts does not show."""
+        counts = zip(self._agreed, self._expected, self._found, strict=True)
+        return {i: round(2 * a / (e + f), 6) for i, (a, e, f) in enumerate(counts) if i and f > 0}

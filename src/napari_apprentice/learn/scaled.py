@@ -1,0 +1,107 @@
+"""A scan as the network wants it, slice by slice: normalised, and on the plan's spacing."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.slabs import Moments, VoxelSource
+from napari_apprentice.errors import Cancelled
+from napari_apprentice.learn.normalise import Normaliser
+from napari_apprentice.learn.resample import Linear, target_shape
+
+AT_ONCE = 2**25  # bytes of the scan read at once
+
+
+class ScaledScan:
+    """Slices on the plan's grid, each made once and kept until `forget`.
+
+    The scan is read in slabs. A slice at twice the spacing needs few of the scan's voxels; only those are
+    normalised.
+    """
+
+    def __init__(
+        self, source: VoxelSource, plan: Plan, device: torch.device, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._source, self._device = source, device
+        own = (source.shape[1], source.shape[2], source.shape[3])
+        self.shape = target_shape(own, source.spacing, plan.spacing)
+        self._axes = tuple(Linear.between(old, new) for old, new in zip(own, self.shape, strict=True))
+        self._normaliser = Normaliser(plan, source.shape[0], source.dtype, lambda: _moments(source, cancelled))
+        self._slices: dict[int, torch.Tensor] = {}
+
+    def read(self, start: int, stop: int) -> torch.Tensor:
+        """(c, stop - start, y, x) float32 of the plan's grid on the device."""
+        missing = [z for z in range(start, stop) if z not in self._slices]
+        for first, last in _runs(missing):
+            self._make(first, last)
+        return torch.stack([self._slices[z] for z in range(start, stop)], dim=1)
+
+    def forget(self, needed: Callable[[int], bool]) -> None:
+        """Give back the slices that are not needed any more."""
+        self._slices = {z: s for z, s in self._slices.items() if needed(z)}
+
+    def _make(self, start: int, stop: int) -> None:
+        c, _, y, x = self._source.shape
+        each = c * y * x * self._source.dtype.itemsize
+        deep, wide, long = self._axes
+        while start < stop:
+            end = start + 1
+            while end < stop and (deep.high[end] + 1 - deep.low[start]) * each <= AT_ONCE:
+                end += 1
+            made = self._slab(deep.part(start, end), wide, long)
+            self._slices.update({z: made[:, z - start] for z in range(start, end)})
+            start = end
+
+    def _slab(self, deep: Linear, wide: Linear, long: Linear) -> torch.Tensor:
+        voxels = self._source.read(int(deep.low[0]), int(deep.high[-1]) + 1)
+        deep = deep.moved(int(deep.low[0]))
+        for axis, linear in enumerate((deep, wide, long), 1):
+            used = linear.used()
+            if len(used) < voxels.shape[axis]:
+                voxels = voxels.take(used, axis=axis)
+        values = torch.from_numpy(self._normaliser(voxels)).to(self._device, non_blocking=True)
+        for axis, linear in enumerate((deep, wide, long), 1):
+            values = linear.renumbered().apply(values, axis)
+        return values
+
+
+def _runs(places: list[int]) -> Iterator[tuple[int, int]]:
+    """(first, after the last) of each run of neighbouring numbers."""
+    start = 0
+    for i in range(1, len(places) + 1):
+        if i == len(places) or places[i] != places[i - 1] + 1:
+            yield places[start], places[i - 1] + 1
+            start = i
+
+
+def _moments(source: VoxelSource, cancelled: Callable[[], bool]) -> tuple[Moments, ...]:
+    """The scan's own, or computed slab by slab (Chan et al. 1979, pairwise merging of means and variances)."""
+    known = source.moments()
+    if known is not None:
+        return known
+    c, z, y, x = source.shape
+    thick = max(1, AT_ONCE // max(1, c * y * x * 8))
+    sums = [(0, 0.0, 0.0)] * c
+    for start in range(0, z, thick):
+        if cancelled():
+            raise Cancelled("The prediction was cancelled; nothing was changed.")
+        voxels = source.read(start, min(start + thick, z))
+        sums = [_merge(s, v.astype(np.float64).ravel()) for s, v in zip(sums, voxels, strict=True)]
+    return tuple(Moments(mean, (squares / count) ** 0.5 if count else 0.0) for count, mean, squares in sums)
+
+
+def _merge(so_far: tuple[int, float, float], values: NDArray[np.float64]) -> tuple[int, float, float]:
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return so_far
+    count, mean, squares = so_far
+    new = float(values.mean())
+    total, apart = count + values.size, new - mean
+    return (
+        total,
+        mean + apart * values.size / total,
+        squares + float(((values - new) ** 2).sum()) + apart**2 * count * values.size / total,
+    )

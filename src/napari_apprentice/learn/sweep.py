@@ -1,0 +1,193 @@
+"""All windows of one scan added up, row by row along z, and the parts of it that are finished."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.learn.cells import Cells, Key
+from napari_apprentice.learn.probabilities import Agreement, likely, mean_probabilities
+from napari_apprentice.learn.scaled import ScaledScan
+from napari_apprentice.learn.windows import Axis, Rows
+
+# Every term of a sum is rounded to a multiple of 2**-13, by adding and taking away a number with just that
+# precision. Sums of such terms below 2**11 are exact in float32, so they do not depend on the order.
+ROUNDER = 1.5 * 2**10
+CHUNK = 2**18  # numbers weighted at once on a CPU: what its cache holds
+Window = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """What a sweep needs to know of the models it adds up."""
+
+    plan: Plan
+    temperatures: tuple[float, ...]
+
+    @property
+    def rows(self) -> int:
+        """Output rows of one model."""
+        return 1 + len(self.plan.labels)
+
+
+class Sweep:
+    """The sliding windows over one scan.
+
+    Parameters
+    ----------
+    scan
+        The scan on the network's grid.
+    step
+        Shift between windows as a share of the patch.
+    budget
+        Bytes for sums that are not finished.
+    """
+
+    def __init__(self, scan: ScaledScan, models: Models, step: float, budget: int, device: torch.device) -> None:
+        self._scan, self._models, self._device = scan, models, device
+        patch = models.plan.patch
+        size = [max(n, p) for n, p in zip(scan.shape, patch, strict=True)]
+        # the scan in the middle of what is added around it, as in training
+        self._before = tuple((s - n) // 2 for s, n in zip(size, scan.shape, strict=True))
+        self._after = tuple(s - n - b for s, n, b in zip(size, scan.shape, self._before, strict=True))
+        self._axes = tuple(Axis.placed(n, p, step) for n, p in zip(size, patch, strict=True))
+        self._rows = Rows(self._axes[0])
+        self.cells = Cells(budget, device)
+        self._left: dict[Key, int] = {}
+        self._likely: dict[Key, tuple[int, ...]] = {}
+        self.agreement = Agreement(len(models.temperatures), models.rows)
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return math.prod(len(a.starts) for a in self._axes)
+
+    def next_row(self, focus: float) -> int | None:
+        """The row of windows that helps most to finish slice `focus` of the network's grid; None at the end."""
+        return self._rows.next(focus + self._before[0])
+
+    def windows_of(self, row: int) -> list[Window]:
+        """Windows of one row, always in the same order."""
+        return [(row, y, x) for y, x in product(range(len(self._axes[1].starts)), range(len(self._axes[2].starts)))]
+
+    def voxels_of(self, row: int) -> torch.Tensor:
+        """(c, patch z, y, x) normalised voxels of one row, 0 around the scan."""
+        start = self._axes[0].starts[row] - self._before[0]
+        stop = start + self._models.plan.patch[0]
+        first, last = max(0, start), min(self._scan.shape[0], stop)
+        voxels = self._scan.read(first, last)
+        around = (self._before[2], self._after[2], self._before[1], self._after[1], first - start, stop - last)
+        return F.pad(voxels, around) if any(around) else voxels
+
+    def cut(self, voxels: torch.Tensor, windows: list[Window]) -> torch.Tensor:
+        """(b, c, z, y, x) patches from what `voxels_of` gave."""
+        _, tall, long = self._models.plan.patch
+        corners = [(self._axes[1].starts[y], self._axes[2].starts[x]) for _, y, x in windows]
+        return torch.stack([voxels[:, :, y : y + tall, x : x + long] for y, x in corners])
+
+    def add(self, window: Window, logits: torch.Tensor) -> None:
+        """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
+        shares = [torch.from_numpy(a.shares[i]).to(self._device) for a, i in zip(self._axes, window, strict=True)]
+        corner = [a.starts[i] for a, i in zip(self._axes, window, strict=True)]
+        for key in _keys(*(a.segments_of(i) for a, i in zip(self._axes, window, strict=True))):
+            bounds = [a.segments[k] for a, k in zip(self._axes, key, strict=True)]
+            z, y, x = (slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
+            weight = shares[0][z, None, None] * shares[1][y, None] * shares[2][x]
+            self._add_to(key, logits[:, z, y, x], weight)
+
+    def finish_row(self, row: int) -> NDArray[np.bool_]:
+        """A row is done: which slices of the network's grid are complete."""
+        self._rows.finish(row)
+        before = self._before[0]
+        self._scan.forget(lambda z: self._rows.needed(z + before))
+        return self._rows.complete()[before : before + self._scan.shape[0]]
+
+    def release(self, needed: NDArray[np.bool_]) -> None:
+        """Forget finished cells of slices that are not needed any more."""
+        before = self._before[0]
+        for layer, (start, stop) in enumerate(self._axes[0].segments):
+            if not needed[max(0, start - before) : max(0, stop - before)].any():
+                for key in [k for k in self._likely if k[0] == layer]:
+                    self.cells.drop(key)
+                    del self._likely[key]
+
+    def gather(self, z: tuple[int, int], y: tuple[int, int]) -> tuple[tuple[int, ...], torch.Tensor]:
+        """Finished probabilities of a part of the network's grid, x whole; see `own_grid.Probabilities`."""
+        inner = [(s + b, e + b) for (s, e), b in zip((z, y, (0, self._scan.shape[2])), self._before, strict=True)]
+        keys = _keys(*(_touched(a, *i) for a, i in zip(self._axes, inner, strict=True)))
+        found = tuple(sorted({r for k in keys for r in self._likely[k]}))
+        place = {r: i for i, r in enumerate(found)}
+        whole = torch.zeros((len(found), *(e - s for s, e in inner)), device=self._device)
+        for key in keys:
+            into, out = _overlap(self._axes, key, inner)
+            cell, rows = self.cells.get(key)[(slice(None), *out)], self._likely[key]
+            if rows == found:
+                whole[(slice(None), *into)] = cell
+            else:
+                for values, row in zip(cell, rows, strict=True):
+                    whole[place[row]][into] = values
+        return found, whole
+
+    def _add_to(self, key: Key, logits: torch.Tensor, weight: torch.Tensor) -> None:
+        first = key not in self._left
+        if first:
+            self._left[key] = math.prod(len(a.windows_over(k)) for a, k in zip(self._axes, key, strict=True))
+            cell = torch.empty(logits.shape, device=self._device)
+        else:
+            cell = self.cells.get(key)
+        _accumulate(cell, logits, weight, first=first)
+        self._left[key] -= 1
+        if self._left[key] == 0:
+            if self._counts_agreement:
+                self.agreement.add(self._inner(key, cell))
+            self._likely[key], cell = likely(mean_probabilities(cell, self._models.temperatures))
+            self.cells.put(key, cell)
+        elif first:
+            self.cells.put(key, cell)
+
+    @property
+    def _counts_agreement(self) -> bool:
+        return len(self._models.temperatures) > 1
+
+    def _inner(self, key: Key, cell: torch.Tensor) -> torch.Tensor:
+        """A cell without what was added around the scan."""
+        inside = [(b, b + n) for b, n in zip(self._before, self._scan.shape, strict=True)]
+        return cell[(slice(None), *_overlap(self._axes, key, inside)[1])]
+
+
+def _accumulate(cell: torch.Tensor, logits: torch.Tensor, weight: torch.Tensor, *, first: bool) -> None:
+    rows = len(cell) if cell.device.type != "cpu" else max(1, CHUNK // max(1, weight.numel()))
+    for start in range(0, len(cell), rows):
+        part = slice(start, start + rows)
+        term = torch.mul(logits[part], weight).add_(ROUNDER).sub_(ROUNDER)
+        if first:
+            cell[part] = term
+        else:
+            cell[part] += term
+
+
+def _keys(z: Sequence[int], y: Sequence[int], x: Sequence[int]) -> list[Key]:
+    return list(product(z, y, x))
+
+
+def _touched(axis: Axis, start: int, stop: int) -> list[int]:
+    return [i for i, (b, e) in enumerate(axis.segments) if b < stop and e > start]
+
+
+def _overlap(
+    axes: tuple[Axis, ...], key: Key, region: list[tuple[int, int]]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a cell and a region overlap: slices of the region, slices of the cell."""
+    into, out = [], []
+    for axis, k, (start, stop) in zip(axes, key, region, strict=True):
+        first, last = axis.segments[k]
+        low, high = max(first, start), max(max(first, start), min(last, stop))
+        into.append(slice(low - start, high - start))
+        out.append(slice(low - first, high - first))
+    return tuple(into), tuple(out)
