@@ -26,7 +26,7 @@ from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
 from napari_apprentice.session_revisions import RevisionVerbs
 from napari_apprentice.session_scans import ScanVerbs
-from napari_apprentice.store.presence import Presence
+from napari_apprentice.store.presence import Presence, Present
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.rescue import Rescues
 from napari_apprentice.store.study import Study
@@ -127,7 +127,12 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
-        return case_rows(self.study, self._presence.everyone() if self._presence else {})
+        return case_rows(self.study, self.present())
+
+    def present(self) -> dict[str, tuple[Present, ...]]:
+        """Who else has which case open, by case id; empty where that cannot be known."""
+        presence = self._presence
+        return presence.everyone() if presence else {}
 
     # -------------------------------------------------------------- predict
 

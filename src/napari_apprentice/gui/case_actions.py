@@ -5,8 +5,10 @@ from collections.abc import Callable
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.correction import Box
+from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StorageError
+from napari_apprentice.gui.box_drawing import BoxDrawing
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
 from napari_apprentice.gui.facts import FactsReader
@@ -24,26 +26,30 @@ class CaseActions(QObject):
 
     Parameters
     ----------
-    session, runner, bridge, facts, layers
-        Whose verbs, where they run, who says what changed, what is known, where the case is shown.
+    session, runner, bridge, facts, layers, box
+        Whose verbs, where they run, who says what changed, what is known, where the case is shown, and a box drawn.
     """
 
     saving_changed = Signal(bool)
     """Whether a revision is being written; meanwhile the case cannot be changed."""
+    stored = Signal(object)
+    """This `Revision` was stored from the open case."""
 
     def __init__(
         self, session: Session, runner: Runner, bridge: Bridge, facts: FactsReader, layers: CaseLayers,
-        parent: QObject | None = None,
+        box: BoxDrawing, parent: QObject | None = None,
     ) -> None:  # fmt: skip
         super().__init__(parent)
         self._session = session
         self._runner = runner
         self._facts = facts
         self._layers = layers
+        self._box = box
         self._recording = False
         self._warned = False
         self.saving = False
         self.opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
+        box.drawn.connect(self.accept_box)
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
         layers.redo_requested.connect(self.redo)
@@ -135,11 +141,11 @@ class CaseActions(QObject):
 
     def undo(self) -> None:
         """Take the newest stroke back."""
-        self._change(self._session.undo)
+        self.change(self._session.undo)
 
     def redo(self) -> None:
         """Bring the newest undone stroke back."""
-        self._change(self._session.redo)
+        self.change(self._session.redo)
 
     def accept_slice(self) -> None:
         """Accept what is unseen in the slice on the screen."""
@@ -148,25 +154,42 @@ class CaseActions(QObject):
             self._runner.tell(InputError("Accept slice needs a slice: leave the 3D view, or use Accept scan."))
             return
         axis, index = shown or (0, 0)
-        self._change(lambda: self._session.accept_slice(axis, index))
+        self.change(lambda: self._session.accept_slice(axis, index))
 
     def accept_scan(self) -> None:
         """Accept everything that is unseen."""
-        self._change(self._session.accept_scan)
+        self.change(self._session.accept_scan)
 
     def revert_to_prediction(self) -> None:
         """Put the active model version's prediction in place; can be undone."""
-        self._change(self._session.revert_to_prediction)
+        self.change(self._session.revert_to_prediction)
 
     def revert_to_revision(self, name: str) -> None:
         """Put a stored revision in place; can be undone."""
-        self._change(lambda: self._session.revert_to_revision(name))
+        self.change(lambda: self._session.revert_to_revision(name))
 
     def choose(self, label_id: int) -> None:
         """Select a label for painting."""
         self._layers.choose(label_id)
 
-    def _change(self, verb: Callable[[], None]) -> None:
+    def draw_box(self, depth: int) -> None:
+        """Let the person draw a rectangle, and accept what is unseen in it, so many slices deep."""
+        if self._session.case is not None and self._layers.slice_shown() is None:
+            self._runner.tell(InputError("Accept box needs a slice: leave the 3D view, or use Accept scan."))
+            self._box.ended.emit()
+        elif self.saving or self.opening.under_way:
+            self._runner.said.emit(BUSY)
+            self._box.ended.emit()
+        else:
+            self._box.begin(depth)
+            self._runner.said.emit("Draw a rectangle around what is right; Escape ends it.")
+
+    def accept_box(self, box: Box) -> None:
+        """Accept what is unseen in a box."""
+        self.change(lambda: self._session.accept_box(box))
+
+    def change(self, verb: Callable[[], None]) -> None:
+        """Change the open case, unless it is being drawn on, opened or saved."""
         if self.saving or self.opening.under_way or self._layers.mid_stroke:
             self._runner.said.emit(BUSY)
             return
@@ -176,6 +199,20 @@ class CaseActions(QObject):
 
     def save(self) -> None:
         """Store the corrections as a revision; the case is locked until they are on disk."""
+        self.store("Saving corrections", self._session.save, lambda r: f"Saved {r.name} of {r.case_id}.")
+
+    def store(self, title: str, verb: Callable[[], Revision], sentence: Callable[[Revision], str]) -> None:
+        """Let a verb store the open case as a revision; nothing can be changed until it has.
+
+        Parameters
+        ----------
+        title
+            What is done, for the status line.
+        verb
+            Stores; runs in another thread.
+        sentence
+            What is said when it is stored.
+        """
         if self.saving:
             return
         if self._session.case is None:
@@ -185,12 +222,13 @@ class CaseActions(QObject):
             self._runner.said.emit(BUSY)
             return
         if self._layers.mid_stroke:
-            QTimer.singleShot(RETRY_MS, self.save)
+            QTimer.singleShot(RETRY_MS, lambda: self.store(title, verb, sentence))
             return
         self._lock(True)
-        job = self._runner.run("Saving corrections", self._session.save, stops=False)
+        job = self._runner.run(title, verb, stops=False)
         self._warned = False
-        job.returned.connect(lambda r: self._runner.said.emit(f"Saved {r.name} of {r.case_id}."))
+        job.returned.connect(lambda revision: self._runner.said.emit(sentence(revision)))
+        job.returned.connect(self.stored)
         job.ended.connect(lambda: self._lock(False))
 
     def _lock(self, locked: bool) -> None:

@@ -3,11 +3,15 @@
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout
+from qtpy.QtWidgets import QHBoxLayout
 
+from napari_apprentice.gui.accept_row import AcceptRow
 from napari_apprentice.gui.cursor_line import CursorLine
 from napari_apprentice.gui.facts import Facts
+from napari_apprentice.gui.history_panel import HistoryPanel
 from napari_apprentice.gui.label_chooser import LabelChooser
+from napari_apprentice.gui.merge_panel import MergePanel
+from napari_apprentice.gui.overlay_row import OverlayRow
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
 from napari_apprentice.gui.preset_box import PresetBox
 from napari_apprentice.loop.opening import OpenCase
@@ -25,6 +29,8 @@ class CorrectPanel(Panel):
     redo_requested = Signal()
     accept_slice_requested = Signal()
     accept_scan_requested = Signal()
+    history_requested = Signal()
+    merge_requested = Signal()
     prediction_requested = Signal()
     revision_requested = Signal(str)
     save_requested = Signal()
@@ -32,31 +38,29 @@ class CorrectPanel(Panel):
 
     def _build(self) -> None:
         self._count_generation = 0
+        self._lost = False
         self._counter = QTimer(self)
         self._counter.setSingleShot(True)
         self._counter.setInterval(SETTLE_MS)
         self.case = note(NO_CASE, "The case under correction.")
+        self.others = note("", "Another window has this case open; both revisions will be kept.")
         self.labels = LabelChooser()
         self.hint = note("P brush, E eraser, F fill, 1-9 label, Space held moves.", HINT)
         self.undo = button("Undo", "Take the newest stroke back (Ctrl+Z).")
         self.redo = button("Redo", "Bring the newest undone stroke back (Ctrl+Shift+Z).")
-        self.accept_slice = button("Accept slice", "All that is not edited in this slice is right as it is.")
-        self.accept_scan = button("Accept scan", "All that is not edited in the scan is right as it is.")
+        self.accept = AcceptRow(self.desk)
+        self.accept_slice, self.accept_box, self.accept_scan = self.accept.slice, self.accept.box, self.accept.scan
         self.revert, self.revert_menu = menu_button(
             "Revert to", "Put the prediction or a stored revision in place; Undo takes that back."
         )
         self.save = button("Save corrections", "Store a revision (Ctrl+S). Earlier revisions are kept.")
         self.show_layers = button("Show layers again", "The Corrections layer was deleted; show the case again.")
-        self.uncertainty = QCheckBox("Uncertainty")
-        self.uncertainty.setToolTip("Show where the model version was unsure, as a bright overlay.")
-        self.status = QCheckBox("Status")
-        self.status.setToolTip("Show what is accepted (green) and edited (orange); unseen is clear.")
-        self.letters = QCheckBox("Letters")
-        self.letters.setToolTip(
-            "Show at the edges of the canvas which side of the patient is there: R right, L left, A anterior, "
-            "P posterior, S superior, I inferior; two letters where the scan is oblique."
-        )
-        self.letters.setChecked(self.desk.letters.wanted)
+        self.history = button("History ...", "Who changed what in this case and when; look, compare, restore.")
+        self.merge = button("Merge ...", "Somebody else saved this case too; see where you differ.")
+        self.merge.setVisible(False)
+        self.overlays = OverlayRow(self.desk)
+        self.uncertainty, self.status = self.overlays.uncertainty, self.overlays.status
+        self.prediction, self.letters = self.overlays.prediction, self.overlays.letters
         self.window_preset = PresetBox(self.desk.windowing)
         self.under_mouse = CursorLine(self.desk.mouse)
         self.strokes = note("", "Strokes are kept on disk at once; Save corrections makes a revision of them.")
@@ -67,22 +71,19 @@ class CorrectPanel(Panel):
 
     def _lay_out(self) -> None:
         strokes, revisions = QHBoxLayout(), QHBoxLayout()
-        for widget in (self.undo, self.redo, self.accept_slice, self.accept_scan):
+        for widget in (self.undo, self.redo, self.revert, self.history):
             strokes.addWidget(widget)
-        revisions.addWidget(self.revert)
         revisions.addWidget(self.save, 1)
-        overlays = QHBoxLayout()
-        overlays.addWidget(self.uncertainty)
-        overlays.addWidget(self.status)
-        overlays.addWidget(self.letters)
-        overlays.addStretch()
+        revisions.addWidget(self.merge)
         self._box.addWidget(self.case)
+        self._box.addWidget(self.others)
         self._box.addWidget(self.labels)
         self._box.addWidget(self.hint)
         self._box.addLayout(strokes)
+        self._box.addWidget(self.accept)
         self._box.addLayout(revisions)
         self._box.addWidget(self.show_layers)
-        self._box.addLayout(overlays)
+        self._box.addWidget(self.overlays)
         self._box.addWidget(self.window_preset)
         self._box.addWidget(self.under_mouse)
         self._box.addWidget(self.strokes)
@@ -94,36 +95,60 @@ class CorrectPanel(Panel):
         for widget, intent, slot in (
             (self.undo, self.undo_requested, cases.undo),
             (self.redo, self.redo_requested, cases.redo),
+            (self.history, self.history_requested, self._open_history),
+            (self.merge, self.merge_requested, self.desk.merges.begin),
             (self.accept_slice, self.accept_slice_requested, cases.accept_slice),
             (self.accept_scan, self.accept_scan_requested, cases.accept_scan),
             (self.save, self.save_requested, cases.save),
             (self.show_layers, self.layers_requested, cases.reopen),
         ):
-            widget.clicked.connect(intent)
+            widget.clicked.connect(lambda _=False, i=intent: i.emit())
             intent.connect(slot)
         self.label_requested.connect(cases.choose)
         self.prediction_requested.connect(cases.revert_to_prediction)
         self.revision_requested.connect(cases.revert_to_revision)
         self.revert_menu.aboutToShow.connect(self._list_reverts)
-        self.uncertainty.toggled.connect(lambda on: layers.show_overlay(layers.uncertainty, on))
-        self.status.toggled.connect(lambda on: layers.show_overlay(layers.status, on))
-        self.letters.toggled.connect(self.desk.letters.show_letters)
-        self.desk.letters.changed.connect(self.letters.setChecked)
+        self.accept.box_requested.connect(cases.draw_box)
+        self.accept.box_ended.connect(self.desk.box.end)
+        self.desk.merges.changed.connect(self._show_merge)
+        self.desk.merges.began.connect(self._open_merge)
         self._counter.timeout.connect(self._count)
         cases.saving_changed.connect(self._enable)
         layers.label_chosen.connect(self.labels.show_chosen)
-        layers.shown.connect(self._show_case)
-        layers.lost.connect(self._show_case)
+        layers.shown.connect(lambda: self._on_layers(lost=False))
+        layers.lost.connect(lambda: self._on_layers(lost=True))
         bridge.case_opened.connect(self._show_case)
         bridge.canvas_changed.connect(self._show_work)
         bridge.saved.connect(self._show_work)
         self.desk.facts.changed.connect(self._on_facts)
 
+    def _open_history(self) -> None:
+        self.desk.docks.open("History", lambda: HistoryPanel(self.desk.viewer, self.desk))
+
+    def _open_merge(self) -> None:
+        self.desk.docks.open("Merge", lambda: MergePanel(self.desk.viewer, self.desk))
+
     # ------------------------------------------------------------- showing
 
+    def _show_merge(self) -> None:
+        offered, merging = self.desk.merges.offered, self.desk.merges.merging
+        self.merge.setVisible(offered is not None and merging is None)
+        if offered is not None:
+            self.merge.setText(f"Merge with {offered.name} ...")
+        if merging is None:
+            self.desk.docks.close("Merge")
+
     def _on_facts(self, facts: Facts) -> None:
-        if self.desk.session.case is None:
+        case = self.desk.session.case
+        if case is None:
             self.labels.show_schema(facts.schema)
+        row = facts.row(case.info.case_id) if case is not None else None
+        self.others.setText("\n".join(other.sentence for other in row.others) if row is not None else "")
+        self.others.setVisible(row is not None and bool(row.others))
+
+    def _on_layers(self, lost: bool) -> None:
+        self._lost = lost
+        self._show_case()
 
     def _show_case(self) -> None:
         case, layers = self.desk.session.case, self.desk.layers
@@ -132,18 +157,15 @@ class CorrectPanel(Panel):
             self.labels.show_schema(self.desk.session.study.schema)
         if layers.labels is not None:
             self.labels.show_chosen(int(layers.labels.selected_label))
-            for box, layer in ((self.uncertainty, layers.uncertainty), (self.status, layers.status)):
-                layers.show_overlay(layer, box.isChecked())
-        self.show_layers.setVisible(case is not None and layers.labels is None and not self.desk.runner.busy)
-        self.uncertainty.setEnabled(layers.uncertainty is not None)
-        self.status.setEnabled(layers.status is not None)
+        self.show_layers.setVisible(case is not None and layers.labels is None and self._lost)
+        self.overlays.show_case()
         self._enable(self.desk.cases.saving)
         self._show_work()
 
     def _enable(self, saving: bool) -> None:
         ready = self.desk.session.case is not None and not saving
         for widget in (
-            self.undo, self.redo, self.accept_slice, self.accept_scan, self.revert, self.save, self.labels,
+            self.undo, self.redo, self.accept, self.revert, self.save, self.labels, self.history, self.merge,
         ):  # fmt: skip
             widget.setEnabled(ready)
 

@@ -9,17 +9,26 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_apprentice.core.merging import MINE, THEIRS
 from napari_apprentice.errors import StorageError
+from napari_apprentice.gui.box_drawing import BoxDrawing
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.cursor_reader import CursorReader
+from napari_apprentice.gui.extra_layers import ExtraLayers
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.gl_context import free_layers_in_the_canvas_context
 from napari_apprentice.gui.layer_making import warm_up
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.log import start_log, stop_log
+from napari_apprentice.gui.looking_back import LookingBack
+from napari_apprentice.gui.merge_actions import MergeActions
 from napari_apprentice.gui.model_actions import ModelActions
 from napari_apprentice.gui.orientation_letters import OrientationLetters
+from napari_apprentice.gui.place_tour import PlaceTour
+from napari_apprentice.gui.presence_watch import PresenceWatch
+from napari_apprentice.gui.raw_prediction import RawPrediction
+from napari_apprentice.gui.side_docks import SideDocks
 from napari_apprentice.gui.study_actions import StudyActions
 from napari_apprentice.gui.upright import Upright
 from napari_apprentice.gui.window_watch import WindowWatch
@@ -46,8 +55,11 @@ class Desk(QObject):
     session, runner, bridge, facts, layers
         State and verbs; work under way; the session's facts as Qt signals; what of them the panels
         show; the open case as layers.
-    studies, cases, models
+    studies, cases, models, back, merges
         What the panels' intents lead to.
+    raw, tour, box, docks
+        The prediction as a layer; the way from one difference to the next; a rectangle to accept; docks that come when
+        they are asked for.
     letters, mouse, windowing
         The patient's sides at the canvas's edges; what is under the mouse; which grey values are shown.
     """
@@ -63,9 +75,20 @@ class Desk(QObject):
         self.facts = FactsReader(self.session, self.bridge, self.runner, self)
         self.layers = CaseLayers(self.viewer, self)
         free_layers_in_the_canvas_context(self.viewer)
-        self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self)
+        self.box = BoxDrawing(self.viewer, self.layers, self)
+        self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self.box, self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
         self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
+        extras = self._extras = ExtraLayers(self.viewer, self.layers, self.bridge, self)
+        self.tour = PlaceTour(self.layers, extras, self)
+        self.back = LookingBack(self.session, self.runner, self.bridge, self.cases, extras, self.tour, self)
+        self.merges = MergeActions(
+            self.session, self.runner, self.bridge, self.cases, extras, self.tour, self.back, self
+        )
+        self.raw = RawPrediction(self.session, self.runner, self.layers, extras, self)
+        self.models.predicted.connect(lambda *_: self.raw.refresh())
+        self.docks = SideDocks(self.viewer, self)
+        self._present = PresenceWatch(self.session, self.runner, self.bridge, self.facts, self)
         self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
         self.mouse = CursorReader(self.viewer, self.session, self.layers, self)
@@ -90,6 +113,10 @@ class Desk(QObject):
             "N": lambda _: self.cases.next_case(),
             "W": lambda _: self.windowing.cycle(),
             "Shift-W": lambda _: self.windowing.cycle(-1),
+            "J": lambda _: self.tour.go_on(),
+            "Shift-J": lambda _: self.tour.go_on(-1),
+            "Shift-M": lambda _: self.merges.take(MINE),
+            "Shift-T": lambda _: self.merges.take(THEIRS),
         }
 
     def join(self, panel: QWidget) -> None:
@@ -115,7 +142,10 @@ class Desk(QObject):
         self.open = False
         self.runner.close()
         self.facts.close()
+        self._present.close()
         self.bridge.close()
+        self.box.close()
+        self._extras.close()
         self.layers.close()
         self._watch.close()
         self.letters.close()

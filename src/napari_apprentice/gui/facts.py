@@ -1,6 +1,7 @@
 """What the panels show of a study, read in a worker thread: a study of 500 cases is 1500 small files."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -10,6 +11,7 @@ from napari_apprentice.core.ranking import QueueItem
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.session import CaseRow, ModelRow, Session
+from napari_apprentice.store.presence import Present
 from napari_apprentice.store.runs import RunFolder
 
 SETTLE_MS = 30  # facts that change together are read once
@@ -86,6 +88,13 @@ class FactsReader(QObject):
         """Read again soon; a reading under way is out of date."""
         self._generation += 1
         self._timer.start()
+
+    def take_present(self, study: Path, present: Mapping[str, tuple[Present, ...]]) -> None:
+        """Who else has which case of a study open, where nothing else is to be read anew."""
+        rows = tuple(replace(row, others=present.get(row.case_id, ())) for row in self.now.rows)
+        if study == self.now.path and rows != self.now.rows:
+            self.now = replace(self.now, rows=rows)
+            self.changed.emit(self.now)
 
     def close(self) -> None:
         """Read no more."""

@@ -7,13 +7,18 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_apprentice.core.differences import KindArray, Place
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import CaseInfo
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.gui.pictures import Channel
 from napari_apprentice.gui.placing import AXES, UNITS, metadata_of, place_of
 from napari_apprentice.loop.opening import OpenCase
 
 LABELS, STATUS, UNCERTAINTY = "Corrections", "Status", "Uncertainty"
+OUTLINE = 2  # screen pixels
+DIFFERENCE_COLOURS: dict[int | None, str] = {1: "#ff3fa4", 2: "#00e5ff", 3: "#ffe600"}
+"""Only in the first (mine), only in the second (theirs), in both but otherwise; apart also for the colour-blind."""
 STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
 
 
@@ -28,7 +33,7 @@ def scan_layer(channel: Channel, info: CaseInfo) -> Image:
     """One channel of the scan."""
     return Image(
         channel.data, multiscale=channel.pyramid, name=scan_name(channel, info), colormap="gray",
-        contrast_limits=channel.limits, blending="translucent_no_depth", **_place(info),
+        contrast_limits=channel.limits, blending="translucent_no_depth", **place_in(info),
     )  # fmt: skip
 
 
@@ -41,7 +46,7 @@ def uncertainty_layer(uncertainty: NDArray[np.uint8], case: OpenCase) -> Image:
     """How unsure the model version was; hidden to begin with."""
     return Image(
         uncertainty, name=UNCERTAINTY, colormap="magma", blending="additive", visible=False,
-        contrast_limits=(0, 255), **_place(case.info),
+        contrast_limits=(0, 255), **place_in(case.info),
     )  # fmt: skip
 
 
@@ -50,7 +55,7 @@ def status_layer(case: OpenCase) -> Labels:
     layer = Labels(
         case.canvas.status, name=STATUS, opacity=0.35, visible=False,
         colormap=DirectLabelColormap(color_dict=STATUS_COLOURS),
-        features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **_place(case.info),
+        features={"index": [0, 1, 2], "status": ["unseen", "accepted", "edited"]}, **place_in(case.info),
     )  # fmt: skip
     layer.editable = False
     return layer
@@ -61,10 +66,41 @@ def labels_layer(case: OpenCase, schema: LabelSchema) -> Labels:
     ids = [0, *schema.ids]
     layer = Labels(
         case.canvas.labels, name=LABELS, opacity=0.55, colormap=label_colours(schema),
-        features={"index": ids, "label": [schema.name(i) for i in ids]}, **_place(case.info),
+        features={"index": ids, "label": [schema.name(i) for i in ids]}, **place_in(case.info),
     )  # fmt: skip
     layer.brush_size = max(3, round(max(case.info.shape[1:]) / 25))
     layer.selected_label = schema.ids[0]
+    return layer
+
+
+def outline_layer(labels: LabelArray, info: CaseInfo, schema: LabelSchema, name: str) -> Labels:
+    """A label map to look at beside the corrections: its outlines in the study's colours; nothing to paint on."""
+    return _to_look_at(labels, info, name, label_colours(schema), opacity=1.0, contour=OUTLINE)
+
+
+def difference_layer(kinds: KindArray, info: CaseInfo, name: str, opacity: float = 0.6) -> Labels:
+    """Where two label maps differ, coloured by kind 1 to 3 (see `DIFFERENCE_COLOURS`); nothing to paint on."""
+    colours: dict[int | None, str] = {None: "transparent", 0: "transparent", **DIFFERENCE_COLOURS}
+    return _to_look_at(kinds, info, name, DirectLabelColormap(color_dict=colours), opacity)
+
+
+def place_layer(place: Place, info: CaseInfo, name: str) -> Labels:
+    """The outline of one place; an array as small as that, put where the place is."""
+    mask = np.pad(place.mask, 1).view(np.uint8)  # one voxel more, so that the outline is closed
+    colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: "white"})
+    layer = _to_look_at(mask, info, name, colours, opacity=1.0, contour=1)
+    start = np.array([s.start - 1 for s in place.box])
+    layer.translate = np.add(place_of(info.geometry)["translate"], start * info.spacing)
+    layer.metadata = {}  # it lies on no grid that a writer should know of
+    return layer
+
+
+def _to_look_at(
+    voxels: LabelArray, info: CaseInfo, name: str, colours: DirectLabelColormap, opacity: float, contour: int = 0
+) -> Labels:
+    layer = Labels(voxels, name=name, opacity=opacity, colormap=colours, **place_in(info))
+    layer.contour = contour
+    layer.editable = False
     return layer
 
 
@@ -74,7 +110,7 @@ def label_colours(schema: LabelSchema) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict={None: "white", 0: "transparent", **colours})
 
 
-def _place(info: CaseInfo) -> dict[str, Any]:
+def place_in(info: CaseInfo) -> dict[str, Any]:
     """Scale, place, unit and axis names, which all layers of a case share, and its grid for whoever writes them."""
     return {**place_of(info.geometry), "metadata": metadata_of_case(info)}
 

@@ -16,7 +16,7 @@ from napari_apprentice.store.study import Study
 
 _COLUMNS = (
     "case_id", "subject", "side", "revision", "created", "author", "origin", "parent", "model", "strokes", "seconds",
-    "accepted", "edited", "learned", "measured", "digest",
+    "accepted", "edited", "learned", "measured", "digest", "merged",
 )  # fmt: skip
 # What a spreadsheet takes for the beginning of a formula, also behind spaces.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -30,6 +30,8 @@ class HistoryRow:
         Label name to voxels that the label gained or lost since the parent.
     learned, measured
         Model versions that learned from the revision, and those it was held out for.
+    merged
+        Revisions whose changes were taken into it beside those of the parent.
     digest
         SHA-256 over labels and status; "" for strokes that are in no revision yet.
     """
@@ -50,6 +52,7 @@ class HistoryRow:
     learned: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     digest: str = ""
+    merged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def _saved(study: Study, subject: str, revision: Revision, lessons: Lessons) -> 
         made.author, made.origin, made.parent, made.model, made.strokes, made.seconds,
         revision.voxels_accepted, revision.voxels_edited, _by_name(study, made.voxels_changed),
         lessons.learned.get(revision.key, ()), lessons.measured.get(revision.key, ()), revision.digest,
+        made.merged,
     )  # fmt: skip
 
 
