@@ -23,6 +23,7 @@ from napari_apprentice.cli_add import (
 from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_key import key
 from napari_apprentice.cli_options import UsageError, parser, settings_from
+from napari_apprentice.cli_postprocess import postprocess
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
 from napari_apprentice.core.collecting import AddSettings
@@ -236,6 +237,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "train": train,
     "fine-tune": fine_tune,
     "predict": _predict,
+    "postprocess": postprocess,
     "correct": _correct,
     "models": _models,
     "queue": _queue,

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
 from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
+from napari_apprentice.core.postprocess import TEXTS
 from napari_apprentice.core.reading import ReadSettings
 
 S = TypeVar("S", bound=Settings)
@@ -144,9 +145,23 @@ def _learning_commands(commands: Any) -> None:
     predict.add_argument("--model", help="model version; by default the active one")
     _settings(predict, PredictSettings)
 
+    _postprocess_command(_command(commands, "postprocess", "steps that predictions go through, label by label"))
+
     models = _command(commands, "models", "list model versions, or go back to one")
     models.add_argument("--activate", metavar="V", help="make this version the active one")
     _command(commands, "queue", "review queue with reasons")
+
+
+def _postprocess_command(post: argparse.ArgumentParser) -> None:
+    told = "; ".join(f"{name}: {text}" for name, text in TEXTS.items())
+    text = f"steps of a label, such as liver=largest,holes or cyst=islands:50; LABEL=none for none. {told}"
+    post.add_argument("--set", action="append", metavar="LABEL=STEPS", help=text)
+    post.add_argument("--clear", action="store_true", help="forget all steps first")
+    post.add_argument("--suggest", action="store_true", help="which steps raise Dice on held-out corrected cases")
+    post.add_argument("--take", action="store_true", help="suggest, and keep what is proved")
+    post.add_argument("--apply", action="store_true", help="put the predictions that are stored through the steps")
+    post.add_argument("--model", help="model version; by default the active one")
+    _author(post)
 
 
 def _result_commands(commands: Any) -> None:

@@ -24,6 +24,7 @@ from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
+from napari_apprentice.session_postprocess import PostVerbs
 from napari_apprentice.session_revisions import RevisionVerbs
 from napari_apprentice.session_scans import ScanVerbs
 from napari_apprentice.store.presence import Presence, Present
@@ -36,7 +37,7 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
-class Session(ScanVerbs, ModelVerbs, RevisionVerbs):
+class Session(ScanVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
     """One study, one case under correction, and everything one can do with them.
 
     Parameters

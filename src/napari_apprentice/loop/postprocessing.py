@@ -14,7 +14,7 @@ from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
-from napari_apprentice.store.unprocessed import read_unprocessed
+from napari_apprentice.store.unprocessed import process_again, read_unprocessed
 
 
 @dataclass(frozen=True)
@@ -128,3 +128,23 @@ def _together(
                 old, new = (1.0 if d is None else d for d in pair)
                 trials[label].append(Trial(case_id, info.subject, True, {(): old, steps: new}))
     return tuple(judge_steps(r.label, r.steps, r.learned, trials[r.label]) if r.accepted else r for r in rows)
+
+
+def apply_recipe(
+    study: Study, model: str, case_ids: Sequence[str], recipe: PostRecipe
+) -> Generator[Progress, None, tuple[str, ...]]:
+    """Put stored predictions through a recipe, from what the network said; nothing is predicted again.
+
+    Cases without a prediction by this model version are passed over.
+
+    Returns
+    -------
+    The cases whose prediction was put through it now.
+    """
+    changed = []
+    cases = [c for c in case_ids if study.predictions.has(c, model)]
+    for done, case_id in enumerate(cases):
+        yield Progress(done, len(cases), f"Post-processing {case_id}", case_id=case_id)
+        if process_again(study, case_id, model, recipe):
+            changed.append(case_id)
+    return tuple(changed)
