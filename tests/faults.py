@@ -1,7 +1,12 @@
 """Disks that fail on request, and generators run to their end."""
 
+import builtins
 import errno
+import io
+import os
+import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,3 +33,74 @@ def fail_from(monkeypatch: pytest.MonkeyPatch, target: str, allowed: int, code: 
         return real(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, maybe)
+
+
+_BY_PATH = ("mkdir", "link", "rename", "replace", "truncate", "unlink", "rmdir")
+_BY_DESCRIPTOR = ("fsync", "write", "ftruncate")
+_FREE = ("rename", "replace", "truncate", "ftruncate", "unlink", "rmdir")  # they need no room
+_PASSING = ("open-", "clock", ".alone")  # who has a case open: nothing hangs on it
+
+
+class Disk:
+    """A disk of which the calls that change it fail on request, from the n-th on, or only the n-th.
+
+    Everything below `root` lies on it. Counts making, opening for writing, renaming and linking of files and
+    folders, writing to descriptors and fsync; removing and renaming only where `code` is not a full disk's.
+
+    Parameters
+    ----------
+    code
+        What the operating system says: errno.ENOSPC, errno.EIO ...
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, root: Path, code: int = errno.ENOSPC) -> None:
+        self.root, self.code = str(root.resolve()), code
+        self.calls = self.failed = 0
+        self._first = self._last = 0
+        passing = _FREE if code == errno.ENOSPC else ()
+        for name in {*_BY_PATH} - {*passing}:
+            patch.setattr(os, name, self._by_path(getattr(os, name)))
+        for name in {*_BY_DESCRIPTOR} - {*passing}:
+            patch.setattr(os, name, self._by_descriptor(getattr(os, name)))
+        opened = self._by_mode(io.open)
+        patch.setattr(io, "open", opened)
+        patch.setattr(builtins, "open", opened)
+
+    def fail(self, first: int, *, once: bool = False) -> None:
+        """From now on let the n-th call fail (1 is the next), and, unless `once`, all after it."""
+        self.calls = self.failed = 0
+        self._first, self._last = first, first if once else sys.maxsize
+
+    def heal(self) -> None:
+        self._first = self._last = 0
+
+    def _count(self, place: object) -> None:
+        path = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
+        if not path.startswith(self.root) or any(name in path for name in _PASSING):
+            return
+        self.calls += 1
+        if self._first <= self.calls <= self._last:
+            self.failed += 1
+            raise OSError(self.code, os.strerror(self.code), path)
+
+    def _by_path(self, real: Any) -> Any:
+        def call(place: Any, *rest: Any, **named: Any) -> Any:
+            self._count(rest[0] if rest and isinstance(rest[0], str | os.PathLike) else place)
+            return real(place, *rest, **named)
+
+        return call
+
+    def _by_descriptor(self, real: Any) -> Any:
+        def call(descriptor: int, *rest: Any) -> Any:
+            self._count(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - it may lead to a pipe
+            return real(descriptor, *rest)
+
+        return call
+
+    def _by_mode(self, real: Any) -> Any:
+        def call(place: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
+            if set(mode) & set("wax+"):
+                self._count(place)
+            return real(place, mode, *rest, **named)
+
+        return call

@@ -432,12 +432,12 @@ class Story(RuleBasedStateMachine):
         yield from (key(state) for _, state in self.revisions[case_id])
         yield key(self.base(case_id).now)
         content = self.study.journal.read(case_id)
-        trails = [(content.parent, content.strokes)] if content else []
+        trails = [(content.parent, content.model, content.strokes)] if content else []
         for journal in Session("", RecentStudies(self.folder / "home"))._rescues.take(self.path, case_id):
-            trails.append((journal.parent, journal.strokes))
+            trails.append((journal.parent, journal.model, journal.strokes))
             journal.release()
-        for parent, strokes in trails:
-            canvas = canvas_on(self.study, self.study.cases.info(case_id), parent, None)
+        for parent, model, strokes in trails:
+            canvas = canvas_on(self.study, self.study.cases.info(case_id), parent, model)
             yield key((canvas.labels, canvas.status))
             for stroke in strokes:
                 canvas.apply(stroke)

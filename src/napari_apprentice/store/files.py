@@ -77,18 +77,40 @@ def write_durably(path: Path, data: bytes) -> None:
     StorageError
         Nothing was changed.
     """
-    aside = aside_of(path)
+    aside, spare, fresh = aside_of(path), aside_of(path), not path.exists()
     with storage_errors(f"the file {path.name}"):
         try:
             with aside.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if not fresh:
+                _spare(path, spare)
             aside.replace(path)
-        except OSError:
+            try:
+                sync_folder(path.parent)
+            except OSError:
+                _go_back(path, spare, fresh)
+                raise
+        finally:
             remove_quietly(aside)
+            remove_quietly(spare)
+
+
+def _spare(path: Path, spare: Path) -> None:
+    try:
+        os.link(path, spare)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:  # where there are none, there is no way back
             raise
-        sync_folder(path.parent)
+
+
+def _go_back(path: Path, spare: Path, fresh: bool) -> None:
+    if fresh:
+        remove_quietly(path)
+    else:
+        with suppress(OSError):
+            spare.replace(path)
 
 
 def create_durably(path: Path, data: bytes) -> bool:
@@ -114,7 +136,11 @@ def create_durably(path: Path, data: bytes) -> bool:
         finally:
             remove_quietly(aside)
         if created:
-            sync_folder(path.parent)
+            try:
+                sync_folder(path.parent)
+            except OSError:
+                remove_quietly(path)
+                raise
     return created
 
 
@@ -182,7 +208,12 @@ def commit_folder(aside: Path, final: Path) -> bool:
         if final.exists():
             return False
         raise
-    sync_folder(final.parent)
+    try:
+        sync_folder(final.parent)
+    except OSError:  # whoever is told that it was not stored tries again, and it would be there twice
+        with suppress(OSError):
+            final.rename(aside)
+        raise
     _sweep(final.parent)
     return True
 

@@ -32,7 +32,15 @@ def commit_over(aside: Path, final: Path, journal: Path) -> None:
         old = aside_of(final)
         with suppress(FileNotFoundError):  # another writer was quicker; try again
             final.rename(old)
+        try:
+            committed = commit_folder(aside, final)
+        except OSError:
+            with suppress(OSError):
+                old.rename(final)  # it counts until another one has taken its place
+            raise
         _let_go(old, kept_for(final, journal))
+        if committed:
+            return
 
 
 def _let_go(old: Path, kept: Path | None) -> None:

@@ -1,0 +1,166 @@
+"""Every call that changes a disk fails in turn: nothing stored is lost, a person is told, and it works afterwards."""
+
+import errno
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builders import SHAPE, volume
+from faults import Disk, finish
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.records import Prediction
+from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.session import Session
+from napari_apprentice.store.arrays import digest
+from napari_apprentice.store.check import check
+from napari_apprentice.store.recent import RecentStudies
+from napari_apprentice.store.study import Study
+from sound_study import sound_study
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs to know what a descriptor leads to")
+BOX, OTHER = (slice(0, 2), slice(0, 3), slice(1, 4)), (slice(3, 5), slice(4, 6), slice(5, 9))
+Facts = dict[str, Any]
+
+
+@dataclass
+class Desk:
+    """A session with the sound study open."""
+
+    session: Session
+    told: list[str]
+
+    @classmethod
+    def at(cls, path: Path, case_id: str | None = None) -> "Desk":
+        session, told = Session("Ada", RecentStudies(path.parent / "home")), []
+        session.events.went_wrong.connect(lambda error: told.append(str(error)))
+        session.open_study(path)
+        if case_id is not None:
+            session.show_case(session.load_case(case_id))
+        return cls(session, told)
+
+    @property
+    def study(self) -> Study:
+        return self.session.study
+
+    def paint(self, box: tuple[slice, slice, slice], label: int) -> None:
+        canvas = self.session.case.canvas
+        before = canvas.labels[box].copy()
+        canvas.labels[box] = label
+        self.session.record(box, before, canvas.labels[box].copy())
+        self.session.case.settle()
+
+
+def facts(path: Path) -> Facts:
+    """Everything that a study holds, by a name for each."""
+    study = Study.open(path)
+    found: Facts = {"title": (study.title, study.schema), "sides": tuple(study.split.sides().items())}
+    found |= {f"model {n}": study.models.info(n).weights_digest for n in study.models.names()}
+    found["activations"] = study.models.activations()
+    found |= {f"run {r}": study.runs.open(r).request for r in study.runs.ids()}
+    for case_id in study.cases.ids():
+        found[case_id] = digest(study.cases.voxels(case_id))
+        for name in study.revisions.names(case_id):
+            found[f"{case_id}/{name}"] = (
+                study.revisions.info(case_id, name),
+                digest(*study.revisions.read(case_id, name)),
+            )
+        for model in study.predictions.models(case_id):
+            found[f"{case_id} by {model}"] = digest(study.predictions.read(case_id, model).labels)
+    return found
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Case c3 was corrected once and has no strokes; c4 is as it was added."""
+    path = sound_study(tmp_path_factory.mktemp("template") / "t.study")
+    study = Study.open(path)
+    for number in (3, 4):
+        study.cases.add(f"c{number}", f"s{number}", volume(number, f"c{number}.nii.gz"))
+    desk = Desk.at(path, "c3")
+    desk.paint(BOX, 1)
+    desk.session.save()
+    desk.session.close()
+    return path
+
+
+@pytest.fixture
+def path(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "t.study"))
+
+
+# ------------------------------------------------------------------ verbs that write something
+
+PREDICTION = Prediction(np.full(SHAPE, 2, np.uint8), np.zeros(SHAPE, np.uint8), {2: 0.5}, 0.1, "by hand")
+
+
+def _model(desk: Desk) -> None:
+    weights = desk.study.path.with_name("weights")
+    weights.write_bytes(b"other bytes" * 20)
+    version = replace(desk.study.models.info("v0001"), name="v0002", parent="v0001")
+    desk.study.models.register(version, weights)
+
+
+VERBS: dict[str, Callable[[Desk], object]] = {
+    "scan": lambda desk: desk.session.add_volume(volume(9, "c9.nii.gz"), "c9", "s9"),
+    "prediction": lambda desk: desk.study.predictions.write("c4", "v0001", PREDICTION),
+    "prediction anew": lambda desk: desk.study.predictions.write("c1", "v0001", PREDICTION),
+    "model version": _model,
+    "activation": lambda desk: desk.study.models.activate("v0001", "once more"),
+    "side": lambda desk: desk.study.split.assign("s9"),
+    "move": lambda desk: desk.study.split.move("s1", "validation", "so that it fails"),
+    "labels": lambda desk: finish(desk.session.set_labels(LabelSchema.from_names(["one", "two", "three"]))),
+    "run": lambda desk: desk.study.runs.create("train", {"steps": 5}),
+}
+
+
+@pytest.mark.parametrize(("code", "once"), [(errno.ENOSPC, False), (errno.EIO, True)], ids=["full", "one I/O error"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_done_or_told_and_leaves_nothing_behind(
+    path: Path, template: Path, verb: str, code: int, once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, number, failed = facts(path), 0, True
+    while failed:
+        number += 1
+        told, failed = fails_at(path, VERBS[verb], number, code, once, monkeypatch)
+        after = facts(path)
+        assert finish(check(path)) == ()
+        if told:
+            assert after == before, f"call {number}: {told}"
+            assert told.endswith("."), told
+            assert any(word in told for word in ("disk", "reached", "stored")), told
+            continue
+        assert {k for k in before if after.get(k) != before[k]} <= CHANGED.get(verb, set())
+        assert after != before
+        path = Path(shutil.copytree(template, path.with_name(f"{number}.study")))
+    assert number > 3, "nothing failed"
+
+
+CHANGED = {
+    "prediction anew": {"c1 by v0001"}, "activation": {"activations"}, "side": {"sides"}, "move": {"sides"},
+    "labels": {"title"},
+}  # fmt: skip
+
+
+def fails_at(
+    path: Path, verb: Callable[[Desk], object], number: int, code: int, once: bool, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, bool]:
+    """Let a verb meet a disk that fails at a call; what is told, and whether there was such a call."""
+    desk = Desk.at(path)
+    with monkeypatch.context() as patch:
+        disk = Disk(patch, path, code)
+        disk.fail(number, once=once)
+        try:
+            verb(desk)
+        except ApprenticeError as error:
+            told = str(error)
+        else:
+            told = ""
+        finally:
+            disk.heal()
+    desk.session.close()
+    return told, bool(disk.failed)
