@@ -172,7 +172,7 @@ def journal(study: Study, case_id: str) -> list[str]:
     readable = f"only its first {len(content.strokes)} strokes can be read. Open the case and save it as a revision."
     if content.damaged:
         faults.append(f"The journal of case {case_id} is damaged: {readable}")
-    elif tail_of((study.journal.root / case_id / FILE).read_bytes()).damaged:
+    elif tail_of((study.journal.root / case_id / FILE).read_bytes(), study.vault.at(case_id, "journal")).damaged:
         faults.append(f"The journal of case {case_id} ends in a damaged stroke: {readable}")
     if content.strokes and content.parent is not None and content.parent not in study.revisions.names(case_id):
         faults.append(f"The journal of case {case_id} was drawn on {content.parent}, which is missing.")

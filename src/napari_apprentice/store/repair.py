@@ -111,7 +111,7 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
         for kept in sorted(folder.glob(".*.damaged")):
             yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
         data = path.read_bytes() if path.is_file() else b""
-    tail = tail_of(data)
+    tail = tail_of(data, study.vault.at(case_id, "journal"))
     others = Presence(study.journal.root, "", study.vault).others(case_id) if tail.size else ()
     if others:  # what looks torn may be a stroke that is being written now
         who = f"{others[0].author} has the case open on {others[0].host}"

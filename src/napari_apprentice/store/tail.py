@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.stroke_record import TornError, decode
+from napari_apprentice.store.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Tail:
     damaged: bool
 
 
-def tail_of(data: bytes) -> Tail:
-    """Find where a journal's good records end."""
-    records = Records(data)
+def tail_of(data: bytes, vault: Vault) -> Tail:
+    """Find where a journal's good records end; `vault` is the study's, at the journal."""
+    records = Records(data, vault)
     strokes = sum(1 for _ in records.strokes(opening=True))
     rest = data[records.end :]
     return Tail(records.end, strokes, len(rest), records.damaged or (any(rest) and not _cut_short(data, records.end)))
