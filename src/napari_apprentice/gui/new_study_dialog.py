@@ -2,12 +2,22 @@
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QWidget,
+)
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ApprenticeError, InputError
 from napari_apprentice.gui.panel import button, note
 from napari_apprentice.gui.schema_table import SchemaTable
+from napari_apprentice.loop.unlocking import refuse_keyless
 
 
 class NewStudyDialog(QDialog):
@@ -25,6 +35,11 @@ class NewStudyDialog(QDialog):
         self.browse.clicked.connect(self._browse)
         self.labels = SchemaTable()
         self.labels.add_row("")
+        self.encrypt = QCheckBox("Encrypted: only who has its key can read it")
+        self.encrypt.setToolTip(
+            "Scans, label maps, strokes and names are encrypted; the key is kept in this computer's keyring. Without "
+            "the key the study is lost: apprentice key STUDY --show prints it, to keep it safe."
+        )
         self.problem = note()
         self.problem.setStyleSheet("color: #ff6b6b")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
@@ -39,9 +54,10 @@ class NewStudyDialog(QDialog):
         form.addRow("Folder", where)
         form.addRow("Name", self.name)
         form.addRow("Labels", self.labels)
+        form.addRow(self.encrypt)
         form.addRow(self.problem)
         form.addRow(buttons)
-        for change in (self.labels.changed, self.name.textEdited, self.folder.textChanged):
+        for change in (self.labels.changed, self.name.textEdited, self.folder.textChanged, self.encrypt.toggled):
             change.connect(lambda: self.problem.setText(""))
 
     def path(self) -> Path:
@@ -55,6 +71,10 @@ class NewStudyDialog(QDialog):
         """The label schema."""
         return self.labels.schema()
 
+    def encrypted(self) -> bool:
+        """Whether the study is to be encrypted."""
+        return self.encrypt.isChecked()
+
     def _browse(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder for the study", self.folder.text())
         if chosen:
@@ -64,6 +84,8 @@ class NewStudyDialog(QDialog):
         try:
             _refuse_taken(self.path())
             self.schema()
+            if self.encrypted():
+                refuse_keyless()
         except ApprenticeError as error:
             self.problem.setText(str(error))
             return

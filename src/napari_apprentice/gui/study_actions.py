@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QWidget
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, LockedError
 from napari_apprentice.gui.case_actions import CaseActions
+from napari_apprentice.gui.key_dialog import KeyDialog
 from napari_apprentice.gui.layer_making import UNCERTAINTY
 from napari_apprentice.gui.layer_volume import case_id_for, in_millimetres, volume_from_layer
 from napari_apprentice.gui.placing import KEY
@@ -19,6 +21,7 @@ from napari_apprentice.gui.scan_adding import ScanAdding
 from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.loop.adding import AddReport
 from napari_apprentice.loop.sample import making_sample_study
+from napari_apprentice.loop.unlocking import kept_here
 from napari_apprentice.session import Session
 
 
@@ -40,16 +43,37 @@ class StudyActions(QObject):
         self._viewer = viewer
         self._cases = cases
         self.adding: ScanAdding | None = None
+        self.asking: KeyDialog | None = None
 
-    def create(self, path: Path, schema: LabelSchema) -> None:
+    def create(self, path: Path, schema: LabelSchema, encrypted: bool = False) -> None:
         """Make a study and open it."""
         if self._cases.may_leave():
-            self._runner.attempt(lambda: self._session.create_study(path, schema))
+            self._runner.attempt(lambda: self._session.create_study(path, schema, encrypted=encrypted))
 
     def open(self, path: Path) -> None:
-        """Open a study."""
+        """Open a study; the key of an encrypted one is asked for where this computer does not have it."""
         if self._cases.may_leave():
-            self._runner.attempt(lambda: self._session.open_study(path))
+            self._runner.attempt(lambda: self._open(path))
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._session.open_study(path)
+        except LockedError:
+            self._ask_for_key(path)
+
+    def _ask_for_key(self, path: Path) -> None:
+        window: QWidget = self._viewer.window._qt_window
+        dialog = self.asking = KeyDialog(path, window)
+        dialog.accepted.connect(lambda: self._runner.attempt(lambda: self._unlock(dialog)))
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def _unlock(self, dialog: KeyDialog) -> None:
+        key = dialog.key()
+        self._session.open_study(dialog.path, key)
+        trouble = kept_here(dialog.path, key) if dialog.keep.isChecked() else ""
+        if trouble:
+            self._runner.said.emit(f"The study is open; its key will be asked for again. {trouble}")
 
     def set_labels(self, schema: LabelSchema) -> None:
         """Give the study another list of labels; the open case is shown anew with it."""

@@ -34,7 +34,7 @@ NO_MODEL = (
 class StudyPanel(Panel):
     """The study, its cases, and the way into both."""
 
-    create_requested = Signal(object, object)
+    create_requested = Signal(object, object, bool)
     open_requested = Signal(object)
     sample_requested = Signal()
     files_added = Signal(list)
@@ -151,7 +151,7 @@ class StudyPanel(Panel):
         """Show the dialog for a new study."""
         dialog = NewStudyDialog(self)
         if dialog.exec() == QDialog.DialogCode.Accepted:
-            self._create(dialog.path(), dialog.schema())
+            self._create(dialog.path(), dialog.schema(), encrypted=dialog.encrypted())
         dialog.deleteLater()
 
     def ask_for_labels(self) -> None:
@@ -164,8 +164,8 @@ class StudyPanel(Panel):
             self.labels_changed.emit(dialog.schema())
         dialog.deleteLater()
 
-    def _create(self, path: Path, schema: LabelSchema) -> None:
-        self.create_requested.emit(path, schema)
+    def _create(self, path: Path, schema: LabelSchema, *, encrypted: bool = False) -> None:
+        self.create_requested.emit(path, schema, encrypted)
 
     def _ask_for_study(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a study (a folder that ends in .study)")
