@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core import architecture as architectures
+from napari_apprentice.core import orientation as orientations
+from napari_apprentice.core.architecture import Architecture, OwnUNet
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ModelError
@@ -29,6 +32,10 @@ MAPS = 12
 OUTPUT_MAPS = 6
 MOST_LABELS = 254  # a training target is one byte, and 255 means unknown
 
+NORMALISATIONS = (
+    "ct", "fixed", "zscore", "zscore_inside", "zscore_where", "zscore_nonzero", "range", "range_inside",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -36,6 +43,11 @@ class Normalisation:
 
     kind "ct": clip to [low, high], subtract mean, divide by std (all from foreground voxels of the
     training scans). kind "zscore": subtract the scan's own mean, divide by its own std.
+
+    Models from elsewhere know more kinds. "fixed": subtract mean, divide by std, without clipping. "range":
+    the scan's own smallest and largest value become 0 and 1. Of "zscore" and "range", "_inside" takes those
+    of the smallest box around all voxels that are not 0 in every channel. "zscore_where" takes them, and
+    normalises, only where not every channel is 0; "zscore_nonzero" where this channel is not 0; the rest is 0.
     """
 
     kind: str
@@ -43,6 +55,10 @@ class Normalisation:
     high: float = 0.0
     mean: float = 0.0
     std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in NORMALISATIONS:
+            raise ModelError(f"This version of the program knows no normalisation of the kind {self.kind!r}.")
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class Plan:
     Parameters
     ----------
     spacing
-        Millimetres along (z, y, x) that scans are resampled to.
+        Millimetres along (z, y, x) that scans are resampled to; 0 leaves an axis as it is in the scan.
     patch
         Voxels (z, y, x) the network sees at once; z = 1 for a 2D plan.
     strides, kernels
@@ -67,6 +83,11 @@ class Plan:
         Label id of output row 1, 2 ...; row 0 is background.
     mirror_axes
         Axes (0 z, 1 y, 2 x) that augmentation may flip; x only when no label has a side.
+    architecture
+        The kind of network.
+    orientation
+        Where the axes of what the network sees grow to; "SPL" is the orientation of every case. All else here
+        is in the order (z, y, x) of cases.
     """
 
     spacing: tuple[float, float, float]
@@ -78,6 +99,8 @@ class Plan:
     normalisation: tuple[Normalisation, ...]
     labels: tuple[int, ...]
     mirror_axes: tuple[int, ...] = ()
+    architecture: Architecture = field(default_factory=OwnUNet)
+    orientation: str = orientations.OURS
 
     @property
     def dimensions(self) -> int:
@@ -85,8 +108,14 @@ class Plan:
         return 2 if self.patch[0] == 1 else 3
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values; what is the program's own is left out, so that earlier versions read it too."""
+        data = asdict(self)
+        data["architecture"] = architectures.to_json(self.architecture)
+        if self.architecture == OwnUNet():
+            del data["architecture"]
+        if self.orientation == orientations.OURS:
+            del data["orientation"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Plan":
@@ -101,6 +130,8 @@ class Plan:
             normalisation=tuple(Normalisation(**n) for n in data["normalisation"]),
             labels=tuple(int(i) for i in data["labels"]),
             mirror_axes=tuple(int(a) for a in data["mirror_axes"]),
+            architecture=architectures.from_json(data.get("architecture", {"kind": "own"})),
+            orientation=orientations.checked(str(data.get("orientation", orientations.OURS))),
         )
 
 

@@ -31,12 +31,11 @@ class FullMap(torch.nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.net = network.net
+        self.network = network
 
     def forward(self, voxels: torch.Tensor) -> torch.Tensor:
         """(b, 1 + labels, z, y, x) logits."""
-        logits: torch.Tensor = self.net.output_block(self.net.skip_layers(voxels))
-        return logits
+        return self.network.full(voxels)
 
 
 def library(settings: PredictSettings, device: torch.device, *, changing: bool) -> str:
