@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.ranking import QueueItem
+from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.session import CaseRow, ModelRow, Session
@@ -55,6 +56,13 @@ def read_facts(session: Session) -> Facts:
     )  # fmt: skip
 
 
+def _facts_or_error(session: Session) -> Facts | ApprenticeError:
+    try:
+        return read_facts(session)
+    except ApprenticeError as error:
+        return error
+
+
 def _outgrown(session: Session) -> bool:
     active = session.study.models.active()
     return active is not None and not set(session.study.schema.ids) <= set(session.model(active).plan.labels)
@@ -77,6 +85,7 @@ class FactsReader(QObject):
         self._session = session
         self._runner = runner
         self._generation = 0
+        self._told = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLE_MS)
@@ -102,11 +111,18 @@ class FactsReader(QObject):
 
     def _read(self) -> None:
         generation = self._generation
-        job = self._runner.run("Reading the study", lambda: read_facts(self._session), quiet=True)
+        job = self._runner.run("Reading the study", lambda: _facts_or_error(self._session), quiet=True)
         job.returned.connect(lambda facts: self._show(facts, generation))
 
-    def _show(self, facts: Facts, generation: int) -> None:
+    def _show(self, facts: Facts | ApprenticeError, generation: int) -> None:
         if generation != self._generation:
             return  # a later reading is on its way
+        if isinstance(facts, ApprenticeError):
+            # While a share is gone every stroke leads to another reading; one sentence is enough.
+            if str(facts) != self._told:
+                self._told = str(facts)
+                self._runner.tell(facts)
+            return
+        self._told = ""
         self.now = facts
         self.changed.emit(facts)

@@ -50,6 +50,7 @@ class Cases:
     def ids(self) -> tuple[str, ...]:
         """Case ids, sorted."""
         with storage_errors("the list of cases"):
+            self.root.stat()  # every study has this folder, so a study without it is out of reach, not empty
             return folders_in(self.root)
 
     def folder(self, case_id: str) -> Path:
@@ -61,9 +62,15 @@ class Cases:
             No such case.
         StudyError
             It is a link to somewhere else.
+        StorageError
+            The study's folder cannot be reached.
         """
         folder = self.root / case_id
-        if not is_name(case_id) or not folder.is_dir():
+        with storage_errors(f"case {case_id[:120]}"):
+            there = is_name(case_id) and folder.is_dir()
+            if not there:
+                self.root.stat()  # a share that is gone is no case that does not exist
+        if not there:
             raise InputError(f"There is no case {case_id[:120]!r} in this study; the case list names them.")
         for inner in ("image/labels", "predictions"):
             refuse_links(self.root, folder / inner)
