@@ -1,6 +1,7 @@
 """Every file of a study is harmed in turn: what is read is as before, or `check` says what is wrong."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from faults import finish
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.check import check
+from napari_apprentice.store.keys import VARIABLE
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
@@ -46,9 +48,11 @@ def _read_case(study: Study, case_id: str) -> list[object]:
     return [grid, voxels, revisions, read, [(digest(p.labels, p.uncertainty), p.quality) for p in predictions], strokes]
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sound_study(tmp_path_factory.mktemp("sound") / "sound.study")
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "encrypted"])
+def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, "01" * 32)
+        yield sound_study(tmp_path_factory.mktemp("sound") / "sound.study", encrypted=request.param)
 
 
 def _files(study: Path) -> list[str]:
