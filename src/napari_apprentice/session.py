@@ -9,22 +9,22 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from napari_apprentice.core.box import inside
-from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.ranking import QueueItem, review_queue
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.core.records import Prediction, Revision
+from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StudyError
-from napari_apprentice.loop import correcting, evaluating, exporting, predicting, relabelling
-from napari_apprentice.loop.launch import Engine
+from napari_apprentice.loop import correcting, evaluating, exporting, relabelling
+from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
 from napari_apprentice.session_postprocess import PostVerbs
+from napari_apprentice.session_predictions import PredictionVerbs
 from napari_apprentice.session_revisions import RevisionVerbs
 from napari_apprentice.session_scans import ScanVerbs
 from napari_apprentice.store.presence import Presence, Present
@@ -37,7 +37,7 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
-class Session(ScanVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
+class Session(ScanVerbs, PredictionVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
     """One study, one case under correction, and everything one can do with them.
 
     Parameters
@@ -56,7 +56,7 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
         self._study: Study | None = None
         self._presence: Presence | None = None
         self._case: OpenCase | None = None
-        self._engine = Engine()
+        self._engines = Engines()
 
     # ---------------------------------------------------------------- study
 
@@ -88,7 +88,7 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
         StorageError
             Strokes that no disk could take are lost with this session; all else is closed.
         """
-        self._engine.stop()
+        self._engines.stop()
         if self._presence is not None:
             self._presence.leave(LEAVE_SECONDS)
         case, self._case, self._study, self._presence = self._case, None, None, None
@@ -134,23 +134,6 @@ class Session(ScanVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
         """Who else has which case open, by case id; empty where that cannot be known."""
         presence = self._presence
         return presence.everyone() if presence else {}
-
-    # -------------------------------------------------------------- predict
-
-    def predict(
-        self, case_ids: Sequence[str], settings: PredictSettings | None = None, model: str | None = None
-    ) -> Generator[Progress, None, tuple[str, ...]]:
-        """Let the active model version, or `model`, propose label maps; the cases predicted are returned."""
-        try:
-            return (
-                yield from predicting.predict(self.study, self._engine, case_ids, settings or PredictSettings(), model)
-            )
-        finally:
-            self.events.cases_changed.emit()
-
-    def prediction(self, case_id: str) -> Prediction:
-        """The active model version's prediction of a case."""
-        return self.study.predictions.read(case_id, exporting.active_model(self.study))
 
     # -------------------------------------------------------------- correct
 

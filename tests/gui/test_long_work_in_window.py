@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.gui.status_line import StatusLine
-from napari_apprentice.loop.launch import Engine
+from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window

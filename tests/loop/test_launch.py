@@ -17,7 +17,9 @@ from napari_apprentice.core.config import PredictSettings, first_model_settings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
-from napari_apprentice.loop.launch import DISK_FAILED, Engine, follow, is_running
+from napari_apprentice.loop.child import DISK_FAILED
+from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.launch import follow, is_running
 from napari_apprentice.loop.predicting import predict
 from napari_apprentice.loop.tuning import (
     begin_training,
@@ -134,31 +136,6 @@ def test_a_copied_study_keeps_to_itself(study: Study, tmp_path: Path) -> None:
     assert (copy.models.names(), study.models.names()) == (("v0001",), ())
 
 
-def test_an_engine_whose_asker_was_killed_leaves_its_work(study: Study) -> None:
-    """Its input closes; the run under way is asked to stop, and the process ends."""
-    run = study.runs.create("train", {})
-    script = """
-import sys, time
-from pathlib import Path
-from napari_apprentice.loop import worker
-def slow(run):
-    while not run.cancelled():
-        time.sleep(0.02)
-        yield worker.Progress(0, 1, "waiting")
-    raise worker.Cancelled("asked to stop")
-worker.task_for = lambda run, prediction: slow
-sys.exit(worker.main(["--serve"]))
-"""
-    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
-    assert child.stdin is not None
-    child.stdin.write(json.dumps(str(run.path)) + "\n")
-    child.stdin.flush()
-    _pid(run)
-    child.stdin.close()
-    assert child.wait(timeout=30) == 0
-    assert run.events()[0][-1]["event"] == "cancelled"
-
-
 def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) -> None:
     run = begin_training(study, "train", first_model_settings(60), **TINY)
     work = follow_training(run)
@@ -208,21 +185,6 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no correction to learn from"):
         drain(follow_training(run))
     assert sound(empty)
-
-
-def test_a_killed_engine_is_started_again(study: Study) -> None:
-    drain(follow_training(begin_training(study, "train", first_model_settings(1), **TINY)))
-    engine = Engine()
-    try:
-        work = predict(study, engine, ["c1", "c2"] * 200, PredictSettings())  # not over before the kill
-        next(work)
-        engine.submit(study.runs.create("predict", _nothing())).kill()
-        with pytest.raises(RunError, match="killed"):
-            drain(work)
-        assert drain(predict(study, engine, ["c1"], PredictSettings()))[0] == ("c1",)
-    finally:
-        engine.stop()
-    assert sound(study)
 
 
 def test_a_child_that_cannot_write_says_the_disk(study: Study) -> None:

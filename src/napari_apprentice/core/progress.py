@@ -21,6 +21,8 @@ class Progress:
         Estimate, or None.
     case_id
         The case this report is about, where it is about one.
+    slab
+        First slice and the one behind the last of a part of the case's prediction that can be looked at now.
     """
 
     done: int
@@ -30,3 +32,4 @@ class Progress:
     dice: float | None = None
     seconds_left: float | None = None
     case_id: str | None = None
+    slab: tuple[int, int] | None = None

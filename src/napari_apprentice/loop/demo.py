@@ -11,8 +11,8 @@ from napari_apprentice.core.corrector import correct
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import RunError
 from napari_apprentice.loop.correcting import store_label_map
+from napari_apprentice.loop.engine import Engine
 from napari_apprentice.loop.evaluating import evaluate
-from napari_apprentice.loop.launch import Engine
 from napari_apprentice.loop.predicting import predict
 from napari_apprentice.loop.report import ReportRow, write_report
 from napari_apprentice.loop.sample import STARTER, making_sample_study, sample_folder, sample_list, sample_reference

@@ -4,14 +4,11 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 `cancel` asks the child to stop. Nothing here imports torch; only the child does.
 """
 
-import json
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,87 +23,11 @@ from napari_apprentice.errors import (
     RunError,
     StorageError,
 )
+from napari_apprentice.loop.child import DISK_FAILED, environment, step_back
 from napari_apprentice.store.runs import RunFolder
 
 POLL_SECONDS = 0.05
-NICE = 10  # the window, the person and the mouse go first
-DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
-
-
-class Engine:
-    """One warm child process that predicts: run folders go in by standard input, one line each.
-
-    It starts on first use, keeps the network in memory between requests, and ends when its standard
-    input closes, so it never outlives the process that started it.
-    """
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def submit(self, run: RunFolder) -> "subprocess.Popen[str]":
-        """Queue a run; starts the process, which is returned, when there is none.
-
-        Raises
-        ------
-        RunError
-            The process died while the request was handed over twice in a row.
-        """
-        for _ in range(2):
-            process = self._alive()
-            try:
-                assert process.stdin is not None
-                process.stdin.write(json.dumps(str(run.path.resolve())) + "\n")
-                process.stdin.flush()
-                return process
-            except OSError:
-                self.stop()
-        raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
-
-    def _alive(self) -> "subprocess.Popen[str]":
-        if self._process is not None and self._process.poll() is not None:
-            self.stop()  # it died: its pipe is closed before another one is opened
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "napari_apprentice.loop.worker", "--serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=_environment(),
-            )
-            _step_back(self._process.pid)
-        return self._process
-
-    def stop(self) -> None:
-        """End the process; a request under way is lost, its run folder stays."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            with suppress(OSError):  # what was not handed over to a dead process is lost with it
-                process.stdin.close()
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """The environment for a child, with OpenMP threads that sleep while they wait.
-
-    Threads that spin for work starve whatever shares the cores with them: the window, or a prediction
-    beside a training run.
-    """
-    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **os.environ}
-
-
-def _step_back(pid: int) -> None:
-    """Let the window go first: what computes in the background gets the cores that are left."""
-    with suppress(psutil.Error):  # it may have ended already; then nothing is in the way
-        psutil.Process(pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICE)
 
 
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
@@ -118,9 +39,9 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=environment(),
         )
-    _step_back(process.pid)
+    step_back(process.pid)
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
     threading.Thread(target=process.wait, name=f"wait for {run.run_id}", daemon=True).start()
     return process
@@ -148,8 +69,9 @@ def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def follow(
-    run: RunFolder, process: "subprocess.Popen[Any] | None" = None, offset: int = 0
-) -> Generator[Progress, None, dict[str, Any]]:
+    run: RunFolder, process: "subprocess.Popen[Any] | None" = None, offset: int = 0,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Generator[Progress, None, dict[str, Any]]:  # fmt: skip
     """Yield what a run reports until it ends; its result is returned.
 
     Parameters
@@ -158,6 +80,8 @@ def follow(
         The child; None when another session started it, then the run's own record of it is used.
     offset
         Byte of events.jsonl to start from.
+    give_up
+        Asked between two looks at the run: whether to wait for its end no longer.
 
     Raises
     ------
@@ -177,6 +101,8 @@ def follow(
             return _result(result, run)
         if ended:
             raise _death(run, process)
+        if give_up():
+            raise Cancelled(f"Run {run.run_id} was cancelled; what was finished is kept.")
         time.sleep(POLL_SECONDS)
 
 
@@ -188,6 +114,7 @@ def _progress(event: dict[str, Any]) -> Progress:
     return Progress(
         int(event["done"]), int(event["total"]), str(event["text"]),
         event.get("loss"), event.get("dice"), event.get("seconds_left"), event.get("case_id"),
+        tuple(event["slab"]) if "slab" in event else None,
     )  # fmt: skip
 
 

@@ -1,17 +1,14 @@
 """What a child process runs: run folders, one after another. The only way into learn, and so to torch.
 
-`python -m napari_apprentice.loop.worker RUN_FOLDER` does one run and ends; with `--serve` it takes run
-folders from standard input, a line of JSON each, until that closes; then it leaves the run under way.
+`python -m napari_apprentice.loop.worker RUN_FOLDER` does one run and ends; with `--serve` it takes requests
+from standard input, a line of JSON each, until that closes; then it leaves the run under way.
 """
 
-import json
 import logging
 import os
-import queue
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +16,30 @@ import psutil
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, RunError, StorageError
-from napari_apprentice.loop.launch import DISK_FAILED
+from napari_apprentice.loop.child import DISK_FAILED
+from napari_apprentice.loop.requests import Request, Requests, WarmUp
 from napari_apprentice.loop.worker_predict import PredictionTask
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.runs import RunFolder
 
 Task = Callable[[RunFolder], Generator[Progress, None, dict[str, Any]]]
+Between = Callable[[], None]
+REPORT_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 
-def run_one(run: RunFolder, task: Task) -> None:
-    """Do a run and write down how it went; nothing that goes wrong in it escapes, but a failing disk."""
+def run_one(run: RunFolder, task: Task, between: Between = lambda: None) -> None:
+    """Do a run and write down how it went; nothing that goes wrong in it escapes, but a failing disk.
+
+    Parameters
+    ----------
+    between
+        Called after every report of the run.
+    """
     born = psutil.Process().create_time()
     run.emit({"event": "started", "pid": os.getpid(), "born": born})
     try:
-        run.emit({"event": "done", "result": _drain(run, task)})
+        run.emit({"event": "done", "result": _drain(run, task, between)})
     except Cancelled:
         run.emit({"event": "cancelled"})
     except ApprenticeError as error:
@@ -54,39 +60,19 @@ def run_one(run: RunFolder, task: Task) -> None:
         run.emit({"event": "failed", "error": "RunError", "text": text})
 
 
-def _drain(run: RunFolder, task: Task) -> dict[str, Any]:
-    work = task(run)
+def _drain(run: RunFolder, task: Task, between: Between) -> dict[str, Any]:
+    work, told = task(run), 0.0
     while True:
         try:
             progress = next(work)
         except StopIteration as end:
             result: dict[str, Any] = end.value
             return result
-        run.emit({"event": "progress", **{k: v for k, v in vars(progress).items() if v is not None}})
-
-
-class Requests(Iterator[RunFolder]):
-    """Run folders from standard input; when that closes, the asker is gone and the run under way is cancelled."""
-
-    def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-        self._now: RunFolder | None = None
-        threading.Thread(target=self._read, name="read requests", daemon=True).start()
-
-    def __next__(self) -> RunFolder:
-        path = self._waiting.get()
-        if path is None:
-            raise StopIteration
-        self._now = RunFolder.at(path)
-        return self._now
-
-    def _read(self) -> None:
-        for line in sys.stdin:
-            self._waiting.put(Path(json.loads(line)))
-        self._waiting.put(None)
-        if self._now is not None:
-            with suppress(StorageError):  # it then ends after this run
-                self._now.cancel()
+        # Every window reports, and a run of a cohort reports a million of them; a slab is never passed over.
+        if progress.slab or progress.loss is not None or time.monotonic() - told > REPORT_SECONDS:
+            told = time.monotonic()
+            run.emit({"event": "progress", **{k: v for k, v in vars(progress).items() if v is not None}})
+        between()
 
 
 def task_for(run: RunFolder, prediction: PredictionTask) -> Task:
@@ -97,13 +83,41 @@ def task_for(run: RunFolder, prediction: PredictionTask) -> Task:
     return tasks[run.kind]
 
 
+def serve(requests: Requests, prediction: PredictionTask) -> None:
+    """Do what is asked for until nothing more can be."""
+    while (request := requests.next()) is not None:
+        _do(request, requests, prediction)
+
+
+def _do(request: Request, requests: Requests, prediction: PredictionTask) -> None:
+    if isinstance(request, WarmUp):
+        try:
+            prediction.warm_up(request.study, request.model, request.device)
+        except Exception as error:  # noqa: BLE001 - nobody asked for it; the request that comes will say what is wrong
+            log.info("Not warmed up: %s", type(error).__name__)
+        return
+
+    def overtaken() -> None:
+        while (other := requests.overtaking(request)) is not None:
+            _do(other, requests, prediction)
+
+    requests.begin(request)
+    try:
+        run_one(request, task_for(request, prediction), overtaken)
+    finally:
+        requests.end(request)
+
+
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
-    prediction = PredictionTask()
-    runs = Requests() if arguments == ["--serve"] else (RunFolder.at(Path(a)) for a in arguments)
     try:
-        for run in runs:
-            run_one(run, task_for(run, prediction))
+        if arguments == ["--serve"]:
+            requests = Requests()
+            serve(requests, PredictionTask(requests.focus))
+        else:
+            for path in arguments:
+                run = RunFolder.at(Path(path))
+                run_one(run, task_for(run, PredictionTask()))
     except (StorageError, OSError):
         log.exception("The run folder cannot be written")
         return DISK_FAILED

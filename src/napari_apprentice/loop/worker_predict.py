@@ -83,7 +83,7 @@ class _Case:
         with writer:
             work = predictor.predict(source, self.settings, self.run.cancelled, focus)
             summary = yield from self._follow(work, writer, place)
-            made = {"settings": self.settings.to_json(), "backend": summary.backend}
+            made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"temperature": summary.temperature, "run": self.run.run_id}
             writer.commit(summary.quality, summary.seconds, summary.device, made)
 

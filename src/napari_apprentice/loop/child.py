@@ -1,0 +1,24 @@
+"""How a process of this program is started beside the window: politely."""
+
+import os
+from contextlib import suppress
+
+import psutil
+
+NICE = 10  # the window, the person and the mouse go first
+DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
+
+
+def environment() -> dict[str, str]:
+    """The environment for a child, with OpenMP threads that sleep while they wait.
+
+    Threads that spin for work starve whatever shares the cores with them: the window, or a prediction
+    beside a training run.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **os.environ}
+
+
+def step_back(pid: int) -> None:
+    """Let the window go first: what computes in the background gets the cores that are left."""
+    with suppress(psutil.Error):  # it may have ended already; then nothing is in the way
+        psutil.Process(pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICE)

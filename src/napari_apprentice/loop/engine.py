@@ -1,0 +1,146 @@
+"""The warm processes that predict: one per device, started on first use.
+
+Requests go in by standard input, a line of JSON each; events come out of the run's folder. Nothing here imports
+torch; only the child does.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.errors import RunError
+from napari_apprentice.loop.child import environment, step_back
+from napari_apprentice.store.runs import RunFolder
+
+STOP_SECONDS = 5.0
+WORKER = ("-m", "napari_apprentice.loop.worker", "--serve")
+
+
+class Engine:
+    """One warm child process that predicts.
+
+    It starts on first use, keeps the network in memory between requests, and ends when its standard
+    input closes, so it never outlives the process that started it.
+
+    Parameters
+    ----------
+    variables
+        What its environment says beside this process's own.
+    program
+        What Python runs in it.
+    """
+
+    def __init__(self, variables: Mapping[str, str] | None = None, program: Sequence[str] = WORKER) -> None:
+        self._variables, self._program = dict(variables or {}), program
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()  # requests come from worker threads, the slice looked at from the window's
+
+    def submit(self, run: RunFolder) -> "subprocess.Popen[str]":
+        """Hand a run over; starts the process, which is returned, when there is none.
+
+        Raises
+        ------
+        RunError
+            The process died while the request was handed over twice in a row.
+        """
+        return self._send({"run": str(run.path.resolve())})
+
+    def warm(self, study: Path, model: str, device: str) -> None:
+        """Start the process and load a model version, so that the first request need not wait for that.
+
+        Raises
+        ------
+        RunError
+            As for `submit`.
+        """
+        self._send({"warm": [str(study.resolve()), model, device]})
+
+    def look_at(self, case_id: str, index: int | None) -> None:
+        """Say which slice along z is on the screen: it is predicted first. Returns at once, starts nothing."""
+        with self._lock, suppress(OSError, ValueError):  # a process that is gone looks at nothing
+            if self._process is not None and self._process.poll() is None:
+                _write(self._process, {"look": [case_id, index]})
+
+    def stop(self) -> None:
+        """End the process; a request under way is lost, its run folder stays."""
+        with self._lock:
+            self._end()
+
+    def stop_process(self, process: "subprocess.Popen[str]") -> None:
+        """End the process if it is still this one; a later one may be at work already."""
+        with self._lock:
+            if self._process is process:
+                self._end(patience=0.0)
+
+    def _send(self, message: dict[str, Any]) -> "subprocess.Popen[str]":
+        with self._lock:
+            for _ in range(2):
+                process = self._alive()
+                try:
+                    _write(process, message)
+                    return process
+                except OSError:
+                    self._end()
+        raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
+
+    def _alive(self) -> "subprocess.Popen[str]":
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # it died: its pipe is closed before another one is opened
+        if self._process is None:
+            self._process = _start(self._program, {**environment(), **self._variables})
+            step_back(self._process.pid)
+        return self._process
+
+    def _end(self, patience: float = STOP_SECONDS) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            with suppress(OSError):  # what was not handed over to a dead process is lost with it
+                process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Engines:
+    """The engines of one session, by the device that they were asked for."""
+
+    def __init__(self) -> None:
+        self._engines: dict[str, Engine] = {}
+
+    def of(self, device: str) -> Engine:
+        """The engine of a device; nothing is started yet."""
+        return self._engines.setdefault(device, Engine())
+
+    def look_at(self, case_id: str, index: int | None) -> None:
+        """Tell every engine that runs which slice is on the screen."""
+        for engine in list(self._engines.values()):
+            engine.look_at(case_id, index)
+
+    def stop(self) -> None:
+        """End all processes."""
+        for engine in list(self._engines.values()):
+            engine.stop()
+
+
+def _start(program: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        text=True, env=variables,
+    )  # fmt: skip
+
+
+def _write(process: "subprocess.Popen[str]", message: dict[str, Any]) -> None:
+    if process.stdin is None:
+        raise BrokenPipeError
+    process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()

@@ -1,0 +1,121 @@
+"""The order in which a warm process does what it is asked for."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from builders import study as make_study
+from napari_apprentice.errors import InputError
+from napari_apprentice.loop.requests import Requests, WarmUp
+from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return make_study(tmp_path)
+
+
+class Line:
+    """Standard input that stays open until it is told to end."""
+
+    def __init__(self, *messages: dict[str, object]) -> None:
+        self.lines = [json.dumps(m) + "\n" for m in messages]
+        self.open = True
+
+    def __iter__(self) -> "Line":
+        return self
+
+    def __next__(self) -> str:
+        while not self.lines:
+            if not self.open:
+                raise StopIteration
+            time.sleep(0.002)
+        return self.lines.pop(0)
+
+
+def run(study: Study, *, on_screen: bool = False, focus: int | None = None) -> RunFolder:
+    return study.runs.create("predict", {"on_screen": on_screen, "focus": focus})
+
+
+def asked(made: RunFolder) -> dict[str, object]:
+    return {"run": str(made.path)}
+
+
+def heard(line: Line) -> None:
+    while line.lines:
+        time.sleep(0.002)
+    time.sleep(0.02)
+
+
+def test_the_screen_comes_first_then_what_came_first(study: Study) -> None:
+    cohort, later, screen = run(study), run(study), run(study, on_screen=True)
+    line = Line(asked(cohort), {"warm": ["s", "v0001", "cpu"]}, asked(later), asked(screen))
+    requests = Requests(line)
+    heard(line)
+    got = [requests.next() for _ in range(4)]
+    assert [getattr(r, "run_id", r) for r in got] == [
+        screen.run_id, cohort.run_id, WarmUp(Path("s"), "v0001", "cpu"), later.run_id,
+    ]  # fmt: skip
+    line.open = False
+    assert requests.next() is None
+
+
+def test_only_the_screen_overtakes_and_only_others(study: Study) -> None:
+    cohort, other, screen = run(study), run(study), run(study, on_screen=True)
+    line = Line(asked(other), asked(screen))
+    requests = Requests(line)
+    heard(line)
+    assert requests.overtaking(screen) is None
+    found = requests.overtaking(cohort)
+    assert isinstance(found, RunFolder)
+    assert found.run_id == screen.run_id
+    assert requests.overtaking(cohort) is None
+    line.open = False
+
+
+def test_a_newer_case_on_the_screen_cancels_the_older_ones_and_no_cohort(study: Study) -> None:
+    cohort, now, waiting, newest = (run(study, on_screen=s) for s in (False, True, True, True))
+    line = Line(asked(cohort), asked(waiting))
+    requests = Requests(line)
+    requests.begin(now)
+    heard(line)
+    assert now.cancelled()
+    line.lines.append(json.dumps(asked(newest)))
+    heard(line)
+    assert [r.cancelled() for r in (cohort, waiting, newest)] == [False, True, False]
+    line.open = False
+
+
+def test_when_the_asker_is_gone_all_is_cancelled_and_nothing_begins(study: Study) -> None:
+    now, waiting = run(study), run(study)
+    line = Line(asked(waiting))
+    requests = Requests(line)
+    requests.begin(now)
+    heard(line)
+    line.open = False
+    assert requests.next() is None or requests.next() is None
+    assert now.cancelled()
+
+
+def test_the_slice_looked_at_is_the_newest(study: Study) -> None:
+    made = run(study, on_screen=True, focus=7)
+    line = Line()
+    requests = Requests(line)
+    focus, other = requests.focus(made, "c1"), requests.focus(made, "c2")
+    assert (focus(), other()) == (7, 7)
+    line.lines.append(json.dumps({"look": ["c1", 31]}))
+    heard(line)
+    assert (focus(), other()) == (31, 7)
+    line.lines.append(json.dumps({"look": ["c1", None]}))
+    heard(line)
+    assert focus() is None
+    line.open = False
+
+
+def test_a_run_that_cannot_be_read_is_no_silence(tmp_path: Path) -> None:
+    requests = Requests(Line({"run": str(tmp_path)}))
+    with pytest.raises(InputError, match="no run folder"):
+        requests.next()
