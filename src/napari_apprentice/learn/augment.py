@@ -64,13 +64,19 @@ def _matrix(plan: Plan, rng: Rng) -> NDArray[np.float64] | None:
     angles, factor = rng.uniform(-math.pi / 6, math.pi / 6, 3), rng.uniform(0.7, 1.4)
     if not turn and not scale:
         return None
-    half = np.array(plan.patch[::-1]) * np.array(plan.spacing[::-1]) / 2
+    half = np.array(plan.patch[::-1]) * _spacing(plan)[::-1] / 2
     flat = plan.patch[0] == 1 or plan.spacing[0] > 3 * max(plan.spacing[1:])
     rotation = _rotation(angles, flat) if turn else np.eye(3)
     size = factor if scale else 1.0
     factors = np.array([size, size, 1.0 if flat else size])
     matrix = np.diag(1 / half) @ rotation @ np.diag(factors * half)
     return np.concatenate([matrix, np.zeros((3, 1))], axis=1)
+
+
+def _spacing(plan: Plan) -> NDArray[np.float64]:
+    """Millimetres along (z, y, x); an axis that stays as it is in each scan is taken to be like the others."""
+    spacing = np.array(plan.spacing)
+    return np.where(spacing == 0, spacing.max() or 1.0, spacing)
 
 
 def _rotation(angles: NDArray[np.float64], flat: bool) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ Spacing = tuple[float, float, float]
 
 
 def target_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
-    """Voxels (z, y, x) that cover the same field at another spacing; at least one."""
-    z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, target, strict=True))
+    """Voxels (z, y, x) that cover the same field at another spacing; at least one. 0 keeps an axis as it is."""
+    z, y, x = (max(1, round(n * s / t)) if t else n for n, s, t in zip(shape, spacing, target, strict=True))
     return z, y, x
 
 

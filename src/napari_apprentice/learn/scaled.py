@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_apprentice.core.plan import Plan
-from napari_apprentice.core.slabs import Moments, VoxelSource
-from napari_apprentice.errors import Cancelled
+from napari_apprentice.core.slabs import VoxelSource
 from napari_apprentice.learn.normalise import Normaliser
 from napari_apprentice.learn.resample import Linear, target_shape
+from napari_apprentice.learn.statistics import statistics
 
 AT_ONCE = 2**25  # bytes of the scan read at once
 
@@ -29,7 +27,7 @@ class ScaledScan:
         own = (source.shape[1], source.shape[2], source.shape[3])
         self.shape = target_shape(own, source.spacing, plan.spacing)
         self._axes = tuple(Linear.between(old, new) for old, new in zip(own, self.shape, strict=True))
-        self._normaliser = Normaliser(plan, source.shape[0], source.dtype, lambda: _moments(source, cancelled))
+        self._normaliser = Normaliser(plan, source.shape[0], source.dtype, lambda: statistics(source, plan, cancelled))
         self._slices: dict[int, torch.Tensor] = {}
 
     def read(self, start: int, stop: int) -> torch.Tensor:
@@ -75,33 +73,3 @@ def _runs(places: list[int]) -> Iterator[tuple[int, int]]:
         if i == len(places) or places[i] != places[i - 1] + 1:
             yield places[start], places[i - 1] + 1
             start = i
-
-
-def _moments(source: VoxelSource, cancelled: Callable[[], bool]) -> tuple[Moments, ...]:
-    """The scan's own, or computed slab by slab (Chan et al. 1979, pairwise merging of means and variances)."""
-    known = source.moments()
-    if known is not None:
-        return known
-    c, z, y, x = source.shape
-    thick = max(1, AT_ONCE // max(1, c * y * x * 8))
-    sums = [(0, 0.0, 0.0)] * c
-    for start in range(0, z, thick):
-        if cancelled():
-            raise Cancelled("The prediction was cancelled; nothing was changed.")
-        voxels = source.read(start, min(start + thick, z))
-        sums = [_merge(s, v.astype(np.float64).ravel()) for s, v in zip(sums, voxels, strict=True)]
-    return tuple(Moments(mean, (squares / count) ** 0.5 if count else 0.0) for count, mean, squares in sums)
-
-
-def _merge(so_far: tuple[int, float, float], values: NDArray[np.float64]) -> tuple[int, float, float]:
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return so_far
-    count, mean, squares = so_far
-    new = float(values.mean())
-    total, apart = count + values.size, new - mean
-    return (
-        total,
-        mean + apart * values.size / total,
-        squares + float(((values - new) ** 2).sum()) + apart**2 * count * values.size / total,
-    )
