@@ -66,8 +66,7 @@ def _that_count(voxels: NDArray[Any], channel: int, kind: str, part: Box) -> NDA
     elif kind == "zscore_nonzero":
         values = values[values != 0]
     counted: NDArray[np.float64] = values.astype(np.float64).ravel()
-    counted = counted[np.isfinite(counted)]
-    return counted
+    return counted[np.isfinite(counted)]
 
 
 def _box(source: VoxelSource, cancelled: Callable[[], bool]) -> Box:
