@@ -72,14 +72,13 @@ class Vault:
 
     def close_record(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record as JSON values to be stored, with a seal."""
-        closed = sealed(record)
-        if self.cipher is None:
-            return closed
-        return {_ENCRYPTED: b64encode(self.seal(json.dumps(closed).encode())).decode()}
+        return self.close_event(sealed(record))
 
     def close_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """An event as JSON values to be stored; plain ones get no seal: they tell how far work is."""
-        return dict(event) if self.cipher is None else self.close_record(event)
+        """An event as JSON values to be stored, without a seal: it tells how far work is, it is not the work."""
+        if self.cipher is None:
+            return dict(event)
+        return {_ENCRYPTED: b64encode(self.seal(json.dumps(dict(event)).encode())).decode()}
 
     def open_record(self, stored: Mapping[str, Any], what: str) -> dict[str, Any]:
         """A record as `close_record` was given it, its seal included.
