@@ -6,6 +6,8 @@ Needs a display: on a machine without one, run it under a virtual one, for examp
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,9 +24,10 @@ from qtpy.QtTest import QTest  # noqa: E402 - after the settings above
 from qtpy.QtWidgets import QApplication  # noqa: E402 - after the settings above
 
 from napari_apprentice.core.correction import whole  # noqa: E402 - after the settings above
-from napari_apprentice.loop.sample import sample_reference  # noqa: E402 - after the settings above
+from napari_apprentice.loop.sample import make_sample_study, sample_reference  # noqa: E402 - after the settings above
 
 PICTURES = Path(__file__).parent / "pictures"
+PAINTER = Path(__file__).parents[1] / "tests" / "gui" / "killed_window.py"
 PATIENCE_SECONDS = 900
 
 
@@ -131,15 +134,38 @@ def around(p: Photographer, steps: int) -> None:
     p.take("8-next-case")
 
 
+def killed(p: Photographer) -> None:
+    """A window that is killed while somebody paints in it, and what is found afterwards."""
+    study = make_sample_study(Path(HOME) / "killed.study")
+    case_id = study.cases.ids()[0]
+    before = p.folder / "10-before-the-kill.png"
+    command = [sys.executable, str(PAINTER), str(study.path), case_id, "--picture", str(before)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout or ():
+            if '"holding"' in line:  # the picture is taken, and a third stroke is under the mouse
+                break
+        child.kill()
+    p.dock.session.open_study(study.path)
+    p.settle(lambda: p.desk.facts.now.rows)
+    p.desk.cases.open_case(case_id)
+    p.settle(lambda: p.desk.layers.labels is not None)
+    p.take("11-opened-again")
+    p.dock.correct_panel.undo.click()
+    p.take("12-undone")
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=PICTURES)
     parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--only-killed", action="store_true", help="only the pictures of a window that is killed")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     photographer = Photographer(arguments.out)
-    around(photographer, arguments.steps)
+    if not arguments.only_killed:
+        around(photographer, arguments.steps)
+    killed(photographer)
     photographer.viewer.close()
     photographer.rest()  # the dock takes its leave in the event loop
 
