@@ -24,15 +24,15 @@ from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_key import key
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_postprocess import postprocess
+from napari_apprentice.cli_predict import predict
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
 from napari_apprentice.core.collecting import AddSettings
-from napari_apprentice.core.config import PredictSettings, steps_from
+from napari_apprentice.core.config import steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.demo import run_demo
-from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         session.close()
     _print(json.dumps(facts) if options.json else _printable("\n".join(lines)))
-    return 1 if any(facts.get(key) for key in ("problems", "refused", "questions")) else 0
+    return 1 if any(facts.get(key) for key in ("problems", "refused", "questions", "failed")) else 0
 
 
 def _refuse(
@@ -152,18 +152,6 @@ def _add(options: Options, session: Session) -> Answer:
     return {**report_facts(report), **facts}, report_lines(report)
 
 
-def _predict(options: Options, session: Session) -> Answer:
-    session.open_study(options.study)
-    cases = options.cases or [row.case_id for row in session.case_rows()]
-    if not cases:
-        raise InputError("This study has no case yet: add scans first.")
-    done = drain(session.predict(cases, settings_from(options, PredictSettings()), options.model), options.json)
-    model = options.model or active_model(session.study)
-    quality = {c: session.study.predictions.quality(c, model) for c in done}
-    lines = [f"{c}: {'no label found' if q is None else f'predicted Dice {q:.2f}'}" for c, q in quality.items()]
-    return {"model": model, "cases": quality}, lines
-
-
 def _correct(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     settings = settings_from(options, ReadSettings())
@@ -236,7 +224,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "add": _add,
     "train": train,
     "fine-tune": fine_tune,
-    "predict": _predict,
+    "predict": predict,
     "postprocess": postprocess,
     "correct": _correct,
     "models": _models,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from napari_apprentice.cli_add import channel_from
+from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
 from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
 from napari_apprentice.core.postprocess import TEXTS
@@ -144,6 +145,7 @@ def _learning_commands(commands: Any) -> None:
     predict.add_argument("cases", nargs="*", metavar="CASE")
     predict.add_argument("--model", help="model version; by default the active one")
     _settings(predict, PredictSettings)
+    _settings(predict, CohortSettings)
 
     _postprocess_command(_command(commands, "postprocess", "steps that predictions go through, label by label"))
 

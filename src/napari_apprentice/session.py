@@ -21,6 +21,7 @@ from napari_apprentice.loop import correcting, evaluating, exporting, relabellin
 from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.opening import OpenCase, load_case
 from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
+from napari_apprentice.session_cohort import CohortVerbs
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
 from napari_apprentice.session_postprocess import PostVerbs
@@ -37,7 +38,7 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
-class Session(ScanVerbs, PredictionVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
+class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
     """One study, one case under correction, and everything one can do with them.
 
     Parameters

@@ -6,6 +6,7 @@ from standard input, a line of JSON each, until that closes; then it leaves the 
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -112,6 +113,8 @@ def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
     try:
         if arguments == ["--serve"]:
+            # Ctrl-C reaches every process of a terminal; whoever asked decides what it means for this one.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             requests = Requests()
             serve(requests, PredictionTask(requests.focus))
         else:

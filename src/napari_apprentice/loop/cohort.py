@@ -1,0 +1,77 @@
+"""Predict a cohort: what is there already is skipped, what fails is told, and the rest goes on."""
+
+from collections.abc import Generator, Sequence
+
+from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings, Outcome, same_settings
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.cohort_cluster import predict_there
+from napari_apprentice.loop.cohort_local import places, predict_here
+from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.store.documents import MALFORMED
+from napari_apprentice.store.postprocess import read_recipe
+from napari_apprentice.store.study import Study
+from napari_apprentice.store.unprocessed import recipe_of
+
+
+def predict_cohort(
+    study: Study, case_ids: Sequence[str], settings: PredictSettings, cohort: CohortSettings, model: str | None = None
+) -> Generator[Progress, None, CohortReport]:
+    """Let a model version (by default the active one) predict cases, on this computer or on a cluster.
+
+    Yields a `CaseDone` for each case that ends. The generator may be closed at any time; started again it
+    goes on with what is left.
+
+    Raises
+    ------
+    InputError, ModelError
+        There is no such case, model version or device; nothing was started.
+    RunError
+        The cluster's scheduler does not answer.
+    """
+    version = model or active_model(study)
+    study.models.info(version)
+    for case_id in case_ids:
+        study.cases.info(case_id)
+    recipe = read_recipe(study)
+    names = tuple(dict.fromkeys(case_ids))
+    skipped = () if cohort.again else tuple(c for c in names if is_predicted(study, c, version, settings, recipe))
+    todo = [c for c in names if c not in set(skipped)]
+    done: list[Outcome] = []
+    if todo:
+        yield Progress(0, len(todo), f"Starting to predict {len(todo)} cases")
+        yield from _predict(study, todo, settings, cohort, version, done)
+    good, bad = (tuple(o for o in done if bool(o.error) == failed) for failed in (False, True))
+    return CohortReport(version, good, bad, skipped)
+
+
+def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettings, recipe: PostRecipe) -> bool:
+    """Whether a model version predicted a case with these settings and steps; reads no voxel."""
+    if not study.predictions.has(case_id, model):
+        return False
+    try:
+        made = study.predictions.record(case_id, model)["made"]
+        return same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
+    except (StudyError, *MALFORMED):  # damaged, or from before this was written down
+        return False
+
+
+def _predict(
+    study: Study, todo: Sequence[str], settings: PredictSettings, cohort: CohortSettings, model: str,
+    done: list[Outcome],
+) -> Generator[Progress, None, None]:  # fmt: skip
+    if cohort.scheduler:
+        news = predict_there(study, todo, settings, model, cohort.scheduler)
+    else:
+        news = predict_here(study, todo, settings, model, places(cohort, settings))
+    try:
+        for said in news:
+            if isinstance(said, Outcome):
+                done.append(said)
+                yield CaseDone(len(done), len(todo), said.line, case_id=said.case_id, outcome=said)
+            else:
+                yield Progress(len(done), len(todo), f"Predicting {said}", case_id=said)
+    finally:
+        news.close()

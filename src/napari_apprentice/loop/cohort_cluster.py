@@ -1,0 +1,121 @@
+"""A cohort on a cluster: the workers of a dask.distributed scheduler that is there already.
+
+The scheduler carries names of cases and sentences; voxels go through the study's folder, which every worker
+must reach at the same path. Neither this process nor a worker's imports torch: engines do.
+"""
+
+import importlib
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.core.cohort import Outcome
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.errors import ApprenticeError, Cancelled, InputError, RunError
+from napari_apprentice.loop.cohort_case import predict_case
+from napari_apprentice.loop.cohort_local import thread_limit
+from napari_apprentice.loop.engine import Engine
+from napari_apprentice.store.study import Study
+
+ANSWER_SECONDS = 20
+STOP_SECONDS = 10.0
+_ENGINE = "apprentice_engine"
+
+
+def predict_there(
+    study: Study, cases: Sequence[str], settings: PredictSettings, model: str, address: str
+) -> Generator[str | Outcome, None, None]:
+    """Predict cases on the workers of a scheduler: yields an outcome whenever a case has ended.
+
+    Closing the generator stops all workers within about a second; their engines end with the cohort.
+
+    Raises
+    ------
+    InputError
+        The package distributed is not installed.
+    RunError
+        No scheduler answers at the address.
+    """
+    distributed = _distributed()
+    client = _client(distributed, address)
+    # Its file `cancel` is what workers elsewhere look at.
+    run = study.runs.create("cohort", {"model": model, "cases": list(cases), "settings": settings.to_json()})
+    job = {"run": str(run.path.resolve()), "model": model, "settings": settings.to_json()}
+    finished = False
+    futures: list[Any] = []
+    try:
+        futures = client.map(predict_on_worker, [job] * len(cases), list(cases), pure=False)
+        names = dict(zip((f.key for f in futures), cases, strict=True))
+        for future in distributed.as_completed(futures, loop=client.loop):
+            yield _outcome(future, names[future.key])
+        finished = True
+        study.runs.discard(run.run_id)
+    finally:
+        if not finished:
+            run.cancel()
+        _leave(client, futures, finished)
+
+
+def predict_on_worker(job: dict[str, Any], case_id: str) -> dict[str, Any]:
+    """What a worker of the cluster does with one case; plain values in and out."""
+    path = Path(job["run"])
+    study = Study.open(path.parents[1])
+    run = study.runs.open(path.name)
+    settings = PredictSettings.from_json(job["settings"])
+    outcome = predict_case(study, _engine(), case_id, settings, str(job["model"]), run.cancelled)
+    return vars(outcome)
+
+
+def stop_engine(dask_worker: Any) -> None:
+    """End a worker's engine; what is called so is handed the worker by dask."""
+    engine = vars(dask_worker).pop(_ENGINE, None)
+    if engine is not None:
+        engine.stop()
+
+
+def _engine() -> Engine:
+    """The engine of this worker, which stays warm from case to case; it computes with the worker's threads."""
+    worker = _distributed().get_worker()
+    engine: Engine = vars(worker).setdefault(_ENGINE, Engine(thread_limit(worker.state.nthreads)))
+    return engine
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise InputError(
+            "Predicting on a cluster needs a package that is not installed: pip install 'napari-apprentice[cluster]'."
+        ) from error
+
+
+def _client(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(
+            f"No scheduler answers at {address}: start one (`dask scheduler`) or mend the address, as in "
+            "tcp://HOST:8786."
+        ) from error
+
+
+def _outcome(future: Any, case_id: str) -> Outcome:
+    if future.status == "finished":
+        return Outcome(**future.result())
+    error = future.exception() if future.status == "error" else Cancelled("it was cancelled at the scheduler")
+    if isinstance(error, ApprenticeError):
+        return Outcome(case_id, error=str(error))
+    return Outcome(
+        case_id,
+        error=f"A worker of the cluster could not do it ({type(error).__name__}: {error}); the same version of "
+        "Apprentice must be installed there.",
+    )
+
+
+def _leave(client: Any, futures: Sequence[Any], finished: bool) -> None:
+    with suppress(Exception):  # the scheduler may be what is gone
+        if not finished:
+            client.cancel(list(futures), force=True)
+        client.run(stop_engine, on_error="ignore")
+    client.close(timeout=STOP_SECONDS)
