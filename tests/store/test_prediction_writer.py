@@ -55,6 +55,8 @@ def test_slabs_are_read_before_the_prediction_is_whole_and_no_prediction_is_take
     assert (again.seconds, again.device, dict(again.made)) == (1.5, "cpu", {"backend": "torch fp32"})
     assert dict(made.predictions.quality_by_label("c1", "v0001")) == {1: 0.25, 2: 0.75}
     assert _hidden(made) == []
+    folder = made.cases.root / "c1" / "predictions" / "v0001"
+    assert sorted(p.name for p in folder.iterdir()) == ["label_map", "uncertainty", "zarr.json"]
 
 
 def test_what_is_not_committed_leaves_nothing_and_reads_as_nothing(tmp_path):

@@ -26,6 +26,11 @@ def commit_over(aside: Path, final: Path, journal: Path) -> None:
     journal
         The case's; while there is one, the prediction that its strokes were drawn on is kept for them.
     """
+    _exchange(aside, final, journal)
+    remove_quietly(final / PROGRESS)  # not before: a reader of slabs goes by it
+
+
+def _exchange(aside: Path, final: Path, journal: Path) -> None:
     # A folder cannot be renamed over another; for the blink between the two renames there is no
     # prediction, which a reader is used to.
     while not commit_folder(aside, final):
@@ -70,13 +75,18 @@ def sweep_dead(folder: Path) -> None:
     for path in folder.glob(f".*.aside/{PROGRESS}"):
         with suppress(OSError, *MALFORMED):
             found = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
-            if found["host"] == platform.node() and not _lives(int(found["pid"]), float(found["born"])):
+            if found["host"] == _host() and not _lives(int(found["pid"]), float(found["born"])):
                 remove_quietly(path.parent)
 
 
 def owner() -> dict[str, Any]:
     """What this process says of itself in the first line of a prediction that it makes."""
-    return {"host": platform.node(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+    return {"host": _host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+
+
+def _host() -> str:
+    """What tells this computer from others; not its name, which is nobody's business in an encrypted study."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:16]
 
 
 def _identity(journal: Path) -> str:

@@ -152,7 +152,6 @@ class PredictionWriter:
                 **({UNPROCESSED_DIGEST: self._unprocessed} if self._unprocessed else {}),
             }
             set_attributes(self._aside, {"apprentice": self._vault.close_record(record)})
-            (self._aside / PROGRESS).unlink()
             self._swap(self._aside)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
