@@ -81,7 +81,9 @@ class PredictionVerbs(ABC):
         """Start the prediction process and load the active model version, where there is one."""
         active, settings = self.study.models.active(), settings or PredictSettings()
         if active is not None:
-            self._engines.of(settings.device).warm(self.study.path, active, settings.device)
+            self._engines.of(settings.device).warm(
+                self.study.path, active, settings.device, self.study.vault.environment()
+            )
 
     def prediction(self, case_id: str) -> Prediction:
         """The active model version's prediction of a case."""

@@ -38,6 +38,7 @@ class Engine:
     def __init__(self, variables: Mapping[str, str] | None = None, program: Sequence[str] = WORKER) -> None:
         self._variables, self._program = dict(variables or {}), program
         self._process: subprocess.Popen[str] | None = None
+        self._keys: dict[str, str] = {}
         self._lock = threading.Lock()  # requests come from worker threads, the slice looked at from the window's
 
     def submit(self, run: RunFolder) -> "subprocess.Popen[str]":
@@ -48,17 +49,22 @@ class Engine:
         RunError
             The process died while the request was handed over twice in a row.
         """
-        return self._send({"run": str(run.path.resolve())})
+        return self._send({"run": str(run.path.resolve())}, run.vault.environment())
 
-    def warm(self, study: Path, model: str, device: str) -> None:
+    def warm(self, study: Path, model: str, device: str, keys: Mapping[str, str] | None = None) -> None:
         """Start the process and load a model version, so that the first request need not wait for that.
+
+        Parameters
+        ----------
+        keys
+            The environment of the study's vault.
 
         Raises
         ------
         RunError
             As for `submit`.
         """
-        self._send({"warm": [str(study.resolve()), model, device]})
+        self._send({"warm": [str(study.resolve()), model, device]}, keys or {})
 
     def look_at(self, case_id: str, index: int | None) -> None:
         """Say which slice along z is on the screen: it is predicted first. Returns at once, starts nothing."""
@@ -77,10 +83,10 @@ class Engine:
             if self._process is process:
                 self._end(patience=0.0)
 
-    def _send(self, message: dict[str, Any]) -> "subprocess.Popen[str]":
+    def _send(self, message: dict[str, Any], keys: Mapping[str, str]) -> "subprocess.Popen[str]":
         with self._lock:
             for _ in range(2):
-                process = self._alive()
+                process = self._alive(dict(keys))
                 try:
                     _write(process, message)
                     return process
@@ -88,11 +94,14 @@ class Engine:
                     self._end()
         raise RunError("The prediction process ends as soon as it is started; `apprentice check` may say why.")
 
-    def _alive(self) -> "subprocess.Popen[str]":
+    def _alive(self, keys: dict[str, str]) -> "subprocess.Popen[str]":
         if self._process is not None and self._process.poll() is not None:
             self._end()  # it died: its pipe is closed before another one is opened
+        if self._keys != keys:
+            self._end()  # it cannot open this study: it was started for one with another key, or with none
         if self._process is None:
-            self._process = _start(self._program, {**environment(), **self._variables})
+            self._keys = keys
+            self._process = _start(self._program, {**environment(), **self._variables, **keys})
             step_back(self._process.pid)
         return self._process
 

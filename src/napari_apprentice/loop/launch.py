@@ -4,6 +4,7 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 `cancel` asks the child to stop. Nothing here imports torch; only the child does.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -26,20 +27,23 @@ from napari_apprentice.errors import (
 from napari_apprentice.loop.child import DISK_FAILED, environment, step_back
 from napari_apprentice.store.runs import RunFolder
 
+OUTPUT = "output.txt"
 POLL_SECONDS = 0.05
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
 
 
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     """Start a training run in a process of its own, which outlives the one that started it."""
-    with (run.path / "output.txt").open("ab") as output:
+    # What a child prints may name anything, and a file that it writes to by itself cannot be encrypted.
+    place = Path(os.devnull) if run.vault.encrypted else run.path / OUTPUT
+    with place.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "napari_apprentice.loop.worker", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=environment(),
+            env={**environment(), **run.vault.environment()},
         )
     step_back(process.pid)
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
@@ -138,7 +142,7 @@ def _death(run: RunFolder, process: "subprocess.Popen[Any] | None") -> Apprentic
         return RunError(f"The prediction process {how}. The study is unharmed; predict again.")
     return RunError(
         f"The process of run {run.run_id} {how}. The study is unharmed; resume the run, and it goes on from its "
-        f"last checkpoint. Details: {_last_line(run.path / 'output.txt')}"
+        f"last checkpoint. Details: {_last_line(run.path / OUTPUT)}"
     )
 
 
