@@ -85,11 +85,11 @@ class Moment:
     def saved(self, number: int) -> "Moment":
         return replace(self, parent=number, since=())
 
-    def reopened(self) -> "Moment":
-        """Undo and redo as they are found again: from the strokes that are in no revision yet."""
+    def walked(self, since: tuple[tuple[str, State, State], ...]) -> "Moment":
+        """With undo and redo as these changes leave them; one that is older than they may be taken back first."""
         done: list[tuple[State, State]] = []
         undone: list[tuple[State, State]] = []
-        for verb, before, after in self.since:
+        for verb, before, after in since:
             if verb == "undo":
                 undone.append(done.pop() if done else (after, before))
             elif verb == "redo":

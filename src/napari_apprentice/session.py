@@ -105,7 +105,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         self.events.case_opened.emit()
         if study.refusal:
             self.events.noticed.emit(study.refusal)
-        waiting = self._rescues.cases(study.path)
+        waiting = self._rescues.cases(study.path, study.vault, study.study_id)
         if waiting:
             self.events.noticed.emit(
                 f"Strokes of {', '.join(waiting)} are on this computer only, because the study could not take them. "

@@ -53,7 +53,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def waiting(session: Session, study: Study) -> tuple[str, ...]:
-    return session._rescues.cases(study.path)
+    return session._rescues.cases(study.path, study.vault, study.study_id)
 
 
 def broken(patch: pytest.MonkeyPatch) -> None:
@@ -331,3 +331,18 @@ def test_a_case_that_is_opened_again_while_the_study_lacks_strokes_shows_them(
     one.session.flush()
     assert len(study.journal.read("c1").strokes) == 2
     one.session.close()
+
+
+def test_a_study_that_was_moved_gets_its_rescued_strokes(
+    study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = Window(study.path)
+    with monkeypatch.context() as patch:
+        broken(patch)
+        one.paint(1)
+        one.session.close()
+    two = Window(study.path.rename(tmp_path / "moved.study"))
+    assert "c1 are on this computer only" in two.notices[0]
+    assert (two.labels[BOX] == 1).all()
+    two.session.flush()
+    two.session.close()

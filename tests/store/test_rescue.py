@@ -1,6 +1,7 @@
 """Rescue journals: found again, never taken from a window at work, whole after a crash."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders import study as make_study
 from faults import fail_from
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.store.rescue import Rescues
+from napari_apprentice.store.study import Study
 
 STUDY = Path("/somewhere/liver.study")
 
@@ -71,6 +74,7 @@ from pathlib import Path
 import numpy as np
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.store.rescue import Rescues
+from napari_apprentice.store.study import Study
 ones = np.ones((1, 2, 3), np.uint8)
 stroke = Stroke((0, 0, 0), ones, ones, ones, ones)
 kept = Rescues(Path(sys.argv[1])).begin(Path(sys.argv[2]), "c1", None, None, "Ada", [stroke])
@@ -135,3 +139,46 @@ def test_a_full_disk_leaves_nothing_half_done(rescues: Rescues, monkeypatch: pyt
 def test_a_case_that_is_no_name_is_refused(rescues: Rescues) -> None:
     with pytest.raises(InputError):
         rescues.begin(STUDY, "../c1", None, None, "Ada", [])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return make_study(tmp_path)
+
+
+def begun(rescues: Rescues, study: Study) -> None:
+    rescues.begin(study.path, "c1", None, None, "Ada", [stroke(1)], study.vault, study.study_id).release()
+
+
+def waiting(rescues: Rescues, study: Study) -> list[list[int]]:
+    cases = rescues.cases(study.path, study.vault, study.study_id)
+    found = rescues.take(study.path, "c1", study.vault, study.study_id)
+    for journal in found:
+        journal.release()
+    assert cases == (("c1",) if found else ())
+    return [values(journal) for journal in found]
+
+
+def test_a_study_that_was_moved_finds_them(rescues: Rescues, study: Study, tmp_path: Path) -> None:
+    begun(rescues, study)
+    moved = Study.open(study.path.rename(tmp_path / "elsewhere.study"))
+    assert waiting(rescues, moved) == [[1]]
+
+
+def test_a_copy_leaves_them_to_the_study_that_they_are_of(rescues: Rescues, study: Study, tmp_path: Path) -> None:
+    begun(rescues, study)
+    copy = Study.open(Path(shutil.copytree(study.path, tmp_path / "copy.study")))
+    assert waiting(rescues, copy) == []
+    assert waiting(rescues, study) == [[1]]
+
+
+def test_another_study_at_the_same_place_does_not_get_them(rescues: Rescues, study: Study, tmp_path: Path) -> None:
+    begun(rescues, study)
+    shutil.rmtree(study.path)
+    assert waiting(rescues, make_study(tmp_path)) == []
+    assert len(list(rescues.folder.iterdir())) == 1
+
+
+def test_one_of_an_earlier_version_is_found_by_its_place(rescues: Rescues, study: Study) -> None:
+    rescues.begin(study.path, "c1", None, None, "Ada", [stroke(1)]).release()
+    assert waiting(rescues, study) == [[1]]

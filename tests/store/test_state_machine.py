@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from napari_apprentice.store.check import check
 from napari_apprentice.store.journal import FILE, Journal
 from napari_apprentice.store.recent import RecentStudies
 from napari_apprentice.store.repair import repair
+from napari_apprentice.store.rescue import Rescues
 from napari_apprentice.store.study import Study
 
 EXAMPLES = int(os.environ.get("APPRENTICE_EXAMPLES", "25"))
@@ -100,6 +102,7 @@ class Story(RuleBasedStateMachine):
         self.live: dict[str, Work] = {}
         self.lost: dict[str, Works] = {case_id: [] for case_id in CASES}
         self.revisions: dict[str, list[tuple[Revision, State]]] = {case_id: [] for case_id in CASES}
+        self.ways: dict[tuple[str, int], Moment] = {}  # that a revision stored, with the way back behind it
         self.predicted: dict[tuple[str, str], np.ndarray] = {}
         self.active = MODELS[0]
         self.patch = pytest.MonkeyPatch()
@@ -187,12 +190,14 @@ class Story(RuleBasedStateMachine):
         for _ in range(times if self.case(who) else 0):
             self.sessions[who].undo()
             self.steps(who, Moment.undo, waits)
+            self.look(who)
 
     @rule(who=WHO, times=st.integers(1, 3), waits=st.booleans())
     def redoes(self, who: str, times: int, waits: bool) -> None:
         for _ in range(times if self.case(who) else 0):
             self.sessions[who].redo()
             self.steps(who, Moment.redo, waits)
+            self.look(who)
 
     @rule(who=WHO, pick=st.randoms(use_true_random=False), waits=st.booleans())
     def goes_back_to_a_revision(self, who: str, pick: random.Random, waits: bool) -> None:
@@ -236,7 +241,8 @@ class Story(RuleBasedStateMachine):
         case.saved_as = _kill  # type: ignore[method-assign]
         with pytest.raises(KilledError):
             self.sessions[who].save()
-        self.find_revisions(self.live.pop(who).case_id)
+        self.find_revisions(self.live[who].case_id)
+        del self.live[who]
         self.gone(who)
 
     @rule(who=WHO, case_id=CASE, pick=st.randoms(use_true_random=False))
@@ -388,7 +394,21 @@ class Story(RuleBasedStateMachine):
         labels, status = stored[-1][1] if stored else (np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8))
         prediction = self.predicted.get((case_id, self.active))
         shown = labels if prediction is None else np.where(status == 0, prediction, labels)
-        return Moment((shown, status), len(stored))
+        return self.reopened(case_id, Moment((shown, status), len(stored)))
+
+    def reopened(self, case_id: str, moment: Moment) -> Moment:
+        """With the way back as it is found again: from the strokes since the revision and those that led to it."""
+        kept, since, number = self.study.journal.archives(case_id), moment.since, moment.parent
+        # A journal that a kill left in place gets its revision's name when the case is opened by somebody alone.
+        while (way := self.ways.get((case_id, number))) and (not way.since or f"r{number:04d}" in kept):
+            since, number = (*way.since, *since), way.parent
+        return replace(moment.walked(since), since=moment.since)
+
+    def look(self, who: str) -> None:
+        """What is unseen is as the program shows it: strokes taken back bring no old prediction back."""
+        work, canvas = self.live[who], self.sessions[who].case.canvas
+        assert key((canvas.labels, canvas.status)) == key(work.now.now)
+        work.trail[-1] = _as_shown(work.now, (canvas.labels.copy(), canvas.status.copy()))
 
     def found(self, case: OpenCase, before: Moment) -> Work:
         """Whose work a case shows that was just opened; it is no longer lost."""
@@ -399,7 +419,7 @@ class Story(RuleBasedStateMachine):
             for moment in work.trail:
                 if moment.since and moment.facts == (key(state), case.unsaved):
                     self.lost[case_id].remove(work)
-                    return Work(case_id, [_as_shown(moment, state).reopened()])
+                    return Work(case_id, [self.reopened(case_id, _as_shown(moment, state))])
         bases = (before, self.base(case_id))
         assert any(np.array_equal(state, base.now) for base in bases)
         assert case.unsaved == 0
@@ -410,11 +430,7 @@ class Story(RuleBasedStateMachine):
         return Work(case_id, [next(b for b in bases if b.parent == _number(case.parent))])
 
     def in_one(self, work: Work, moment: Moment) -> bool:
-        return bool(moment.since) and any(
-            key(state) == key(moment.now) and _number(info.provenance.parent) == moment.parent
-            and info.provenance.strokes == len(moment.since)
-            for info, state in self.revisions[work.case_id]
-        )  # fmt: skip
+        return bool(moment.since) and any(_led_to(moment, *found) for found in self.revisions[work.case_id])
 
     def find_revisions(self, case_id: str) -> list[Revision]:
         """Those that the story did not know of; their numbers follow one another, and those before are there."""
@@ -424,7 +440,12 @@ class Story(RuleBasedStateMachine):
         new = names[len(self.revisions[case_id]) :]
         for name in new:
             state = self.study.revisions.read(case_id, name)
-            self.revisions[case_id].append((self.study.revisions.info(case_id, name), state))
+            info = self.study.revisions.info(case_id, name)
+            self.revisions[case_id].append((info, state))
+            for work in (*self.lost[case_id], *(w for w in self.live.values() if w.case_id == case_id)):
+                for moment in work.trail:
+                    if _led_to(moment, info, state):
+                        self.ways[case_id, _number(name)] = moment
         return [info for info, _ in self.revisions[case_id][len(names) - len(new) :]]
 
     def kept(self, case_id: str) -> Iterator[bytes]:
@@ -433,7 +454,8 @@ class Story(RuleBasedStateMachine):
         yield key(self.base(case_id).now)
         content = self.study.journal.read(case_id)
         trails = [(content.parent, content.model, content.strokes)] if content else []
-        for journal in Session("", RecentStudies(self.folder / "home"))._rescues.take(self.path, case_id):
+        rescues = Rescues(self.folder / "home" / "rescue")
+        for journal in rescues.take(self.path, case_id, self.study.vault, self.study.study_id):
             trails.append((journal.parent, journal.model, journal.strokes))
             journal.release()
         for parent, model, strokes in trails:
@@ -447,6 +469,15 @@ class Story(RuleBasedStateMachine):
 def _as_shown(moment: Moment, state: State) -> Moment:
     """The moment with what is unseen as the program shows it."""
     return Moment(state, moment.parent, moment.since, moment.done, moment.undone)
+
+
+def _led_to(moment: Moment, info: Revision, state: State) -> bool:
+    """Whether a revision was stored at a moment, out of its strokes."""
+    made = info.provenance
+    return (
+        made.origin != "restore" and key(state) == key(moment.now)
+        and (_number(made.parent), made.strokes) == (moment.parent, len(moment.since))
+    )  # fmt: skip
 
 
 def _number(name: str | None) -> int:

@@ -267,7 +267,7 @@ def load_case(
     def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
         if rescues is None:
             raise StorageError("There is no place for a rescue journal.")
-        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes, study.vault)
+        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id)
 
     shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))
     writer = StrokeWriter(

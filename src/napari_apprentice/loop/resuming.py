@@ -59,9 +59,13 @@ def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool
         Whether the study's journal belongs to somebody who has the case open now.
     """
     found = _from_study(study, info, apart=apart)
-    for journal in rescues.take(study.path, info.case_id, study.vault) if rescues else ():
+    for journal in _waiting(study, info, rescues):
         found = _with_rescued(study, info, found, journal)
     return found
+
+
+def _waiting(study: Study, info: CaseInfo, rescues: Rescues | None) -> tuple[RescueJournal, ...]:
+    return rescues.take(study.path, info.case_id, study.vault, study.study_id) if rescues else ()
 
 
 def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
@@ -104,7 +108,9 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
     case_id = info.case_id
     begin = f"{len(journal.strokes)} strokes of {case_id} that the study could not take before"
     try:
-        if _saved_as(study, info, journal.parent, journal.model, journal.strokes):
+        known = _saved_as(study, info, journal.parent, journal.model, journal.strokes)
+        if known is not None:
+            _archive(study, case_id, known, journal)
             journal.remove()
             return f"{begin} are in one of its revisions already."
         newest = study.revisions.newest(case_id)
@@ -114,8 +120,7 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
         )
         revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
-        with suppress(StorageError):  # undo will not reach behind the revision; nothing else is lost
-            study.journal.another().archive(case_id, revision.name, journal.parent, journal.model, journal.strokes)
+        _archive(study, case_id, revision.name, journal)
         study.split.assign(info.subject)
     except ApprenticeError as error:
         journal.release()
@@ -123,6 +128,12 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
     journal.remove()
     other = f"{newest.provenance.author} saved {newest.name}" if newest else "the case was corrected"
     return f"{begin} are stored as revision {revision.name}, because {other} in the meantime. Both are kept."
+
+
+def _archive(study: Study, case_id: str, revision: str, journal: RescueJournal) -> None:
+    if revision not in study.journal.archives(case_id):
+        with suppress(StorageError):  # undo will not reach behind the revision; nothing else is lost
+            study.journal.another().archive(case_id, revision, journal.parent, journal.model, journal.strokes)
 
 
 def _saved_as(

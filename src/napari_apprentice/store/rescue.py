@@ -12,12 +12,16 @@ from typing import BinaryIO
 
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import now
+from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.files import append_durably, storage_errors, sync_folder
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.shelf import AnyStroke, as_records
 from napari_apprentice.store.stroke_record import encode, sealed
 from napari_apprentice.store.vault import PLAIN, Vault
+
+_OPENING_BYTES = 1024**2
 
 if sys.platform == "win32":
     import msvcrt
@@ -97,12 +101,14 @@ class Rescues:
 
     def begin(
         self, study: Path, case_id: str, parent: str | None, model: str | None, author: str,
-        strokes: Sequence[AnyStroke], vault: Vault = PLAIN,
+        strokes: Sequence[AnyStroke], vault: Vault = PLAIN, study_id: str = "",
     ) -> RescueJournal:  # fmt: skip
         """Make a rescue journal with strokes in it.
 
         Parameters
         ----------
+        study, study_id
+            The study's folder, and what it is known by where it was moved or is mounted elsewhere.
         vault
             Of the study: what is encrypted there is encrypted here.
 
@@ -112,10 +118,11 @@ class Rescues:
             This disk is full or read-only too.
         """
         began, vault = now(), vault.at(case_id, "rescue")
-        path = self.folder / f"{_key(study)}.{check_name('case id', case_id)}.{uuid.uuid4().hex[:8]}.strokes"
+        key = _keys(study, study_id)[0]
+        path = self.folder / f"{key}.{check_name('case id', case_id)}.{uuid.uuid4().hex[:8]}.strokes"
         opening = {
-            "journal": 1, "study": str(study.resolve()), "case": case_id, "parent": parent, "model": model,
-            "author": author, "started": began,
+            "journal": 1, "study": str(study.resolve()), "study_id": study_id, "case": case_id, "parent": parent,
+            "model": model, "author": author, "started": began,
         }  # fmt: skip
         with storage_errors("the rescue journal"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -132,37 +139,42 @@ class Rescues:
             raise
         return RescueJournal(path, file, case_id, parent, model, author, began, vault=vault)
 
-    def cases(self, study: Path) -> tuple[str, ...]:
+    def cases(self, study: Path, vault: Vault = PLAIN, study_id: str = "") -> tuple[str, ...]:
         """Cases of a study for which strokes wait here, those at work in another window among them."""
-        return tuple(sorted({p.name.split(".", 1)[1].rsplit(".", 2)[0] for p in self._files(study, "*")}))
+        found = ((_case_of(path), path) for path in self._files(study, study_id, "*"))
+        return tuple(sorted({c for c, path in found if _is_of(path, vault.at(c, "rescue"), study, study_id)}))
 
-    def take(self, study: Path, case_id: str, vault: Vault = PLAIN) -> tuple[RescueJournal, ...]:
-        """Rescue journals of a case that no window works with, oldest first; each is locked for the caller."""
+    def take(self, study: Path, case_id: str, vault: Vault = PLAIN, study_id: str = "") -> tuple[RescueJournal, ...]:
+        """Rescue journals of a case that no window works with, oldest first; each is locked for the caller.
+
+        Those of a study that lay elsewhere count where `study_id` is the same and it lies there no more.
+        """
         inside = vault.at(case_id, "rescue")
-        found = (self._open(study, path, inside) for path in self._files(study, case_id))
+        found = (self._open(path, inside, study, study_id) for path in self._files(study, study_id, case_id))
         taken = [journal for journal in found if journal is not None and journal.case_id == case_id]
         return tuple(sorted(taken, key=lambda journal: journal.started))
 
-    def _files(self, study: Path, case_id: str) -> tuple[Path, ...]:
-        return tuple(sorted(self.folder.glob(f"{_key(study)}.{case_id}.????????.strokes")))
+    def _files(self, study: Path, study_id: str, case_id: str) -> tuple[Path, ...]:
+        found = (self.folder.glob(f"{key}.{case_id}.????????.strokes") for key in _keys(study, study_id))
+        return tuple(sorted(path for paths in found for path in paths))
 
-    def _open(self, study: Path, path: Path, vault: Vault) -> RescueJournal | None:
+    def _open(self, path: Path, vault: Vault, study: Path, study_id: str) -> RescueJournal | None:
         try:
             file = path.open("rb+")
         except OSError:  # somebody else's, or gone by now
             return None
-        journal = _read(path, file, str(study.resolve()), vault) if _lock(file) else None
+        journal = _read(path, file, vault) if _lock(file) and _is_of(path, vault, study, study_id) else None
         if journal is None:
             file.close()
         return journal
 
 
-def _read(path: Path, file: BinaryIO, study: str, vault: Vault) -> RescueJournal | None:
+def _read(path: Path, file: BinaryIO, vault: Vault) -> RescueJournal | None:
     data = file.read()
     records = Records(data, vault)
     opening = next(records, None)
     head = opening[0] if opening else {}
-    if head.get("study") != study or not isinstance(head.get("case"), str):
+    if not isinstance(head.get("case"), str):
         return None
     strokes = records.rest()
     if records.end < len(data):  # more is appended behind what is good
@@ -174,8 +186,36 @@ def _read(path: Path, file: BinaryIO, study: str, vault: Vault) -> RescueJournal
     return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault)
 
 
-def _key(study: Path) -> str:
-    return hashlib.sha256(str(study.resolve()).encode()).hexdigest()[:16]
+def _is_of(path: Path, vault: Vault, study: Path, study_id: str) -> bool:
+    """Whether a rescue journal belongs to a study at this place."""
+    try:
+        with path.open("rb") as file:
+            opening = next(Records(file.read(_OPENING_BYTES), vault), None)
+    except OSError:
+        return False
+    there, its_id = (str(opening[0].get(k, "")) if opening else "" for k in ("study", "study_id"))
+    if its_id and study_id and its_id != study_id:  # another study lay at this place before
+        return False
+    if there == str(study.resolve()):
+        return True
+    return bool(its_id and its_id == study_id) and not _lies_at(Path(there), its_id)
+
+
+def _lies_at(place: Path, study_id: str) -> bool:
+    try:
+        return read_document(place / "study.json").get("id") == study_id
+    except ApprenticeError:
+        return False
+
+
+def _case_of(path: Path) -> str:
+    return path.name.split(".", 1)[1].rsplit(".", 2)[0]
+
+
+def _keys(study: Path, study_id: str) -> tuple[str, ...]:
+    """What names of files begin with: that of the study, then that of its place, as in earlier versions."""
+    names = (*((study_id,) if study_id else ()), str(study.resolve()))
+    return tuple(hashlib.sha256(name.encode()).hexdigest()[:16] for name in names)
 
 
 def _for_this_account(path: str, flags: int) -> int:

@@ -1,5 +1,6 @@
 """The study: one folder with everything that survives a restart."""
 
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,11 @@ class Study:
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
             hidden = {"title": title or path.stem, "labels": schema.to_json()}
             if not encrypted:
-                document = {"apprentice_study": PLAIN_LAYOUT, "created": now(), **hidden}
+                document = {"apprentice_study": PLAIN_LAYOUT, "id": uuid.uuid4().hex, "created": now(), **hidden}
                 _lay_down(path, document)
                 return cls(path, document)
             with new_encryption() as (said, vault):
-                document = {"apprentice_study": LAYOUT, "created": now(), "encryption": said}
+                document = {"apprentice_study": LAYOUT, "id": uuid.uuid4().hex, "created": now(), "encryption": said}
                 document["hidden"] = vault.at(DOCUMENT).close_record(hidden)
                 _lay_down(path, document)
                 return cls(path, document, vault)
@@ -141,6 +142,11 @@ class Study:
         self.models = NewerModels(self.refusal, self.path / "models", self.vault)
         self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)
         self.split = NewerSplit(self.refusal, self.path / "split.jsonl", self.vault)
+
+    @property
+    def study_id(self) -> str:
+        """What it is known by wherever it lies; a copy has the same. "" in studies from before there were ids."""
+        return str(self._document.get("id", ""))
 
     @property
     def title(self) -> str:
