@@ -5,7 +5,7 @@ from typing import Any
 
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.core.postprocess import PostRecipe, recipe_lines, steps_of
+from napari_apprentice.core.postprocess import THRESHOLD, PostRecipe, recipe_lines, steps_of
 from napari_apprentice.core.postprocess_trial import PostRow
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.postprocessing import PostReport
@@ -35,6 +35,8 @@ def postprocess(options: Options, session: Session) -> Answer:
         done = drain(session.apply_postprocessing(None, options.model), options.json)
         facts["applied"] = list(done)
         lines.append(f"Applied to {len(done)} stored prediction{'' if len(done) == 1 else 's'}.")
+        if recipe.amounts(THRESHOLD):
+            lines.append("Thresholds need probabilities, which are not stored: `apprentice predict` applies them.")
     return {"steps": recipe.to_json(), **facts}, lines
 
 

@@ -89,6 +89,14 @@ def test_a_stored_prediction_goes_through_a_recipe_and_back_bit_for_bit(study: S
     assert drained(check(study.path)) == ()
 
 
+def test_a_threshold_stays_as_it_was_when_the_case_was_predicted(study: Study) -> None:
+    """What is stored has no probabilities: the record must not claim what was not done."""
+    both = PostRecipe({1: steps_of("threshold:0.6,largest"), 2: steps_of("threshold:0.9")})
+    assert process_again(study, "c1", "v0001", both)
+    assert recipe_of(study, "c1", "v0001") == PostRecipe({1: steps_of("largest")})
+    assert not process_again(study, "c1", "v0001", both)
+
+
 def test_slab_by_slab_the_steps_come_when_all_are_there(study: Study) -> None:
     with study.predictions.begin("c1", "v0002", np.dtype(np.uint8)) as writer:
         for z in (4, 0, 2):

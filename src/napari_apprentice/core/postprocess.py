@@ -113,6 +113,13 @@ class PostRecipe:
         wanted = set(labels)
         return PostRecipe({i: s for i, s in self.steps.items() if i in wanted})
 
+    def with_thresholds_of(self, other: "PostRecipe") -> "PostRecipe":
+        """These steps with the thresholds of another recipe in place of their own."""
+        labels = {*self.steps, *other.steps}
+        of_self = {i: [s for s in self.steps.get(i, ()) if s.name != THRESHOLD] for i in labels}
+        of_other = {i: [s for s in other.steps.get(i, ()) if s.name == THRESHOLD] for i in labels}
+        return PostRecipe({i: (*of_other[i], *of_self[i]) for i in labels})
+
     def amounts(self, name: str) -> dict[int, float]:
         """Label id to amount, of the labels that have this step."""
         return {i: s.amount for i, steps in self.steps.items() for s in steps if s.name == name}

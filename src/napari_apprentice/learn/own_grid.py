@@ -37,10 +37,16 @@ class OwnGrid:
         Shapes (z, y, x) of the scan and of the network's grid.
     labels
         Label id of each row; row 0 is background.
+    least
+        (1 + labels,) probability below which a row that wins gives its voxel to background; None for 0.
     """
 
-    def __init__(self, own: Shape, scaled: Shape, labels: tuple[int, ...], device: torch.device) -> None:
+    def __init__(
+        self, own: Shape, scaled: Shape, labels: tuple[int, ...], device: torch.device,
+        least: NDArray[np.float32] | None = None,
+    ) -> None:  # fmt: skip
         self._own, self._scaled, self._device = own, scaled, device
+        self._least = None if least is None else torch.from_numpy(least).to(device)
         self.deep, self._wide, self._long = (Linear.between(a, b) for a, b in zip(scaled, own, strict=True))
         self._table = np.array(labels, dtype=np.uint8 if max(labels) < 256 else np.uint16)
         self.confidence = Confidence(len(labels))
@@ -92,6 +98,8 @@ class OwnGrid:
             entropy += _entropy(share)
             winner.masked_fill_(share > best, row)
             torch.maximum(best, share, out=best)
+        if self._least is not None:
+            winner.masked_fill_(best < self._least[winner.long()], 0)
         for row, total in zip(rows, expected, strict=True):
             won = winner == row
             self.confidence.add(row, total, float(won.sum()), float((best * won).sum()) if row else 0.0)

@@ -106,8 +106,9 @@ class Predictor:
         voters.run(torch.zeros(1, len(self._plan.normalisation), *self._plan.patch, device=self._device))
 
     def predict(
-        self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen
-    ) -> Generator[Report, None, PredictionSummary]:
+        self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
+        least: NDArray[np.float32] | None = None,
+    ) -> Generator[Report, None, PredictionSummary]:  # fmt: skip
         """Propose a label map for one scan, slab by slab.
 
         The result does not depend on `focus`, which is asked before every row of windows and every slab:
@@ -121,6 +122,9 @@ class Predictor:
             Asked before every batch of windows and while slabs are made.
         focus
             The slice to finish first, and from which on outwards.
+        least
+            (1 + labels,) probability below which a label gives a voxel it wins to background; see
+            `core.postprocess_steps.least_probability`.
 
         Yields
         ------
@@ -138,7 +142,7 @@ class Predictor:
         began = time.monotonic()
         with memory_errors():
             voters = self._voters(settings)
-        work = PredictionUnderWay(self._models, voters, source, settings, self._device, Asker(cancelled), focus)
+        work = PredictionUnderWay(self._models, voters, source, settings, self._device, Asker(cancelled), focus, least)
         try:
             yield from work.run()
         finally:

@@ -41,20 +41,20 @@ class PredictionUnderWay:
     ----------
     ask
         Called now and then; it raises to end the work.
-    focus
+    focus, least
         See `Predictor.predict`.
     """
 
     def __init__(
         self, models: Models, voters: Voters, source: VoxelSource, settings: PredictSettings, device: torch.device,
-        ask: Asker, focus: Focus,
+        ask: Asker, focus: Focus, least: NDArray[np.float32] | None = None,
     ) -> None:  # fmt: skip
         self._models, self._voters, self._ask, self._focus = models, voters, ask, focus
         own = (source.shape[1], source.shape[2], source.shape[3])
         scan = ScaledScan(source, models.plan, device, ask.cancelled)
         self._own, self._scaled = own, scan.shape
         self._sweep = Sweep(scan, models, settings.shift, settings.memory_mb * 2**20, device)
-        self._grid = OwnGrid(own, scan.shape, (0, *models.plan.labels), device)
+        self._grid = OwnGrid(own, scan.shape, (0, *models.plan.labels), device, least)
         self._given = np.zeros(own[0], dtype=bool)
         self._thick = max(1, SLAB // (own[1] * own[2]))
 

@@ -13,6 +13,7 @@ from napari_apprentice.errors import RunError
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import follow
+from napari_apprentice.store.postprocess import read_recipe
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
@@ -84,7 +85,10 @@ class PredictionRequest:
                 yield Progress(0, 0, f"{_how(error)} It was started again, with smaller work.")
 
     def _request(self) -> dict[str, Any]:
-        return {"model": self.model, "cases": self._left, "settings": self._settings.to_json(), **self._asked_for}
+        return {
+            "model": self.model, "cases": self._left, "settings": self._settings.to_json(),
+            "postprocess": read_recipe(self._study).to_json(), **self._asked_for,
+        }  # fmt: skip
 
     def _follow(self, run: RunFolder, process: "subprocess.Popen[str]") -> Generator[Progress, None, None]:
         finished = False

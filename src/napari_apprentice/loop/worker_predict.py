@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.postprocess_steps import least_probability
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
 from napari_apprentice.errors import Cancelled, ModelError
@@ -15,6 +17,7 @@ from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
+from napari_apprentice.store.unprocessed import finish
 
 FocusOf = Callable[[RunFolder, str], Focus]
 
@@ -81,11 +84,14 @@ class _Case:
         source = self.study.cases.source(self.case_id)
         writer = self.study.predictions.begin(self.case_id, self.model, predictor.label_type, self.run.run_id)
         with writer:
-            work = predictor.predict(source, self.settings, self.run.cancelled, focus)
+            recipe = PostRecipe.from_json(self.run.request.get("postprocess", {}))
+            least = least_probability(recipe, (0, *predictor.labels))
+            work = predictor.predict(source, self.settings, self.run.cancelled, focus, least)
             summary = yield from self._follow(work, writer, place)
+            quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"temperature": summary.temperature, "run": self.run.run_id}
-            writer.commit(summary.quality, summary.seconds, summary.device, made)
+            writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
     def _follow(
         self, work: Generator[Progress | PredictedSlab, None, PredictionSummary], writer: PredictionWriter,

@@ -64,9 +64,11 @@ def finish(
 def process_again(study: Study, case_id: str, model: str, recipe: PostRecipe) -> bool:
     """Put a stored prediction through another recipe, from what the network said; nothing is predicted.
 
+    What is stored has no probabilities, so a threshold stays as it was when the case was predicted.
+
     Returns
     -------
-    False when it went through this recipe already.
+    False when it went through these steps already.
 
     Raises
     ------
@@ -75,7 +77,9 @@ def process_again(study: Study, case_id: str, model: str, recipe: PostRecipe) ->
     StorageError
         The disk is full, gone or read-only; the prediction is as before.
     """
-    if recipe_of(study, case_id, model) == recipe:
+    before = recipe_of(study, case_id, model)
+    recipe = recipe.with_thresholds_of(before)
+    if recipe == before:
         return False
     info, now = study.cases.info(case_id), study.predictions.read(case_id, model)
     labels = read_unprocessed(study, case_id, model)
