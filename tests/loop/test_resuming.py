@@ -346,3 +346,19 @@ def test_a_study_that_was_moved_gets_its_rescued_strokes(
     assert (two.labels[BOX] == 1).all()
     two.session.flush()
     two.session.close()
+
+
+def test_the_same_stroke_drawn_by_two_is_two_strokes(study: Study) -> None:
+    ada, bob = Window(study.path), Window(study.path, "Bob")
+    for window in (ada, bob):
+        window.session.accept_scan()
+        window.session.case.settle()
+    ada.session.undo()
+    ada.session.close()
+    bob.session.close()
+    three = Window(study.path)
+    assert three.session.case.unsaved == 2, "Ada took hers back"
+    (revision,) = study.revisions.names("c1")
+    assert (study.revisions.read("c1", revision)[1] == 1).all(), "Bob did not"
+    assert study.revisions.info("c1", revision).provenance.author == "Bob"
+    three.session.close()

@@ -263,11 +263,14 @@ def load_case(
     journal = study.journal.another()  # its own, so that another window's strokes are noticed
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)
+    journal.work = resumed.work or journal.work
 
     def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
         if rescues is None:
             raise StorageError("There is no place for a rescue journal.")
-        return rescues.begin(study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id)
+        return rescues.begin(
+            study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work
+        )
 
     shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))
     writer = StrokeWriter(

@@ -36,6 +36,8 @@ class Resumed:
         A rescue journal that holds all of the strokes, and more than the study does.
     notes
         Sentences for the person.
+    work
+        Whose strokes they are; "" when nothing says so.
     """
 
     parent: str | None
@@ -45,6 +47,7 @@ class Resumed:
     journal: JournalContent | None = None
     rescued: RescueJournal | None = None
     notes: tuple[str, ...] = ()
+    work: str = ""
 
 
 def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool = False) -> Resumed:
@@ -72,7 +75,7 @@ def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
     content = None if apart else study.journal.read(info.case_id)
     if content is None or not content.strokes or _closed(study, info, content):
         return Resumed(*base_of(study, info.case_id))
-    return Resumed(content.parent, content.model, content.strokes, len(content.strokes), content)
+    return Resumed(content.parent, content.model, content.strokes, len(content.strokes), content, work=content.work)
 
 
 def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
@@ -90,8 +93,9 @@ def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
 
 def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJournal) -> Resumed:
     same_base = journal.parent == found.parent and (journal.model == found.model or not found.strokes)
+    same_work = not (found.work and journal.work) or found.work == journal.work
     common = min(len(journal.strokes), len(found.strokes))
-    if not same_base or not _equal(journal.strokes[:common], found.strokes[:common]):
+    if not same_base or not same_work or not _equal(journal.strokes[:common], found.strokes[:common]):
         return replace(found, notes=(*found.notes, _as_revision(study, info, journal)))
     if len(journal.strokes) == common:
         journal.remove()
@@ -100,7 +104,10 @@ def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJ
         found.rescued.remove()  # a beginning of this one
     count = len(journal.strokes) - found.stored
     note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
-    return replace(found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note))
+    return replace(
+        found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note),
+        work=found.work or journal.work,
+    )  # fmt: skip
 
 
 def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:

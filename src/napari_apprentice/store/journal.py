@@ -2,6 +2,7 @@
 
 import errno
 import os
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,8 @@ class Journal:
 
     def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
         self.root = root
+        self.work = uuid.uuid4().hex[:16]
+        """Written into journals begun here: two people may draw the same stroke, and it is two strokes."""
         self._vault = vault
         self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
         self._counts: dict[str, int] = {}  # strokes in it
@@ -91,6 +94,7 @@ class Journal:
     def adopt(self, case_id: str, content: JournalContent) -> None:
         """Go on from a journal as it was read; when it grew in the meantime the next stroke is refused."""
         self._sizes[case_id], self._counts[case_id] = content.size, len(content.strokes)
+        self.work = content.work or self.work
         self._unmended.add(case_id)
 
     def append(self, case_id: str, *strokes: AnyStroke) -> None:
@@ -227,7 +231,7 @@ class Journal:
         return self._vault.at(case_id, "journal")
 
     def _whole(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke]) -> bytes:
-        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now()})
+        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now(), "work": self.work})
         vault = self._at(case_id)
         return b"".join([sealed(opening, vault), *as_records(strokes, vault)])
 

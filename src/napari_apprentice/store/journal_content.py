@@ -22,6 +22,8 @@ class JournalContent:
         A record before the last is damaged: only the strokes before it could be read.
     size
         Bytes of the file when it was read, a torn end included.
+    work
+        Whose strokes they are: what one opening of the case drew, and who went on with it. "" in older journals.
     """
 
     parent: str | None
@@ -29,6 +31,7 @@ class JournalContent:
     strokes: Sequence[Stroke]
     damaged: bool = False
     size: int = 0
+    work: str = ""
 
 
 def content_of(data: bytes, vault: Vault) -> JournalContent | None:
@@ -39,4 +42,4 @@ def content_of(data: bytes, vault: Vault) -> JournalContent | None:
         return None
     parent, model = (None if opening[0].get(k) is None else str(opening[0][k]) for k in ("parent", "model"))
     strokes = records.rest()
-    return JournalContent(parent, model, strokes, records.damaged, len(data))
+    return JournalContent(parent, model, strokes, records.damaged, len(data), str(opening[0].get("work", "")))

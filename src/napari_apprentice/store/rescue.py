@@ -45,11 +45,13 @@ class RescueJournal:
         Oldest first.
     vault
         How its records are written.
+    work
+        Whose strokes they are, as in the study's journal of them; "" in files of earlier versions.
     """
 
     def __init__(
         self, path: Path, file: BinaryIO, case_id: str, parent: str | None, model: str | None, author: str,
-        started: str, strokes: Sequence[Stroke] = (), vault: Vault = PLAIN,
+        started: str, strokes: Sequence[Stroke] = (), vault: Vault = PLAIN, work: str = "",
     ) -> None:  # fmt: skip
         self.path = path
         self.case_id = case_id
@@ -58,6 +60,7 @@ class RescueJournal:
         self.author = author
         self.started = started
         self.strokes = strokes
+        self.work = work
         self._vault = vault
         self._unlock = weakref.finalize(self, file.close)  # also for a case that was read and never shown
         self._size = path.stat().st_size
@@ -101,7 +104,7 @@ class Rescues:
 
     def begin(
         self, study: Path, case_id: str, parent: str | None, model: str | None, author: str,
-        strokes: Sequence[AnyStroke], vault: Vault = PLAIN, study_id: str = "",
+        strokes: Sequence[AnyStroke], vault: Vault = PLAIN, study_id: str = "", work: str = "",
     ) -> RescueJournal:  # fmt: skip
         """Make a rescue journal with strokes in it.
 
@@ -109,6 +112,8 @@ class Rescues:
         ----------
         study, study_id
             The study's folder, and what it is known by where it was moved or is mounted elsewhere.
+        work
+            As in the study's journal of these strokes.
         vault
             Of the study: what is encrypted there is encrypted here.
 
@@ -122,7 +127,7 @@ class Rescues:
         path = self.folder / f"{key}.{check_name('case id', case_id)}.{uuid.uuid4().hex[:8]}.strokes"
         opening = {
             "journal": 1, "study": str(study.resolve()), "study_id": study_id, "case": case_id, "parent": parent,
-            "model": model, "author": author, "started": began,
+            "model": model, "author": author, "started": began, "work": work,
         }  # fmt: skip
         with storage_errors("the rescue journal"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,7 +142,7 @@ class Rescues:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        return RescueJournal(path, file, case_id, parent, model, author, began, vault=vault)
+        return RescueJournal(path, file, case_id, parent, model, author, began, vault=vault, work=work)
 
     def cases(self, study: Path, vault: Vault = PLAIN, study_id: str = "") -> tuple[str, ...]:
         """Cases of a study for which strokes wait here, those at work in another window among them."""
@@ -182,8 +187,8 @@ def _read(path: Path, file: BinaryIO, vault: Vault) -> RescueJournal | None:
             path.with_suffix(".damaged").write_bytes(data)
         file.truncate(records.end)
     parent, model = (None if head.get(k) is None else str(head[k]) for k in ("parent", "model"))
-    author, started = str(head.get("author", "")), str(head.get("started", ""))
-    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault)
+    author, started, work = (str(head.get(k, "")) for k in ("author", "started", "work"))
+    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault, work)
 
 
 def _is_of(path: Path, vault: Vault, study: Path, study_id: str) -> bool:
