@@ -137,6 +137,7 @@ def test_one_revision_is_compared_with_what_is_on_the_screen(history: HistoryPan
     assert "No label differs" in history.labels.text()
     person.press(Qt.Key.Key_1)
     person.drag()
+    assert "You painted since" in history.labels.text()
     person.click(history.compare)
     person.wait(lambda: "two to one" in history.labels.text() or "background to one" in history.labels.text())
     person.viewer.layers.remove(person.desk._extras.get("differences"))
@@ -238,6 +239,7 @@ def test_a_box_is_accepted_by_drawing_a_rectangle(person: Person, study: Study) 
     assert panel.accept_box.isChecked()
     person.drag((0.45, 0.45), (80, 60))
     person.wait(lambda: not panel.accept_box.isChecked())
+    person.rest(0.05)
     status = person.session.case.canvas.status
     planes = [int(n) for n in (status == 1).sum(axis=(1, 2))]
     assert planes[1] == planes[2] == planes[3] > 0

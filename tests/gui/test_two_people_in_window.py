@@ -1,6 +1,5 @@
 """Two people at one study: who is there is seen, both saves survive, and a merge makes one of them."""
 
-
 import numpy as np
 import pytest
 from driving import Person
@@ -156,3 +155,26 @@ def test_all_at_once_and_leaving(conflict: Person) -> None:
     person.open_case("c2")
     assert not panel.merge.isVisibleTo(person.dock)
     assert person.complaints == []
+
+
+def test_any_revision_can_be_merged_from_the_history(conflict: Person) -> None:
+    person, panel = conflict, conflict.dock.correct_panel
+    person.click(panel.history)
+    history = person.viewer.window.dock_widgets["History"]
+    person.wait(lambda: history.table.rowCount() == 3)
+    history.table.selectRow(2)
+    person.click(history.merge)
+    person.wait(lambda: person.complaints)
+    assert "Everything in r0001 is a part of what is open already" in person.complaints[0]
+    history.table.selectRow(1)
+    person.click(history.merge)
+    person.wait(lambda: "Merge" in person.viewer.window.dock_widgets)
+    person.settle()
+    assert person.desk.merges.merging is not None
+    history.table.selectRow(2)
+    person.click(history.compare)
+    person.wait(lambda: person.desk.back.comparison is not None)
+    person.settle()
+    assert person.desk.merges.merging is None, "one thing is compared at a time"
+    assert "Merge" not in person.viewer.window.dock_widgets
+    assert person.desk._extras.get("differences").name.startswith("Differences r0001")

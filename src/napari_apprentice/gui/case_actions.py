@@ -50,6 +50,7 @@ class CaseActions(QObject):
         self.saving = False
         self.opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
         box.drawn.connect(self.accept_box)
+        box.ended.connect(lambda: runner.said.emit("Ready."))
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
         layers.redo_requested.connect(self.redo)
@@ -99,21 +100,8 @@ class CaseActions(QObject):
             case.settle(PATIENCE_SECONDS)
         return case.unwritten > 0
 
-    def reload_if_untouched(self, case_ids: tuple[str, ...]) -> None:
-        """After new predictions: fill what is unseen in the open case, unless a person works on it."""
-        case = self._session.case
-        if case is None or case.info.case_id not in case_ids:
-            return
-        if case.unsaved:
-            self._session.events.noticed.emit(
-                f"The new prediction of {case.info.case_id} is stored. Your corrections stay as they are; "
-                "Revert to prediction would show it."
-            )
-            return
-        self.opening.load(case.info.case_id)
-
     def reopen(self) -> None:
-        """Show the open case again, after its layer was deleted."""
+        """Show the open case again: its layer was deleted, or there is a new prediction of it."""
         if self._session.case is not None:
             self.opening.load(self._session.case.info.case_id)
 
@@ -186,14 +174,15 @@ class CaseActions(QObject):
 
     def accept_box(self, box: Box) -> None:
         """Accept what is unseen in a box."""
-        self.change(lambda: self._session.accept_box(box))
+        if self.change(lambda: self._session.accept_box(box)):
+            self._runner.said.emit("What was not edited in the box is accepted; Undo takes that back.")
 
-    def change(self, verb: Callable[[], None]) -> None:
-        """Change the open case, unless it is being drawn on, opened or saved."""
+    def change(self, verb: Callable[[], None]) -> bool:
+        """Change the open case, unless it is being drawn on, opened or saved; whether it went through."""
         if self.saving or self.opening.under_way or self._layers.mid_stroke:
             self._runner.said.emit(BUSY)
-            return
-        self._runner.attempt(verb)
+            return False
+        return self._runner.attempt(verb)
 
     # --------------------------------------------------------------- saving
 

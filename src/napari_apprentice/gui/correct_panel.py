@@ -119,7 +119,7 @@ class CorrectPanel(Panel):
         layers.lost.connect(lambda: self._on_layers(lost=True))
         bridge.case_opened.connect(self._show_case)
         bridge.canvas_changed.connect(self._show_work)
-        bridge.saved.connect(self._show_work)
+        bridge.saved.connect(self._show_case)
         self.desk.facts.changed.connect(self._on_facts)
 
     def _open_history(self) -> None:

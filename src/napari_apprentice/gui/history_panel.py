@@ -125,7 +125,8 @@ class HistoryPanel(Panel):
         voxels = f"{found.voxels:,} voxels differ" if found.voxels else "No label differs"
         status = f", {found.status_differs:,} have another status" if found.status_differs else ""
         labels = f": {compared.by_label}" if found.voxels else ""
-        self.labels.setText(f"{found.first} and {found.second}: {voxels}{status}{labels}.")
+        outdated = " You painted since: Compare shows it anew." if self.desk.back.outdated else ""
+        self.labels.setText(f"{found.first} and {found.second}: {voxels}{status}{labels}.{outdated}")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Room for about six revisions."""

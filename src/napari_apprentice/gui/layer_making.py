@@ -16,9 +16,9 @@ from napari_apprentice.gui.placing import AXES, UNITS, metadata_of, place_of
 from napari_apprentice.loop.opening import OpenCase
 
 LABELS, STATUS, UNCERTAINTY = "Corrections", "Status", "Uncertainty"
-OUTLINE = 2  # screen pixels
-DIFFERENCE_COLOURS: dict[int | None, str] = {1: "#ff3fa4", 2: "#00e5ff", 3: "#ffe600"}
-"""Only in the first (mine), only in the second (theirs), in both but otherwise; apart also for the colour-blind."""
+OUTLINE = 1  # voxels
+DIFFERENCE_COLOURS: dict[int | None, str] = {1: "#ff00ff", 2: "#00ffff", 3: "#b6ff00"}
+"""Only in the first (mine), only in the second (theirs), in both but otherwise; brighter than any label's colour."""
 STATUS_COLOURS = {None: "transparent", 0: "transparent", 1: "#2ca02c", 2: "#ff7f0e"}
 
 
@@ -78,7 +78,7 @@ def outline_layer(labels: LabelArray, info: CaseInfo, schema: LabelSchema, name:
     return _to_look_at(labels, info, name, label_colours(schema), opacity=1.0, contour=OUTLINE)
 
 
-def difference_layer(kinds: KindArray, info: CaseInfo, name: str, opacity: float = 0.6) -> Labels:
+def difference_layer(kinds: KindArray, info: CaseInfo, name: str, opacity: float = 0.85) -> Labels:
     """Where two label maps differ, coloured by kind 1 to 3 (see `DIFFERENCE_COLOURS`); nothing to paint on."""
     colours: dict[int | None, str] = {None: "transparent", 0: "transparent", **DIFFERENCE_COLOURS}
     return _to_look_at(kinds, info, name, DirectLabelColormap(color_dict=colours), opacity)

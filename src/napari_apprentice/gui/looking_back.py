@@ -16,7 +16,7 @@ from napari_apprentice.gui.extra_layers import ExtraLayers
 from napari_apprentice.gui.layer_making import difference_layer, outline_layer
 from napari_apprentice.gui.place_tour import PlaceTour
 from napari_apprentice.gui.work import Runner
-from napari_apprentice.loop.comparing import Comparison
+from napari_apprentice.loop.comparing import SHOWN, Comparison
 from napari_apprentice.session import Session
 
 REVISION, DIFFERENCES = "revision", "differences"
@@ -82,8 +82,11 @@ class LookingBack(QObject):
         self._tour = tour
         self._generation = 0
         self.comparison: Compared | None = None
+        self.outdated = False
+        """Whether something was painted since the screen was compared."""
         extras.changed.connect(self._on_layers)
         bridge.case_opened.connect(self._on_case)
+        bridge.canvas_changed.connect(self._on_canvas)
 
     # -------------------------------------------------------------- history
 
@@ -166,7 +169,7 @@ class LookingBack(QObject):
             DIFFERENCES,
             lambda info: difference_layer(found.kinds, info, f"Differences {found.first} / {found.second}"),
         )
-        self.comparison = compared
+        self.comparison, self.outdated = compared, False
         self._tour.start(compared.places, compared.describe)
         self.compared.emit(compared)
 
@@ -179,6 +182,12 @@ class LookingBack(QObject):
     def _on_layers(self) -> None:
         if self.comparison is not None and self._extras.get(DIFFERENCES) is None:
             self.stop_comparing()  # the person deleted the layer, or another case is open
+
+    def _on_canvas(self) -> None:
+        shown = self.comparison is not None and self.comparison.found.second == SHOWN
+        if shown and not self.outdated:
+            self.outdated = True
+            self.compared.emit(self.comparison)
 
     def _on_case(self) -> None:
         if self.comparison is not None and not self._is_open(self.comparison.found.case_id):

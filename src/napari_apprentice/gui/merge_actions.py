@@ -15,7 +15,7 @@ from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.merging import UNTOUCHED, Merging
 from napari_apprentice.session import Session
 
-OPACITY = 0.35  # what lies under the differences is to be seen too: it is what one chooses between
+OPACITY = 0.5  # what lies under the differences is to be seen too: it is what one chooses between
 NOW = {MINE: "now mine", THEIRS: "now theirs", "": "now something else"}
 
 
@@ -157,6 +157,8 @@ class MergeActions(QObject):
 
     def _offer(self, theirs: Revision) -> None:
         self.offered = theirs
+        who, name = theirs.provenance.author, theirs.name
+        self._runner.said.emit(f"{who} saved {name} in the meantime. Both are kept; Merge shows where you differ.")
         self.changed.emit()
 
     def _on_case(self) -> None:

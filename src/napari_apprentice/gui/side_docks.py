@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QWidget
 
 
@@ -32,6 +32,9 @@ class SideDocks(QObject):
                 dock.raise_()
                 return panel
             panel.deleteLater()  # napari keeps what it takes out of the window
+        # The docks at the sides keep their height: one goes on using them.
+        window = self._viewer.window._qt_window
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         panel = self._panels[name] = make()
         self._viewer.window.add_dock_widget(panel, name=name, area="bottom", tabify=bool(self._others(panel)))
         return panel
