@@ -109,8 +109,8 @@ def test_the_prediction_process_ends_with_the_window(person: Person, tmp_path: P
     add_model(study, tmp_path)
     person.open_study(study.path)
     person.click(person.dock.predict_panel.all_open)
-    person.wait(lambda: person.session._engine._process is not None)
-    engine = person.session._engine._process
+    person.wait(lambda: person.session._engines.of("auto")._process is not None)
+    engine = person.session._engines.of("auto")._process
     assert engine.poll() is None
     person.viewer.close()
     person.wait(lambda: engine.poll() is not None, 20)

@@ -246,24 +246,23 @@ def test_a_new_prediction_never_overwrites_painted_voxels(person: Person, study:
     add_model(study, tmp_path)
     person.open_study(study.path)
     person.open_case("c1")
+    request = person.session.begin_prediction(("c1",))
     add_prediction(study, "c1", 2)
-    person.desk.cases.reload_if_untouched(("c1",))
+    person.desk.arriving.end(request, ("c1",))
     person.settle()
     assert (person.desk.layers.labels.data == 2).all()  # nothing was painted: it shows at once
     person.press(Qt.Key.Key_1)
     person.drag()
     mine = person.session.case.canvas.labels == 1
     add_prediction(study, "c1", 0)
-    person.desk.cases.reload_if_untouched(("c1",))
+    person.desk.arriving.end(request, ("c1",))
     person.settle()
-    assert "stay as they are" in person.notices[-1]
-    assert (person.session.case.canvas.labels[mine] == 1).all()
-    person.click(person.dock.correct_panel.save)
-    person.settle()
-    person.desk.cases.reload_if_untouched(("c1",))
-    person.settle()
+    person.wait(lambda: (person.desk.layers.labels.data[~mine] == 0).all())  # what nobody has looked at shows it
     assert (person.desk.layers.labels.data[mine] == 1).all()
-    assert (person.desk.layers.labels.data[~mine] == 0).all()
+    assert person.session.case.unsaved == 1
+    assert np.shares_memory(person.desk.layers.labels.data, person.session.case.canvas.labels)
+    person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not person.desk.layers.labels.data.any()  # beneath the stroke is the new one too
 
 
 def test_a_full_disk_is_said_once_and_the_stroke_stays(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,13 @@ COLUMNS = (
         "State",
         "Unseen, predicted, in correction, corrected, or validation (corrected and held out); or who else has it open.",
     ),
-    ("Quality", "Dice that the active model version predicts for its own proposal."),
+    ("Quality", "Dice that the active model version predicts for its own proposal; point at a row for each label."),
     ("Rev.", "Stored revisions."),
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
 WIDEST = {1: "subject-01", 2: "in correction", 3: "Quality", 4: "Rev."}  # by column; can be dragged wider
 MARGIN = 14  # pixels
+MOST_LABELS = 20  # in a tooltip, the worst first
 
 
 class CaseModel(QAbstractTableModel):
@@ -70,7 +71,7 @@ class CaseModel(QAbstractTableModel):
         if role == SORT_ROLE:
             return _keys(row)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "\n".join([f"{row.case_id}, subject {row.subject}: {row.state}", *(o.sentence for o in row.others)])
+            return _tip(row)
         if role == Qt.ItemDataRole.FontRole and row.case_id == self._here and index.column() == 0:
             font = QFont()
             font.setBold(True)
@@ -127,6 +128,16 @@ class CaseTable(QTableView):
             self.open_selected()
             return
         super().keyPressEvent(event)
+
+
+def _tip(row: CaseRow) -> str:
+    lines = [f"{row.case_id}, subject {row.subject}: {row.state}", *(o.sentence for o in row.others)]
+    if row.by_label:
+        lines.append("Predicted Dice:")
+        lines += [f"{name}: {dice:.2f}" for name, dice in sorted(row.by_label, key=lambda x: x[1])[:MOST_LABELS]]
+    if len(row.by_label) > MOST_LABELS:
+        lines.append(f"and {len(row.by_label) - MOST_LABELS} more, all better")
+    return "\n".join(lines)
 
 
 def _texts(row: CaseRow) -> tuple[str, ...]:

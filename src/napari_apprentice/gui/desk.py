@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_apprentice.core.merging import MINE, THEIRS
 from napari_apprentice.errors import StorageError
+from napari_apprentice.gui.arriving import Arriving
 from napari_apprentice.gui.box_drawing import BoxDrawing
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
@@ -78,7 +79,8 @@ class Desk(QObject):
         self.box = BoxDrawing(self.viewer, self.layers, self)
         self.cases = CaseActions(self.session, self.runner, self.bridge, self.facts, self.layers, self.box, self)
         self.studies = StudyActions(self.session, self.runner, self.viewer, self.cases, self)
-        self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.cases, self)
+        self.arriving = Arriving(self.session, self.runner, self.cases, self.layers, self)
+        self.models = ModelActions(self.session, self.runner, self.bridge, self.facts, self.layers, self.arriving, self)
         extras = self._extras = ExtraLayers(self.viewer, self.layers, self.bridge, self)
         self.tour = PlaceTour(self.layers, extras, self)
         self.back = LookingBack(self.session, self.runner, self.bridge, self.cases, extras, self.tour, self)
@@ -141,6 +143,7 @@ class Desk(QObject):
             return
         self.open = False
         self.runner.close()
+        self.arriving.close()
         self.facts.close()
         self._present.close()
         self.bridge.close()

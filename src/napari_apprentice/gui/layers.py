@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from napari.layers import Image, Labels
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
@@ -172,6 +174,31 @@ class CaseLayers(QObject):
         if self.status is not None and self.status.visible:
             self.status.refresh(extent=False)
 
+    def shows(self, start: int, stop: int) -> bool:
+        """Whether slices `start` to `stop` - 1 along z are on the screen, or a part of them."""
+        shown = self.slice_shown()
+        return shown is None or shown[0] != 0 or start <= shown[1] < stop
+
+    def z_shown(self) -> int | None:
+        """The slice along z on the screen; None where all are, as in 3D and in other views."""
+        shown = self.slice_shown()
+        return shown[1] if shown is not None and shown[0] == 0 else None
+
+    def fill_uncertainty(self, start: int, uncertainty: NDArray[np.uint8]) -> None:
+        """Put a part of a newer uncertainty (slab, y, x) in place; `refresh_uncertainty` draws it."""
+        if self.uncertainty is not None:
+            self.uncertainty.data[start : start + len(uncertainty)] = uncertainty
+
+    def show_uncertainty(self, uncertainty: NDArray[np.uint8]) -> None:
+        """Make the uncertainty (z, y, x) of the open case a layer, where there was none."""
+        if self._case is not None and self.uncertainty is None and self.labels is not None:
+            self._add_uncertainty(uncertainty, self._case)
+
+    def refresh_uncertainty(self) -> None:
+        """Draw the uncertainty anew, where it is shown."""
+        if self.uncertainty is not None and self.uncertainty.visible:
+            self.uncertainty.refresh(extent=False)
+
     def show_overlay(self, layer: Image | Labels | None, visible: bool) -> None:
         """Show or hide the uncertainty or the status, where there is one."""
         if layer is not None and layer.visible != visible:
@@ -238,7 +265,10 @@ class CaseLayers(QObject):
             move_to(shown, pictures.case.info.geometry)
             shown.metadata = metadata_of_case(pictures.case.info)
             return
-        self.uncertainty = uncertainty_layer(pictures.uncertainty, pictures.case)
+        self._add_uncertainty(pictures.uncertainty, pictures.case)
+
+    def _add_uncertainty(self, uncertainty: NDArray[np.uint8], case: OpenCase) -> None:
+        self.uncertainty = uncertainty_layer(uncertainty, case)
         self._viewer.add_layer(self.uncertainty)
         if self.labels is not None:  # it came later: below the layer one paints on
             self._viewer.layers.move(self._viewer.layers.index(self.uncertainty), len(self._scan.images))

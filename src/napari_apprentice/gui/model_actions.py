@@ -8,22 +8,25 @@ from qtpy.QtCore import QObject, Signal
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError, RunError
+from napari_apprentice.gui.arriving import Arriving
 from napari_apprentice.gui.bridge import Bridge
-from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.facts import Facts, FactsReader
+from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.work import Job, Runner
+from napari_apprentice.loop.predicting import PredictionRequest
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.session import Session
 from napari_apprentice.store.runs import RunFolder
 
 
 class ModelActions(QObject):
-    """Prediction and training jobs, one of each at a time.
+    """Prediction and training jobs: one training, one prediction of many cases, and one of the case on the screen.
 
     Parameters
     ----------
-    session, runner, bridge, facts, cases
-        Whose verbs, where they run, who says what changed, what is known, who shows new predictions.
+    session, runner, bridge, facts, layers, arriving
+        Whose verbs, where they run, who says what changed, what is known, what is looked at, who shows new
+        predictions.
     """
 
     predicted = Signal(object, str)
@@ -36,15 +39,15 @@ class ModelActions(QObject):
     """A training run ended with this `TuneReport`."""
 
     def __init__(
-        self, session: Session, runner: Runner, bridge: Bridge, facts: FactsReader, cases: CaseActions,
-        parent: QObject | None = None,
+        self, session: Session, runner: Runner, bridge: Bridge, facts: FactsReader, layers: CaseLayers,
+        arriving: Arriving, parent: QObject | None = None,
     ) -> None:  # fmt: skip
         super().__init__(parent)
         self._session = session
         self._runner = runner
         self._facts = facts
-        self._cases = cases
-        self.prediction: Job | None = None
+        self._layers, self._arriving = layers, arriving
+        self._predictions: list[tuple[PredictionRequest, Job]] = []
         self.training: Job | None = None
         self._run: RunFolder | None = None
         bridge.study_changed.connect(self._on_study_changed)
@@ -53,12 +56,12 @@ class ModelActions(QObject):
     # ----------------------------------------------------------- prediction
 
     def predict_open_case(self, settings: PredictSettings) -> None:
-        """Predict the case that is open for correction."""
+        """Predict the case that is open for correction; it goes before every other prediction."""
         case = self._session.case
         if case is None:
             self._runner.tell(InputError("No case is open: open one first, or predict all open cases."))
             return
-        self._predict((case.info.case_id,), settings)
+        self._predict((case.info.case_id,), settings, on_screen=True)
 
     def predict_open_cases(self, settings: PredictSettings) -> None:
         """Predict every case that is neither corrected nor predicted by the active model version."""
@@ -66,27 +69,51 @@ class ModelActions(QObject):
         if not case_ids:
             self._session.events.noticed.emit("There is no case left to predict: all are predicted or corrected.")
             return
-        self._predict(case_ids, settings)
-
-    def _predict(self, case_ids: tuple[str, ...], settings: PredictSettings) -> None:
         if self.prediction is not None:
             self._runner.tell(RunError("A prediction is under way; wait for it or cancel it first."))
             return
-        job = self._runner.run("Predicting", lambda: _predicting(self._session, case_ids, settings))
-        self.prediction = job
-        job.returned.connect(self._on_predicted)
-        job.cancelled.connect(lambda: self._runner.said.emit("Prediction was cancelled; finished cases are kept."))
-        job.ended.connect(self._on_prediction_ended)
+        self._predict(case_ids, settings, on_screen=False)
 
-    def _on_predicted(self, result: tuple[tuple[str, ...], str]) -> None:
-        case_ids, device = result
+    @property
+    def prediction(self) -> Job | None:
+        """The newest prediction under way."""
+        return self._predictions[-1][1] if self._predictions else None
+
+    def _predict(self, case_ids: tuple[str, ...], settings: PredictSettings, *, on_screen: bool) -> None:
+        began = self._runner.attempt(lambda: self._begin(case_ids, settings, on_screen=on_screen))
+        if began:
+            self._runner.changed.emit()
+
+    def _begin(self, case_ids: tuple[str, ...], settings: PredictSettings, *, on_screen: bool) -> None:
+        request = self._session.begin_prediction(
+            case_ids, settings, on_screen=on_screen, focus=self._layers.z_shown() if on_screen else None
+        )
+        if on_screen:  # the newest wins: the engine cancels an older one too, but nobody need hear of it
+            for older, old in self._predictions:
+                if older.on_screen:
+                    older.cancel()
+                    old.quiet = True
+                    old.cancelled.disconnect()
+        self._arriving.begin(request)
+        job = self._runner.run(
+            "Predicting", lambda: _predicting(self._session, self._arriving, request, case_ids),
+            on_cancel=request.cancel,
+        )  # fmt: skip
+        self._predictions.append((request, job))
+        job.returned.connect(lambda result: self._on_predicted(request, *result))
+        job.cancelled.connect(lambda: self._runner.said.emit("Prediction was cancelled; finished cases are kept."))
+        job.ended.connect(lambda: self._on_prediction_ended(request))
+
+    def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str) -> None:
         self.predicted.emit(case_ids, device)
         what = case_ids[0] if len(case_ids) == 1 else f"{len(case_ids)} cases"
         self._runner.said.emit(f"Predicted {what} on {device}.")
-        self._cases.reload_if_untouched(case_ids)
+        self._arriving.end(request, case_ids)
 
-    def _on_prediction_ended(self) -> None:
-        self.prediction = None
+    def _on_prediction_ended(self, request: PredictionRequest) -> None:
+        self._predictions = [(r, j) for r, j in self._predictions if r is not request]
+        self._arriving.over(request)
+        self._runner.changed.emit()
 
     # ------------------------------------------------------------- training
 
@@ -144,10 +171,11 @@ class ModelActions(QObject):
         self._facts.refresh()
 
     def _on_study_changed(self) -> None:
-        if self.prediction is not None:
-            self.prediction.cancel()
-            self.prediction.abandon()
-            self.prediction = None
+        for request, job in self._predictions:
+            job.cancel()
+            job.abandon()
+            self._arriving.over(request)
+        self._predictions = []
         if self.training is not None:  # another study: its run goes on, unwatched
             self.training.abandon()
             self.training, self._run = None, None
@@ -167,11 +195,8 @@ def open_cases(facts: Facts) -> tuple[str, ...]:
 
 
 def _predicting(
-    session: Session, case_ids: tuple[str, ...], settings: PredictSettings
+    session: Session, arriving: Arriving, request: PredictionRequest, case_ids: tuple[str, ...]
 ) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
     study = session.study  # another one may be open at the end
-    active = study.models.active()
-    done = yield from session.predict(case_ids, settings, active)
-    if not done or active is None:
-        return done, "nothing"
-    return done, str(study.predictions.record(done[-1], active).get("device", ""))
+    yield from arriving.follow(request)
+    return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", ""))

@@ -7,6 +7,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.model_actions import open_cases
 from napari_apprentice.gui.panel import Panel, button, note
+from napari_apprentice.gui.quality_box import QualityBox
 from napari_apprentice.gui.section import Section
 from napari_apprentice.gui.settings_form import SettingsForm
 
@@ -25,12 +26,14 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
-        self.settings = Section("Prediction settings", self.form.native, "Device and step width.", expanded=False)
+        self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
+        self.quality = QualityBox(self.form)
         line = QHBoxLayout()
         line.addWidget(self.this_case)
         line.addWidget(self.all_open)
         self._box.addWidget(self.model)
         self._box.addWidget(self.device)
+        self._box.addWidget(self.quality)
         self._box.addLayout(line)
         self._box.addWidget(self.settings)
         self._connect()
@@ -59,7 +62,8 @@ class PredictPanel(Panel):
             f"Model version: <b>{active}</b> (active)" if active else "No model version yet: train the first one below."
         )
         ready = active is not None and self.desk.models.prediction is None
-        self.this_case.setEnabled(ready and self.desk.session.case is not None)
+        # Also while others are predicted: the case on the screen goes first.
+        self.this_case.setEnabled(active is not None and self.desk.session.case is not None)
         left = len(open_cases(facts))
         self.all_open.setEnabled(ready and left > 0)
         self.all_open.setText(f"Predict all open cases ({left})" if left else "Predict all open cases")

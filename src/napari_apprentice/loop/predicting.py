@@ -41,7 +41,7 @@ class PredictionRequest:
         self, study: Study, engine: Engine, case_ids: Sequence[str], settings: PredictSettings, model: str,
         *, on_screen: bool = False, focus: int | None = None,
     ) -> None:  # fmt: skip
-        self.model = model
+        self.model, self.on_screen = model, on_screen
         self.run: RunFolder | None = None
         """The run under way; its id finds the slabs that are done."""
         self._study, self._engine, self._settings = study, engine, settings

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
@@ -21,6 +22,8 @@ class CaseRow:
     predicted: bool = False
     others: tuple[Present, ...] = ()
     """Other windows that have the case open."""
+    by_label: tuple[tuple[str, float], ...] = ()
+    """Name and predicted Dice of every label that the active model version found."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,16 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
     predicted = active is not None and study.predictions.has(case_id, active)
-    quality = study.predictions.quality(case_id, active) if active and predicted else None
+    quality = study.predictions.quality_by_label(case_id, active) if active and predicted else {}
     if study.journal.started(case_id):
         state = "in correction"
     elif revisions:
         state = "validation" if sides.get(subject) == "validation" else "corrected"
     else:
         state = "predicted" if predicted else "unseen"
-    return CaseRow(case_id, subject, state, quality, revisions, predicted)
+    names = {label.id: label.name for label in study.schema.labels}
+    by_label = tuple((names.get(i, f"label {i}"), dice) for i, dice in sorted(quality.items()))
+    return CaseRow(case_id, subject, state, mean_quality(quality), revisions, predicted, by_label=by_label)
 
 
 def candidate(row: CaseRow) -> Candidate:
