@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from builders import SHAPE, volume
+from builders import study as make_study
 from faults import Disk, finish
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import Prediction
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StorageError
 from napari_apprentice.session import Session
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.check import check
@@ -118,14 +119,22 @@ VERBS: dict[str, Callable[[Desk], object]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "once"), [(errno.ENOSPC, False), (errno.EIO, True)], ids=["full", "one I/O error"])
+FAILING = pytest.mark.parametrize(
+    ("code", "once"), [(errno.ENOSPC, False), (errno.EIO, True)], ids=["full", "one I/O error"]
+)
+# The n-th call fails, for n = 1, 1 + stride ...; every single one in the slow tests.
+STRIDE = pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+
+
+@STRIDE
+@FAILING
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_is_done_or_told_and_leaves_nothing_behind(
-    path: Path, template: Path, verb: str, code: int, once: bool, monkeypatch: pytest.MonkeyPatch
+    path: Path, template: Path, verb: str, code: int, once: bool, stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, number, failed = facts(path), 0, True
+    before, number, failed = facts(path), 1 - stride, True
     while failed:
-        number += 1
+        number += stride
         told, failed = fails_at(path, VERBS[verb], number, code, once, monkeypatch)
         after = facts(path)
         assert finish(check(path)) == ()
@@ -137,7 +146,7 @@ def test_a_verb_is_done_or_told_and_leaves_nothing_behind(
         assert {k for k in before if after.get(k) != before[k]} <= CHANGED.get(verb, set())
         assert after != before
         path = Path(shutil.copytree(template, path.with_name(f"{number}.study")))
-    assert number > 3, "nothing failed"
+    assert number > stride, "nothing failed"
 
 
 CHANGED = {
@@ -164,3 +173,96 @@ def fails_at(
             disk.heal()
     desk.session.close()
     return told, bool(disk.failed)
+
+
+# ------------------------------------------------------------------------------ strokes and saving
+
+
+def draws_and_saves(desk: Desk) -> None:
+    """Three strokes and one taken back; then a revision, if it can be stored."""
+    desk.paint(BOX, 2)
+    desk.paint(OTHER, 1)
+    desk.paint(OTHER, 2)
+    desk.session.undo()
+    desk.session.case.settle()
+    try:
+        desk.session.save()
+    except StorageError as error:
+        desk.told.append(str(error))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One case that nobody has corrected."""
+    return make_study(tmp_path_factory.mktemp("small")).path
+
+
+@STRIDE
+@FAILING
+@pytest.mark.parametrize("everywhere", [False, True], ids=["the study's disk", "every disk"])
+def test_strokes_are_told_kept_and_saved_once_when_there_is_room(
+    small: Path, tmp_path: Path, everywhere: bool, code: int, once: bool, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, failed = 1 - stride, True
+    while failed:
+        number += stride
+        path = Path(shutil.copytree(small, tmp_path / str(number) / "t.study"))
+        desk, notices = Desk.at(path, "c1"), []
+        desk.session.events.noticed.connect(notices.append)
+        canvas = desk.session.case.canvas
+        with monkeypatch.context() as patch:
+            disk = Disk(patch, path.parent if everywhere else path, code)
+            disk.fail(number, once=once)
+            draws_and_saves(desk)
+            failed = bool(disk.failed)
+            disk.heal()
+            if desk.session.case.unsaved:
+                assert desk.told, f"call {number} failed, and nobody was told"
+                desk.session.flush()
+                assert len(desk.study.journal.read("c1").strokes) == 4
+                desk.session.save()
+        assert desk.study.revisions.names("c1") == ("r0001",), f"call {number}: saved once"
+        assert "in the meantime" not in " ".join(notices), f"call {number}: nobody else saved"
+        labels, status = desk.study.revisions.read("c1", "r0001")
+        assert (labels[BOX] == 2).all()
+        assert (labels[OTHER] == 1).all()
+        assert np.array_equal(status, canvas.status)
+        assert desk.study.split.side("s1") == "train"
+        desk.session.close()
+        assert finish(check(path)) == ()
+        again = Desk.at(path, "c1")
+        assert again.session.case.unsaved == 0
+        assert digest(again.session.case.canvas.labels) == digest(labels)
+        again.session.close()
+        shutil.rmtree(path.parent)
+    assert number > stride, "nothing failed"
+
+
+@STRIDE
+@FAILING
+def test_strokes_are_there_when_the_program_was_closed_meanwhile(
+    small: Path, tmp_path: Path, code: int, once: bool, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, failed = 1 - stride, True
+    while failed:
+        number += stride
+        path = Path(shutil.copytree(small, tmp_path / str(number) / "t.study"))
+        desk = Desk.at(path, "c1")
+        with monkeypatch.context() as patch:
+            disk = Disk(patch, path, code)
+            disk.fail(number, once=once)
+            draws_and_saves(desk)
+            failed, saved = bool(disk.failed), not desk.session.case.unsaved
+            desk.session.close()
+            disk.heal()
+        assert finish(check(path)) == ()
+        again = Desk.at(path, "c1")
+        canvas = again.session.case.canvas
+        assert (canvas.labels[BOX] == 2).all()
+        assert (canvas.labels[OTHER] == 1).all()
+        assert again.session.case.unsaved == (0 if saved else 4)
+        again.session.undo()
+        assert (canvas.labels[OTHER] == 0).all(), f"call {number}: undo goes on where it was"
+        again.session.close()
+        shutil.rmtree(path.parent)
+    assert number > stride, "nothing failed"

@@ -32,9 +32,9 @@ def save_correction(
     case_id = case.info.case_id
     case.settle()  # the revision makes the journal superfluous, so a failure there is none here
     parent = case.parent
+    study.split.assign(case.info.subject)  # first: what fails after the revision is stored would store it twice
     revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author, merged))
     conflict = _saved_meanwhile(study, case_id, parent, revision)
-    study.split.assign(case.info.subject)
     case.saved_as(revision.name)
     return revision, conflict
 
@@ -128,6 +128,5 @@ def store_label_map(
         labels = np.where(ignored, shown.labels if shown else np.zeros(1, labels.dtype), labels)
         status[ignored] = shown.status[ignored] if shown else UNSEEN
     provenance = Provenance(author, parent, model, origin=origin)
-    revision = study.revisions.save(case_id, labels, status, provenance)
     study.split.assign(study.cases.info(case_id).subject)
-    return revision
+    return study.revisions.save(case_id, labels, status, provenance)
