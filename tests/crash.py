@@ -6,7 +6,8 @@ what it is about to do and, after the program returned, that it is done. A model
 what must be on disk after the kill: the state after the last thing acknowledged, or after the one that was
 under way.
 
-Run it: python tests/crash.py STUDY --rounds 300 --seed 0. The study must be fresh. Prints facts as JSON.
+Run it: python tests/crash.py STUDY --rounds 300 --seed 0. The study must be fresh. Prints facts as JSON. With
+--filler the study's disk is full for a part of most rounds.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from napari_apprentice.core.correction import ACCEPTED, EDITED, UNSEEN
+from napari_apprentice.errors import StorageError
 from napari_apprentice.session import Session
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.check import check
@@ -118,12 +121,22 @@ def work(path: Path, chance: random.Random, cases: list[str], shape: tuple[int, 
     session.open_study(path)
     for action in actions(chance, cases, shape):
         os.write(pipe, json.dumps(action).encode() + b"\n")
+        os.write(pipe, b"done\n" if done(session, action) else b"refused\n")
+
+
+def done(session: Session, action: Action) -> bool:
+    """One action through the program, durable when this returns; False when a full disk refused to store a revision."""
+    try:
         perform(session, action)
-        os.write(pipe, b"done\n")
+    except StorageError:
+        if action["verb"] == "save" and session.case.unsaved:
+            return False
+        if session.case.unwritten:
+            raise  # the rescue journal takes it: that is on another disk
+    return True
 
 
 def perform(session: Session, action: Action) -> None:
-    """One action through the program; when this returns, it is durable."""
     verb = action["verb"]
     if verb == "open":
         session.show_case(session.load_case(action["case"]))
@@ -193,11 +206,46 @@ def everything(pipe: int) -> bytes:
 # --------------------------------------------------------------------- rounds
 
 
-class Rounds:
-    """Kills, looks, compares."""
+class Filler:
+    """A file that leaves a small disk hardly any room.
 
-    def __init__(self, path: Path, seed: int) -> None:
+    Parameters
+    ----------
+    path
+        Where to put it: on the disk of the study.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
+
+    def fill(self, room: int) -> None:
+        """Leave so many bytes."""
+        with self.path.open("wb", buffering=0) as file:
+            for size in (2**20, 2**16, 2**12):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+            file.truncate(max(0, file.tell() - room))
+
+    def free(self) -> None:
+        """Give all of it back."""
+        self.path.unlink(missing_ok=True)
+
+
+class Rounds:
+    """Kills, looks, compares.
+
+    Parameters
+    ----------
+    path, seed
+        A fresh study; what chance begins with.
+    filler
+        Fills the study's disk in two rounds of three; None to leave it alone.
+    """
+
+    def __init__(self, path: Path, seed: int, filler: Filler | None = None) -> None:
+        self.path = path
+        self.filler = filler
         self.chance = random.Random(seed)
         cases = Study.open(path).cases
         self.cases = list(cases.ids())
@@ -206,6 +254,7 @@ class Rounds:
         self.believed = {case_id: Believed((empty, empty)) for case_id in self.cases}
         self.acknowledged: Counter[str] = Counter()
         self.killed_in: Counter[str] = Counter()
+        self.refused = self.full = 0
         self.wrong: list[str] = []
 
     def run(self, rounds: int) -> None:
@@ -217,15 +266,35 @@ class Rounds:
     def _killed_child(self) -> list[str]:
         chance = random.Random(self.chance.getrandbits(32))
         child, pipe = forked(lambda out: work(self.path, chance, self.cases, self.shape, out))
-        time.sleep(self.chance.uniform(0, LONGEST))
+        self._wait()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        if self.filler is not None:
+            self.filler.free()
         return everything(pipe).decode().splitlines()
+
+    def _wait(self) -> None:
+        """Until the kill; the disk may become full meanwhile, and have room again."""
+        parts = sorted(self.chance.uniform(0, LONGEST) for _ in range(3))
+        if self.filler is None or self.chance.random() < 1 / 3:
+            time.sleep(parts[1])
+            return
+        time.sleep(parts[0])
+        self.filler.fill(self.chance.randrange(0, 40) * 1024)
+        self.full += 1
+        time.sleep(parts[1] - parts[0])
+        if self.chance.random() < 0.5:
+            self.filler.free()
+        time.sleep(parts[2] - parts[1])
 
     def _follow(self, lines: list[str], number: int) -> list[dict[str, Believed]]:
         """States that may be on disk now: after the last thing acknowledged, or with what was under way."""
         if lines and lines[-1].startswith("failed"):
             self.wrong.append(f"round {number}: the program stopped by itself, {lines.pop()}")
+        while "refused" in lines:
+            at = lines.index("refused")
+            del lines[at - 1 : at + 1]
+            self.refused += 1
         begun = [json.loads(line) for line in lines if line != "done"]
         under_way = begun.pop() if lines and lines[-1] != "done" else None
         case_id = ""
@@ -271,6 +340,7 @@ class Rounds:
             "changes acknowledged": changes,
             "saves acknowledged": self.acknowledged["save"],
             "killed in": dict(self.killed_in.most_common()),
+            **({"rounds on a full disk": self.full, "saves refused": self.refused} if self.filler else {}),
             "wrong": self.wrong,
         }
 
@@ -280,8 +350,9 @@ def main() -> int:
     parser.add_argument("study", type=Path)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--filler", type=Path, help="file to fill the study's disk with, which must be a small one")
     options = parser.parse_args()
-    rounds = Rounds(options.study, options.seed)
+    rounds = Rounds(options.study, options.seed, Filler(options.filler) if options.filler else None)
     began = time.monotonic()
     rounds.run(options.rounds)
     facts = rounds.facts() | {"seconds": round(time.monotonic() - began, 1)}

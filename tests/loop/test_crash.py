@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,30 @@ def test_nothing_acknowledged_is_lost_in_thirty_kills(tmp_path: Path) -> None:
     assert facts.get("wrong") == [], ended.stderr
     assert facts["rounds"] == 30
     assert facts["changes acknowledged"] > 100, "the rounds were too short to show anything"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk in memory of 6 MB; only some accounts may make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if not sys.platform.startswith("linux") or shutil.which("mount") is None:
+        pytest.skip("makes a disk in memory as Linux does")
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this account may not mount a disk in memory")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("rounds", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_nothing_acknowledged_is_lost_in_kills_on_a_disk_that_is_full_at_times(small_disk: Path, rounds: int) -> None:
+    made = study(small_disk, 2)
+    filler = ["--filler", str(small_disk / "filler")]
+    command = [sys.executable, str(DRIVER), str(made.path), "--rounds", str(rounds), "--seed", "5", *filler]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    facts = json.loads(ended.stdout or "{}")
+    print(facts)  # noqa: T201 - shown by pytest -s
+    assert facts.get("wrong") == [], ended.stderr
+    assert facts["rounds on a full disk"] > rounds / 3
+    assert facts["changes acknowledged"] > 3 * rounds, "the rounds were too short to show anything"
