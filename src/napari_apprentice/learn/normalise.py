@@ -69,7 +69,8 @@ class Normaliser:
         own = moments() if measured else [Moments(0, 1)] * channels
         self._how = [(how, m.mean, _usable(m.mean, m.std)) for how, m in zip(plan.normalisation, own, strict=True)]
         # 8 and 16 bits have so few values that a table of them all is quicker than arithmetic, and as exact
-        self._tables = [_table(dtype, *how) for how in self._how] if dtype.kind in "iu" and dtype.itemsize < 3 else []
+        small = dtype.kind in "iu" and dtype.itemsize < 3 and dtype.isnative
+        self._tables = [_table(dtype, *how) for how in self._how] if small else []
 
     def __call__(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
         """(c, z, y, x) float32."""
@@ -86,7 +87,7 @@ class Normaliser:
 
 def _table(dtype: np.dtype[Any], how: Normalisation, mean: float, std: float) -> NDArray[np.float32]:
     bits = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}")
-    return _scaled(bits.view(dtype.newbyteorder("=")), how, mean, std)
+    return _scaled(bits.view(dtype), how, mean, std)
 
 
 def _channel(voxels: NDArray[Any], how: Normalisation, device: torch.device) -> torch.Tensor:

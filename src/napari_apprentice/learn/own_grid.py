@@ -88,7 +88,7 @@ class OwnGrid:
         self, rows: tuple[int, ...], values: torch.Tensor, places: tuple[Linear, Linear, Linear]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The likeliest row (uint8), and the entropy from 0 to 255."""
-        best = _onto(values[0], places)
+        best = _onto(values[0], places).clone()  # it is written to
         winner = torch.full_like(best, rows[0], dtype=torch.uint8)
         entropy = _entropy(best)
         expected = [float(best.sum())]

@@ -88,6 +88,7 @@ class Predictor:
         self._plan, self._device, self._changing = plan, device, changing
         self._modules = tuple(m.to(device).eval() for m in modules)
         self._models = Models(plan, temperatures)
+        self.spilled = 0  # bytes the newest prediction had to put on disk
         self._backends: dict[tuple[str, bool], tuple[Backend, ...]] = {}
 
     @property
@@ -104,6 +105,10 @@ class Predictor:
         """Do beforehand what the first window would have to wait for."""
         voters = self._voters(settings)
         voters.run(torch.zeros(1, len(self._plan.normalisation), *self._plan.patch, device=self._device))
+
+    def backend_name(self, settings: PredictSettings) -> str:
+        """What would compute: library and number type."""
+        return self._voters(settings).name
 
     def predict(
         self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
@@ -146,7 +151,7 @@ class Predictor:
         try:
             yield from work.run()
         finally:
-            work.close()
+            self.spilled = work.close()
         return PredictionSummary(
             work.quality(), time.monotonic() - began, describe(self._device), voters.name, self._models.temperatures[0]
         )

@@ -19,7 +19,7 @@ from napari_apprentice.learn.windows import Axis, Rows
 # Every term of a sum is rounded to a multiple of 2**-13, by adding and taking away a number with just that
 # precision. Sums of such terms below 2**11 are exact in float32, so they do not depend on the order.
 ROUNDER = 1.5 * 2**10
-CHUNK = 2**18  # numbers weighted at once on a CPU: what its cache holds
+AT_ONCE = 2**21  # logits weighted at once on a CPU; of more labels, cell by cell, which takes less memory
 Window = tuple[int, int, int]
 
 
@@ -93,13 +93,16 @@ class Sweep:
 
     def add(self, window: Window, logits: torch.Tensor) -> None:
         """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
-        shares = [torch.from_numpy(a.shares[i]).to(self._device) for a, i in zip(self._axes, window, strict=True)]
+        z, y, x = (torch.from_numpy(a.shares[i]).to(self._device) for a, i in zip(self._axes, window, strict=True))
+        weight = z[:, None, None] * y[:, None] * x
+        small = self._device.type != "cpu" or logits.numel() <= AT_ONCE
+        terms = _terms(logits, weight) if small else None
         corner = [a.starts[i] for a, i in zip(self._axes, window, strict=True)]
         for key in _keys(*(a.segments_of(i) for a, i in zip(self._axes, window, strict=True))):
             bounds = [a.segments[k] for a, k in zip(self._axes, key, strict=True)]
-            z, y, x = (slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
-            weight = shares[0][z, None, None] * shares[1][y, None] * shares[2][x]
-            self._add_to(key, logits[:, z, y, x], weight)
+            part = tuple(slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
+            every = (slice(None), *part)
+            self._add_to(key, _terms(logits[every], weight[part]) if terms is None else terms[every])
 
     def finish_row(self, row: int) -> NDArray[np.bool_]:
         """A row is done: which slices of the network's grid are complete."""
@@ -134,14 +137,14 @@ class Sweep:
                     whole[place[row]][into] = values
         return found, whole
 
-    def _add_to(self, key: Key, logits: torch.Tensor, weight: torch.Tensor) -> None:
+    def _add_to(self, key: Key, terms: torch.Tensor) -> None:
         first = key not in self._left
         if first:
             self._left[key] = math.prod(len(a.windows_over(k)) for a, k in zip(self._axes, key, strict=True))
-            cell = torch.empty(logits.shape, device=self._device)
+            cell = terms.contiguous()
         else:
             cell = self.cells.get(key)
-        _accumulate(cell, logits, weight, first=first)
+            cell += terms
         self._left[key] -= 1
         if self._left[key] == 0:
             if self._counts_agreement:
@@ -161,15 +164,9 @@ class Sweep:
         return cell[(slice(None), *_overlap(self._axes, key, inside)[1])]
 
 
-def _accumulate(cell: torch.Tensor, logits: torch.Tensor, weight: torch.Tensor, *, first: bool) -> None:
-    rows = len(cell) if cell.device.type != "cpu" else max(1, CHUNK // max(1, weight.numel()))
-    for start in range(0, len(cell), rows):
-        part = slice(start, start + rows)
-        term = torch.mul(logits[part], weight).add_(ROUNDER).sub_(ROUNDER)
-        if first:
-            cell[part] = term
-        else:
-            cell[part] += term
+def _terms(logits: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What a window adds to sums, rounded so that these are exact."""
+    return torch.mul(logits, weight).add_(ROUNDER).sub_(ROUNDER)
 
 
 def _keys(z: Sequence[int], y: Sequence[int], x: Sequence[int]) -> list[Key]:

@@ -81,9 +81,10 @@ class PredictionUnderWay:
         agreed = self._sweep.agreement.dice() if several else confidence
         return {self._models.plan.labels[row - 1]: agreed.get(row, 0.0) for row in confidence}
 
-    def close(self) -> None:
-        """Give memory and the temporary file back."""
+    def close(self) -> int:
+        """Give memory and the temporary file back; how many bytes went through that file."""
         self._sweep.cells.close()
+        return self._sweep.cells.spilled
 
     def _batch(
         self, voxels: torch.Tensor, windows: list[tuple[int, int, int]]

@@ -1,0 +1,207 @@
+"""Predictions against MONAI's sliding windows: speed, sameness, memory, and how soon the first slab is there.
+
+Everything runs in one go, each engine in a process of its own (`predict_child.py`), on the same scan with
+the same trained network (the starter model version). MONAI's side is what its users write: normalise,
+resample, a SlidingWindowInferer (overlap 0.5, Gaussian, 4 windows at once), softmax, resample back, argmax.
+"end to end" is from voxels in a file to a label map on the scan's own grid; "windows" is the sliding
+windows alone, on a scan that has the network's spacing already. Times are the best of a few.
+
+nnU-Net's predictor is measured beside them where nnU-Net is installed. With a CUDA GPU there are rows for
+it too: this program and MONAI under autocast, and the measured rate of bf16 convolutions.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import Result, options
+from numpy.typing import NDArray
+
+from napari_apprentice.core.phantom import phantom
+from napari_apprentice.learn.resample import Shape, resample_labels, resample_voxels, target_shape
+from napari_apprentice.loop.child import environment
+
+CHILD = Path(__file__).resolve().with_name("predict_child.py")
+FULL, QUICK = (300, 512, 512), (150, 256, 256)
+FIELD = (450.0, 409.6, 409.6)  # mm along (z, y, x)
+STARTER_SPACING = (4.0, 3.0, 3.0)
+FEW, MANY = 3, 117
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where, how large and how often."""
+
+    folder: Path
+    shape: Shape
+    repeats: int
+    seed: int
+
+    def run(self, engine: str, scan: str, **what: Any) -> Row:
+        """One measurement in a process of its own, started as the program starts one."""
+        polite = self.once(engine, scan, environment(), **what)
+        if not engine.startswith("monai"):
+            return polite
+        # MONAI's users have threads that spin for work, which is better on an idle machine and worse on a busy one
+        usual = self.once(engine, scan, dict(os.environ), **what)
+        return min(polite, usual, key=lambda found: float(found["seconds"]))
+
+    def once(self, engine: str, scan: str, variables: dict[str, str], **what: Any) -> Row:
+        """The same, with the environment given."""
+        order = {"engine": engine, "scan": scan, "repeats": self.repeats, "out": str(self.folder / "found"), **what}
+        command = [sys.executable, str(CHILD), json.dumps(order)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=variables)
+        if done.returncode:
+            sys.exit(f"{engine} on {scan} failed; see above.")
+        found: Row = json.loads(done.stdout.splitlines()[-1])
+        labels = Path(order["out"])
+        if labels.exists():
+            found["labels"] = np.fromfile(labels, dtype=np.uint8)
+            labels.unlink()
+        return found
+
+    def scan(self, name: str, shape: Shape) -> str:
+        """Phantoms side by side on a grid of `shape`, in files; their path without an ending."""
+        stem = self.folder / name
+        if not stem.with_suffix(".json").exists():
+            spacing = tuple(f / n for f, n in zip(FIELD, shape, strict=True))
+            voxels, truth = tiled(target_shape(shape, spacing, STARTER_SPACING), shape, self.seed)
+            voxels.tofile(stem.with_suffix(".raw"))
+            truth.tofile(stem.with_suffix(".truth"))
+            stem.with_suffix(".json").write_text(json.dumps({"shape": shape, "spacing": spacing}))
+        return str(stem)
+
+    @property
+    def coarse(self) -> Shape:
+        """The network's grid over the same field."""
+        spacing = tuple(f / n for f, n in zip(FIELD, self.shape, strict=True))
+        return target_shape(self.shape, spacing, STARTER_SPACING)
+
+
+def tiled(coarse: Shape, shape: Shape, seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Phantoms the starter has not seen, side by side at its spacing, then on another grid over the field."""
+    made = [phantom(5000 + 100 * seed + i, "A") for i in range(12)]
+    voxels, truth = (blocks(p) for p in ([v.voxels[0] for v, _ in made], [m.voxels for _, m in made]))
+    inner = tuple(slice(0, n) for n in coarse)
+    fine = resample_voxels(torch.from_numpy(voxels[inner].astype(np.float32))[None], shape)[0]
+    labels = resample_labels(torch.from_numpy(truth[inner].astype(np.uint8)), shape)
+    return fine.round().numpy().astype(np.int16), labels.numpy()
+
+
+def blocks(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Twelve (z, y, x) arrays as 3 x 2 x 2."""
+    return np.block([[[parts[4 * z + 2 * y + x] for x in range(2)] for y in range(2)] for z in range(3)])
+
+
+def speed(work: Work, result: Result, device: str = "cpu") -> None:
+    """Windows alone, then end to end: MONAI in fp32 and under autocast, and this program's engines."""
+    engines = ("monai fp32", "monai autocast", "torch fp32", "torch half")
+    ours = ("openvino fp32", "openvino half") if device == "cpu" and find_spec("openvino") else ("torch half",)
+    for what, scan in (("windows", work.scan("coarse", work.coarse)), ("end to end", work.scan("fine", work.shape))):
+        truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
+        reference: Row | None = None
+        for engine in dict.fromkeys((*engines, *ours)):
+            found = work.run(engine, scan, part=what, device=device)
+            reference = reference or found
+            row = compared(found, reference, truth)
+            result.rows.append((f"{what}, {device}", f"{engine} ({found['name']})", *row))
+            if engine == ours[-1]:
+                claim(result, f"{what} on {device}", found, reference, truth)
+    if find_spec("nnunetv2") is None:
+        result.rows.append((f"windows, {device}", "nnU-Net is not installed: not measured", *[""] * 6))
+    else:
+        found = work.run("nnunet", work.scan("coarse", work.coarse), part="windows", device=device)
+        result.rows.append(
+            (f"windows, {device}", "nnU-Net", found["seconds"], found["rate"], "", "", "", found["peak"])
+        )
+
+
+def compared(found: Row, reference: Row, truth: NDArray[np.uint8]) -> tuple[Any, ...]:
+    """Seconds, Mvoxel/s, times as fast, % of equal voxels, largest difference of Dice, peak MB."""
+    return (
+        found["seconds"], found["rate"], found["rate"] / reference["rate"],
+        100 * float((found["labels"] == reference["labels"]).mean()), apart(found, reference, truth), found["peak"],
+    )  # fmt: skip
+
+
+def apart(found: Row, reference: Row, truth: NDArray[np.uint8]) -> float:
+    """The largest difference of Dice against the truth, over labels."""
+    return max(abs(dice(found["labels"], truth, k) - dice(reference["labels"], truth, k)) for k in (1, 2, 3))
+
+
+def dice(a: NDArray[np.uint8], b: NDArray[np.uint8], label: int) -> float:
+    """2 |A and B| / (|A| + |B|)."""
+    first, second = a == label, b == label
+    return 2 * int((first & second).sum()) / max(1, int(first.sum() + second.sum()))
+
+
+def claim(result: Result, where: str, found: Row, reference: Row, truth: NDArray[np.uint8]) -> None:
+    """The figures that are promised."""
+    _, _, ratio, same, difference, _ = compared(found, reference, truth)
+    result.claims[f"{where}: times as fast as MONAI fp32"] = ratio
+    result.claims[f"{where}: voxels equal to MONAI fp32, %"] = same
+    result.claims[f"{where}: Dice apart from MONAI fp32"] = difference
+    result.claims[f"{where}: mean Dice with the truth"] = float(
+        np.mean([dice(found["labels"], truth, k) for k in (1, 2, 3)])
+    )
+
+
+def first_slab(work: Work, result: Result) -> None:
+    """How long until the slices somebody looks at are there, the engine being warm."""
+    found = work.run("auto", work.scan("fine", work.shape), part="first", device="cpu")
+    for name, seconds in found["first"].items():
+        result.rows.append((f"first slab, {name}", found["name"], seconds, "", "", "", "", found["peak"]))
+    result.claims["first visible slab, warm, s"] = max(found["first"].values())
+
+
+def memory(work: Work, result: Result) -> None:
+    """Peak memory with few and many labels: the same scan, patch and features, weights at random."""
+    scan, peaks = work.scan("fine", work.shape), {}
+    for labels in (FEW, MANY):
+        found = work.run("auto", scan, part="memory", device="cpu", labels=labels)
+        peaks[labels] = found["peak"]
+        what = f"memory, {labels} labels, {found['spilled'] / 2**20:.0f} MB to disk"
+        result.rows.append((what, found["name"], found["seconds"], found["rate"], "", "", "", found["peak"]))
+    result.claims[f"peak memory with {MANY} labels, MB"] = peaks[MANY]
+    result.claims[f"peak memory, {MANY} labels against {FEW}"] = peaks[MANY] / peaks[FEW]
+
+
+def cuda(work: Work, result: Result) -> None:
+    """The rows of a GPU, where there is one."""
+    if not torch.cuda.is_available():
+        result.rows.append(("CUDA", "no GPU here: not measured", *[""] * 6))
+        return
+    speed(work, result, "cuda")
+    found = work.run("torch half", work.scan("fine", work.shape), part="share", device="cuda")
+    result.claims["CUDA: share of the time the device is busy, %"] = 100 * found["busy"]
+    result.claims["CUDA: share of the measured bf16 convolution rate, %"] = 100 * found["share"]
+
+
+PARTS = {"speed": speed, "first": first_slab, "memory": memory, "cuda": cuda}
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=tuple(PARTS), help="one part alone")
+    given = parser.parse_args()
+    result = Result(("what", "engine", "seconds", "Mvoxel/s", "x MONAI fp32", "same %", "Dice apart", "peak MB"))
+    with tempfile.TemporaryDirectory(prefix="predict-") as folder:
+        work = Work(Path(folder), QUICK if given.quick else FULL, given.repeats, given.seed)
+        for name, part in PARTS.items():
+            if given.only in (None, name):
+                part(work, result)
+    result.show(given.json)
+
+
+if __name__ == "__main__":
+    main()

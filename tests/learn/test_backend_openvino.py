@@ -1,0 +1,100 @@
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from small import finish, make_plan, never
+
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.phantom import phantom
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.errors import InputError
+from napari_apprentice.learn.backend import FullMap, library
+from napari_apprentice.learn.backend_openvino import OpenVinoBackend, openvino
+from napari_apprentice.learn.network import build
+from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.loop.sample import sample_folder
+
+CPU = torch.device("cpu")
+needed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+
+
+@needed
+@pytest.mark.parametrize("plan", [make_plan(), make_plan(patch=(1, 16, 16)), make_plan(channels=2, labels=(1, 2, 3))])
+def test_logits_are_those_of_torch(plan):
+    torch.manual_seed(0)
+    network = build(plan).eval()
+    patches = torch.randn(1, len(plan.normalisation), *plan.patch)
+    with torch.inference_mode():
+        expected = FullMap(network)(patches)
+    backend = OpenVinoBackend(network, plan, half=False)
+    torch.testing.assert_close(backend.run(patches), expected, atol=1e-3, rtol=1e-3)
+    assert backend.name == "openvino fp32"
+
+
+@pytest.fixture(scope="module")
+def starter():
+    folder = sample_folder() / "starter"
+    plan = Plan.from_json(json.loads((folder / "model.json").read_text())["plan"])
+    return Predictor(plan, folder / "weights.safetensors", CPU)
+
+
+@needed
+@pytest.mark.parametrize("half", [False, True])
+def test_a_trained_model_proposes_the_same(starter, half):
+    volume, truth = phantom(4711, "A")
+
+    def labels(**how):
+        work = starter.predict_array(volume.voxels, volume.geometry.spacing, PredictSettings("cpu", **how), never)
+        return finish(work)[1].labels
+
+    reference, found = labels(backend="torch", half=False), labels(backend="openvino", half=half)
+    assert (found == reference).mean() >= 0.999
+
+    def dice(labels, k):
+        return 2 * ((labels == k) & (truth.voxels == k)).sum() / ((labels == k).sum() + (truth.voxels == k).sum())
+
+    assert max(abs(dice(found, k) - dice(reference, k)) for k in (1, 2, 3)) <= 0.001
+
+
+@needed
+def test_it_is_taken_for_weights_that_stay_and_not_for_those_in_training(starter):
+    how = PredictSettings(device="cpu")
+    assert starter.backend_name(how).startswith("openvino")
+    assert Predictor.of(make_plan(), build(make_plan()), CPU).backend_name(how).startswith("torch")
+    assert library(how, torch.device("cuda"), changing=False) == "torch"
+
+
+def test_asking_for_it_in_vain_is_said_plainly(monkeypatch):
+    how = PredictSettings(backend="openvino")
+    if find_spec("openvino") is not None:
+        with pytest.raises(InputError, match="CPU only"):
+            library(how, torch.device("cuda"), changing=False)
+    monkeypatch.setattr("napari_apprentice.learn.backend.find_spec", lambda _: None)
+    with pytest.raises(InputError, match="not installed"):
+        library(how, CPU, changing=False)
+    assert library(PredictSettings(), CPU, changing=False) == "torch"
+
+
+@needed
+def test_nothing_is_reported_over_the_internet():
+    code = (
+        "import sys, torch; sys.path.insert(0, sys.argv[1]); from small import make_plan\n"
+        "from napari_apprentice.learn.backend_openvino import OpenVinoBackend\n"
+        "from napari_apprentice.learn.network import build\n"
+        "plan = make_plan(); OpenVinoBackend(build(plan), plan, half=False)\n"
+        "assert not [m for m in sys.modules if m.startswith('openvino_telemetry')], 'telemetry was loaded'\n"
+        "import openvino.tools.ovc.telemetry_utils as t; assert t.tm.__name__.endswith('telemetry_stub')\n"
+    )
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@needed
+def test_a_package_that_was_there_is_there_again():
+    openvino()
+    assert "openvino_telemetry" not in sys.modules or sys.modules["openvino_telemetry"] is not None

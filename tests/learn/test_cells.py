@@ -1,0 +1,72 @@
+import errno
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_apprentice.errors import RunError
+from napari_apprentice.learn.cells import Cells
+
+CPU = torch.device("cpu")
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "get", "add", "drop", "halve"]), st.integers(0, 5), st.integers(1, 4)),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(0, 200))
+def test_cells_keep_what_was_put_however_little_memory_there_is(steps, budget):
+    cells, expected = Cells(budget, CPU), {}
+    for verb, i, size in steps:
+        key = (i, 0, 0)
+        if verb == "put":
+            expected[key] = torch.randn(size, 3)
+            cells.put(key, expected[key].clone())
+        elif verb == "halve":
+            cells.halve()
+        elif key not in expected:
+            assert key not in cells
+        elif verb == "drop":
+            cells.drop(key)
+            del expected[key]
+        elif verb == "add":
+            amount = torch.randn(expected[key].shape)
+            expected[key] = expected[key] + amount
+            cell = cells.get(key)
+            cell += amount
+        else:
+            assert torch.equal(cells.get(key), expected[key])
+    for key, cell in expected.items():
+        assert key in cells
+        assert torch.equal(cells.get(key), cell)
+    cells.close()
+
+
+def test_places_in_the_file_are_used_again():
+    cells = Cells(0, CPU)
+    for _ in range(50):
+        for i in range(4):
+            cells.put((i, 0, 0), torch.ones(100))
+        for i in range(4):
+            cells.get((i, 0, 0))
+            cells.drop((i, 0, 0))
+    assert cells._end <= 4 * 400
+    assert cells.spilled > 100 * 400
+    cells.close()
+
+
+def test_a_full_disk_is_said_plainly(monkeypatch):
+    cells = Cells(0, CPU)
+
+    class Full:
+        def seek(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(cells, "_open", Full)
+    cells.put((0, 0, 0), torch.ones(4))
+    with pytest.raises(RunError, match="No space left"):
+        cells.put((1, 0, 0), torch.ones(4))

@@ -1,0 +1,51 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.data.utils import dense_patch_slices
+
+from napari_apprentice.learn.windows import Axis, Rows
+
+LENGTHS = st.tuples(st.integers(1, 40), st.integers(0, 120), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
+
+
+@given(LENGTHS)
+def test_windows_lie_where_monai_puts_them(lengths):
+    patch, more, step = lengths
+    axis = Axis.placed(patch + more, patch, step)
+    expected = dense_patch_slices((patch + more,), (patch,), (max(1, int(patch * step)),))
+    assert list(axis.starts) == [s[0].start for s in expected]
+
+
+@given(LENGTHS)
+def test_shares_over_every_voxel_add_up_to_one(lengths):
+    patch, more, step = lengths
+    axis = Axis.placed(patch + more, patch, step)
+    total = np.zeros(patch + more)
+    for start, share in zip(axis.starts, axis.shares, strict=True):
+        total[start : start + patch] += share
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@given(LENGTHS)
+def test_segments_are_covered_by_the_windows_that_say_so(lengths):
+    patch, more, step = lengths
+    axis = Axis.placed(patch + more, patch, step)
+    for i, (start, stop) in enumerate(axis.segments):
+        over = {w for w, s in enumerate(axis.starts) if s < stop and s + patch > start}
+        assert set(axis.windows_over(i)) == over == {w for w in range(len(axis.starts)) if i in axis.segments_of(w)}
+
+
+@given(LENGTHS, st.floats(0, 1))
+def test_what_is_looked_at_is_finished_first(lengths, share):
+    patch, more, step = lengths
+    axis = Axis.placed(patch + more, patch, step)
+    focus = int(share * (patch + more - 1))
+    rows, needed = Rows(axis), {w for w, s in enumerate(axis.starts) if s <= focus < s + patch}
+    order = []
+    while (row := rows.next(focus)) is not None:
+        order.append(row)
+        rows.finish(row)
+        assert rows.complete()[focus] == (needed <= set(order))
+        assert rows.needed(focus) != rows.complete()[focus]
+    assert sorted(order) == list(range(len(axis.starts)))
+    assert set(order[: len(needed)]) == needed
