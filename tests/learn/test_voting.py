@@ -10,6 +10,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import ModelError, RunError
 from napari_apprentice.learn.backend_torch import TorchBackend
+from napari_apprentice.learn.cells import Cells
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.voting import Voters
 
@@ -34,6 +35,11 @@ class Counting:
             return self.layer(patches)
 
 
+def no_more():
+    """There is no room to make elsewhere."""
+    return False
+
+
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory"), MemoryError(),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
@@ -45,7 +51,7 @@ ERRORS = [
 def test_fewer_windows_at_once_where_memory_runs_out(error, most):
     patches = torch.randn(8, 1, 4, 4, 4)
     voters = Voters((Counting(most, error),), ())
-    found = voters.retrying(lambda count: patches[:count])
+    found = voters.retrying(lambda count: patches[:count], no_more)
     assert len(found) == voters.batch == 2 ** int(np.log2(most))
     torch.testing.assert_close(found, Counting().run(patches[: len(found)]))
 
@@ -53,12 +59,32 @@ def test_fewer_windows_at_once_where_memory_runs_out(error, most):
 @pytest.mark.parametrize("error", ERRORS)
 def test_not_even_one_window_is_said_plainly(error):
     with pytest.raises(RunError, match="too little free memory"):
-        Voters((Counting(0, error),), ()).retrying(lambda count: torch.zeros(count, 1, 4, 4, 4))
+        Voters((Counting(0, error),), ()).retrying(lambda count: torch.zeros(count, 1, 4, 4, 4), no_more)
+
+
+def test_sums_make_room_before_a_prediction_gives_up(monkeypatch):
+    source, plan, rooms = ArraySource(noise((20, 20, 20)), SPACING), make_plan(patch=(8, 16, 16)), []
+    expected = gathered(predictor(plan), source)
+    run, halve = TorchBackend.run, Cells.halve
+
+    def short(self, patches):
+        if len(rooms) < 3 or len(patches) > 1:
+            raise MemoryError
+        return run(self, patches)
+
+    monkeypatch.setattr(TorchBackend, "run", short)
+    monkeypatch.setattr(Cells, "halve", lambda self: rooms.append(self) or halve(self))
+    model = predictor(plan)
+    found = gathered(model, source)
+    assert len(rooms) == 3
+    assert (found[0] != expected[0]).mean() < 1e-3
 
 
 def test_other_faults_are_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        Voters((Counting(0, RuntimeError("shape mismatch")),), ()).retrying(lambda n: torch.zeros(n, 1, 4, 4, 4))
+        Voters((Counting(0, RuntimeError("shape mismatch")),), ()).retrying(
+            lambda n: torch.zeros(n, 1, 4, 4, 4), no_more
+        )
 
 
 def test_a_prediction_goes_on_with_fewer_windows_and_is_the_same(monkeypatch):
@@ -81,14 +107,14 @@ def test_empty_windows_are_computed_once_and_exactly():
     backend = Counting()
     backend.batch = 1
     voters, air = Voters((backend,), ()), torch.full((1, 1, 4, 4, 4), -2.5)
-    first = voters.retrying(lambda _: air).clone()
-    again = voters.retrying(lambda _: air.clone())
+    first = voters.retrying(lambda _: air, no_more).clone()
+    again = voters.retrying(lambda _: air.clone(), no_more)
     assert torch.equal(first, again)
     assert backend.windows == 1
-    other = voters.retrying(lambda _: air + 1)
+    other = voters.retrying(lambda _: air + 1, no_more)
     assert not torch.equal(other, first)
     body = torch.randn(1, 1, 4, 4, 4)
-    assert torch.equal(voters.retrying(lambda _: body), backend.run(body))
+    assert torch.equal(voters.retrying(lambda _: body, no_more), backend.run(body))
 
 
 def test_air_around_a_scan_changes_nothing(monkeypatch):

@@ -17,16 +17,10 @@ class TorchBackend:
     ----------
     half
         Compute in the half precision that pays on the device, where there is one.
-    compiled
-        Let torch.compile rewrite it: minutes at first, so only for many scans of one kind.
     """
 
-    def __init__(
-        self, network: Network, plan: Plan, device: torch.device, *, half: bool, compiled: bool = False
-    ) -> None:
-        self._full: torch.nn.Module = FullMap(network.to(device)).eval()
-        if compiled:
-            self._full = torch.compile(self._full)  # type: ignore[assignment]
+    def __init__(self, network: Network, plan: Plan, device: torch.device, *, half: bool) -> None:
+        self._full = FullMap(network.to(device)).eval()
         self._device, self._half = device, half
         free = free_bytes(device)
         # One float32 window on a CPU takes another way through torch, four times slower per window than four.

@@ -18,6 +18,7 @@ import torch
 from napari_apprentice.errors import RunError
 
 Key = tuple[int, int, int]
+SMALLEST = 2**20  # bytes; below, nothing is kept in memory
 # Where it is there, a folder on a disk: the usual temporary folder is memory on many Linux systems.
 ON_DISK = Path("/var/tmp")
 
@@ -71,10 +72,13 @@ class Cells:
             offset, shape = self._away.pop(key)
             self._free.setdefault(4 * shape.numel(), []).append(offset)
 
-    def halve(self) -> None:
-        """Half the budget from now on; memory turned out to be short."""
-        self._budget //= 2
+    def halve(self) -> bool:
+        """Half the budget from now on, for memory turned out to be short; False where that gives nothing more."""
+        if not self._budget:
+            return False
+        self._budget = self._budget // 2 if self._budget > SMALLEST else 0
         self._shrink()
+        return True
 
     def close(self) -> None:
         """Give everything back."""

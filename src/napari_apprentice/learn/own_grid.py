@@ -91,18 +91,22 @@ class OwnGrid:
         best = _onto(values[0], places).clone()  # it is written to
         winner = torch.full_like(best, rows[0], dtype=torch.uint8)
         entropy = _entropy(best)
-        expected = [float(best.sum())]
+        expected = [best.sum()]
         for row, value in zip(rows[1:], values[1:], strict=True):
             share = _onto(value, places)
-            expected.append(float(share.sum()))
+            expected.append(share.sum())
             entropy += _entropy(share)
             winner.masked_fill_(share > best, row)
             torch.maximum(best, share, out=best)
         if self._least is not None:
             winner.masked_fill_(best < self._least[winner.long()], 0)
+        sums = []
         for row, total in zip(rows, expected, strict=True):
             won = winner == row
-            self.confidence.add(row, total, float(won.sum()), float((best * won).sum()) if row else 0.0)
+            sums.append(torch.stack([total, won.sum().to(total), (best * won).sum()]))
+        # one wait for the device, not three per label
+        for row, (total, found, agreed) in zip(rows, torch.stack(sums).tolist(), strict=True):
+            self.confidence.add(row, total, found, agreed)
         unsure = entropy.mul_(255 / math.log(len(self._table))).clamp_(0, 255).round_().to(torch.uint8)
         return winner, unsure
 

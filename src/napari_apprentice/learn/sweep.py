@@ -57,6 +57,7 @@ class Sweep:
         self._before = tuple((s - n) // 2 for s, n in zip(size, scan.shape, strict=True))
         self._after = tuple(s - n - b for s, n, b in zip(size, scan.shape, self._before, strict=True))
         self._axes = tuple(Axis.placed(n, p, step) for n, p in zip(size, patch, strict=True))
+        self._shares = [torch.from_numpy(a.shares).to(device) for a in self._axes]
         self._rows = Rows(self._axes[0])
         self.cells = Cells(budget, device)
         self._left: dict[Key, int] = {}
@@ -93,7 +94,7 @@ class Sweep:
 
     def add(self, window: Window, logits: torch.Tensor) -> None:
         """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
-        z, y, x = (torch.from_numpy(a.shares[i]).to(self._device) for a, i in zip(self._axes, window, strict=True))
+        z, y, x = (shares[i] for shares, i in zip(self._shares, window, strict=True))
         weight = z[:, None, None] * y[:, None] * x
         small = self._device.type != "cpu" or logits.numel() <= AT_ONCE
         terms = _terms(logits, weight) if small else None

@@ -11,7 +11,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import Focus, PredictedSlab, VoxelSource
 from napari_apprentice.errors import Cancelled
-from napari_apprentice.learn.device import memory_errors
+from napari_apprentice.learn.device import free_bytes, memory_errors
 from napari_apprentice.learn.own_grid import OwnGrid
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models, Sweep
@@ -53,7 +53,7 @@ class PredictionUnderWay:
         own = (source.shape[1], source.shape[2], source.shape[3])
         scan = ScaledScan(source, models.plan, device, ask.cancelled)
         self._own, self._scaled = own, scan.shape
-        self._sweep = Sweep(scan, models, settings.shift, settings.memory_mb * 2**20, device)
+        self._sweep = Sweep(scan, models, settings.shift, _budget(settings, device), device)
         self._grid = OwnGrid(own, scan.shape, (0, *models.plan.labels), device, least)
         self._given = np.zeros(own[0], dtype=bool)
         self._thick = max(1, SLAB // (own[1] * own[2]))
@@ -92,7 +92,7 @@ class PredictionUnderWay:
         """Predict some windows; those that are left, and how many were done."""
         with memory_errors():
             now = windows[: self._voters.batch]
-            logits = self._voters.retrying(lambda count: self._sweep.cut(voxels, now[:count]))
+            logits = self._voters.retrying(lambda count: self._sweep.cut(voxels, now[:count]), self._sweep.cells.halve)
             for window, found in zip(now, logits, strict=False):
                 self._sweep.add(window, found)
         return windows[len(logits) :], len(logits)
@@ -133,3 +133,8 @@ class PredictionUnderWay:
         """Where that is on the network's grid."""
         at = self._slice()
         return float(self._grid.deep.low[at] + self._grid.deep.share[at])
+
+
+def _budget(settings: PredictSettings, device: torch.device) -> int:
+    """Bytes for sums that are not finished; a GPU may use a quarter of what it has free."""
+    return max(settings.memory_mb * 2**20, (free_bytes(device) or 0) // 4)

@@ -41,8 +41,15 @@ class Voters:
         found = [self._of(backend, patches) for backend in self._backends]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
-    def retrying(self, cut: Callable[[int], torch.Tensor]) -> torch.Tensor:
-        """Logits of the first windows, as many as memory allows; `cut(n)` gives up to n patches.
+    def retrying(self, cut: Callable[[int], torch.Tensor], shrink: Callable[[], bool]) -> torch.Tensor:
+        """Logits of the first windows, as many as memory allows.
+
+        Parameters
+        ----------
+        cut
+            Gives up to so many patches.
+        shrink
+            Makes room elsewhere; False when there is none to make.
 
         Raises
         ------
@@ -55,13 +62,13 @@ class Voters:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.batch == 1:
+                if self.batch == 1 and not shrink():
                     raise RunError(
                         "There is too little free memory for one window of this model. Close other programs, or "
                         "choose cpu as the device."
                     ) from error
             # outside the handler, where the error no longer holds the tensors
-            self.batch //= 2
+            self.batch = max(1, self.batch // 2)
             release_memory()
 
     def _remembering(self, patches: torch.Tensor) -> torch.Tensor:
