@@ -22,6 +22,7 @@ from napari_apprentice.cli_add import (
 )
 from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_key import key
+from napari_apprentice.cli_models import export_model, import_model
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_postprocess import postprocess
 from napari_apprentice.cli_predict import predict
@@ -228,6 +229,8 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "postprocess": postprocess,
     "correct": _correct,
     "models": _models,
+    "import-model": import_model,
+    "export-model": export_model,
     "queue": _queue,
     "export": _export,
     "evaluate": _evaluate,

@@ -9,6 +9,7 @@ from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
 from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
+from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.postprocess import TEXTS
 from napari_apprentice.core.reading import ReadSettings
 
@@ -151,6 +152,13 @@ def _learning_commands(commands: Any) -> None:
 
     models = _command(commands, "models", "list model versions, or go back to one")
     models.add_argument("--activate", metavar="V", help="make this version the active one")
+    taken = _command(commands, "import-model", "take over a model of nnU-Net v2, a MONAI bundle or another study")
+    text = "a study, a folder made by export-model, a model folder of nnU-Net, a MONAI bundle (folder or .zip)"
+    taken.add_argument("--from", dest="source", type=Path, required=True, metavar="PATH", help=text)
+    _settings(taken, ImportSettings)
+    handed = _command(commands, "export-model", "write a model version with its model card, to hand it on")
+    handed.add_argument("model", metavar="VERSION")
+    handed.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     _command(commands, "queue", "review queue with reasons")
 
 

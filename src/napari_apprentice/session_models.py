@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from pathlib import Path
 
 from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import ModelVersion
-from napari_apprentice.loop import tuning
+from napari_apprentice.loop import model_export, model_import, tuning
 from napari_apprentice.loop.rows import ModelRow, model_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.store.runs import RunFolder
@@ -57,6 +59,20 @@ class ModelVerbs(ABC):
     def model(self, name: str) -> ModelVersion:
         """All that is known of one model version."""
         return self.study.models.info(name)
+
+    def import_model(
+        self, source: Path, settings: ImportSettings | None = None
+    ) -> Generator[Progress, None, model_import.ImportReport]:
+        """Take a model from elsewhere over as a new model version; see `loop.model_import.import_model`."""
+        try:
+            return (yield from model_import.import_model(self.study, source, settings or ImportSettings()))
+        finally:
+            self.events.models_changed.emit()
+            self.events.cases_changed.emit()
+
+    def export_model(self, name: str, out: Path) -> Path:
+        """Write a model version with its model card into a new folder."""
+        return model_export.export_model(self.study, name, out)
 
     def activate(self, name: str, reason: str = "chosen by hand") -> None:
         """Make a model version the active one; the ledger keeps who was active before."""

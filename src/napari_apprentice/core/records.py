@@ -195,6 +195,8 @@ class ModelVersion:
         To repeat the run.
     weights_digest
         SHA-256 of weights.safetensors.
+    origin
+        Of one that was imported: library, name, digest of the file, labels and channels by name, lineage ...
     """
 
     name: str
@@ -210,6 +212,7 @@ class ModelVersion:
     libraries: Mapping[str, str]
     weights_digest: str
     note: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -219,7 +222,7 @@ class ModelVersion:
         data["gate"] = self.gate.to_json() if self.gate else None
         for key in ("revisions", "held_out"):
             data[key] = list(data[key])
-        for key in ("settings", "libraries"):
+        for key in ("settings", "libraries", "origin"):
             data[key] = dict(data[key])
         return data
 
@@ -240,4 +243,5 @@ class ModelVersion:
             libraries=dict(data["libraries"]),
             weights_digest=str(data["weights_digest"]),
             note=str(data.get("note", "")),
+            origin=dict(data.get("origin", {})),
         )

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from monai.networks.nets.attentionunet import AttentionUnet
@@ -24,6 +25,7 @@ _NETS: Mapping[str, type[nn.Module]] = {
     for net in (AttentionUnet, BasicUNet, DynUNet, SegResNet, SegResNetDS, SwinUNETR, UNet, UNETR, VNet)
 }
 NAMES = tuple(sorted(_NETS))
+_NEED_EINOPS = ("SwinUNETR", "UNETR")
 
 
 def build_monai(how: MonaiNetwork) -> nn.Module:
@@ -32,11 +34,13 @@ def build_monai(how: MonaiNetwork) -> nn.Module:
     Raises
     ------
     ModelError
-        It is not one of `NAMES`, or MONAI refuses what it is called with.
+        It is not one of `NAMES`, needs a package that is not installed, or MONAI refuses what it is called with.
     """
     known = _NETS.get(how.name)
     if known is None:
         raise ModelError(f"The network {how.name!r} is not known here; these are: {', '.join(NAMES)}.")
+    if how.name in _NEED_EINOPS and find_spec("einops") is None:
+        raise ModelError(f"MONAI's {how.name} needs the package einops, which is not installed: pip install einops")
     strange = sorted(set(how.arguments) - set(inspect.signature(known).parameters))
     if strange:
         raise ModelError(

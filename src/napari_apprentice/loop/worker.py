@@ -19,6 +19,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, RunError, StorageError
 from napari_apprentice.loop.child import DISK_FAILED
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
+from napari_apprentice.loop.worker_import import import_weights
 from napari_apprentice.loop.worker_predict import PredictionTask
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.runs import RunFolder
@@ -78,7 +79,7 @@ def _drain(run: RunFolder, task: Task, between: Between) -> dict[str, Any]:
 
 def task_for(run: RunFolder, prediction: PredictionTask) -> Task:
     """The work a run's kind stands for."""
-    tasks: dict[str, Task] = {"predict": prediction, "train": train, "fine-tune": train}
+    tasks: dict[str, Task] = {"predict": prediction, "train": train, "fine-tune": train, "import": import_weights}
     if run.kind not in tasks:
         raise RunError(f"Run {run.run_id} is of a kind this version does not know: {run.kind}.")
     return tasks[run.kind]

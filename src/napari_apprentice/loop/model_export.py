@@ -1,0 +1,115 @@
+"""A model version as a folder that can be handed on: weights, description, model card; no names of cases or people."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari_apprentice.core.model_card import Material, model_card
+from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.errors import InputError, ModelError, StudyError
+from napari_apprentice.store.documents import MALFORMED, read_document
+from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.models import DOCUMENT, WEIGHTS, file_digest
+from napari_apprentice.store.study import Study
+
+CARD = "README.md"
+_FORMAT, _VERSION = "apprentice-model", 1
+
+
+def export_model(study: Study, name: str, out: Path) -> Path:
+    """Write a model version into a new folder, which `import_model` takes.
+
+    Of an encrypted study too: what is written is not encrypted, and names no case and no person.
+
+    Raises
+    ------
+    InputError
+        The folder is there and not empty.
+    ModelError
+        No such model version, or its weights are damaged.
+    """
+    version = study.models.info(name)
+    weights = study.models.weights(name)
+    if file_digest(weights) != version.weights_digest:
+        raise ModelError(f"The weights of {name} are not what was registered; they are damaged. Nothing was written.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out.name} exists already and is not empty; choose a new folder.")
+    material, ancestors = _material(study, version), lineage(study, name)[1:]
+    with storage_errors(f"the model folder {out.name}"):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(weights, out / WEIGHTS)
+        text = json.dumps(_document(version, material, ancestors), indent=2)
+        (out / DOCUMENT).write_text(text + "\n", encoding="utf-8")
+        (out / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
+    return out
+
+
+def lineage(study: Study, name: str) -> list[dict[str, Any]]:
+    """A model version and those it descends from, the newest first, back to the one that was imported or trained."""
+    found: list[dict[str, Any]] = []
+    known, here = study.models.names(), name
+    while here in known and here not in [f["name"] for f in found]:
+        version = study.models.info(here)
+        found.append({"name": here, "digest": version.weights_digest, "created": version.created, "note": version.note})
+        if version.parent is None:
+            found.extend(version.origin.get("lineage", ()))
+            break
+        here = version.parent
+    return found
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether it looks like what `export_model` writes."""
+    return (folder / DOCUMENT).is_file() and (folder / WEIGHTS).is_file()
+
+
+def read_export(folder: Path) -> tuple[ModelVersion, dict[str, Any]]:
+    """What `export_model` wrote: the model version, without names of cases; and what is to be remembered of it.
+
+    Raises
+    ------
+    ModelError
+        It is none, is damaged, or of a later version of this program.
+    """
+    try:
+        document = read_document(folder / DOCUMENT)
+    except StudyError as error:
+        raise ModelError(f"{folder.name}/{DOCUMENT} is damaged, so the model cannot be imported.") from error
+    if document.get("format") != _FORMAT:
+        raise ModelError(f"{folder.name} was not made by export-model: its {DOCUMENT} is of another kind.")
+    if document.get("format_version") != _VERSION:
+        raise ModelError(f"{folder.name} was made by a later version of this program; update it.")
+    try:
+        version = ModelVersion.from_json(document)
+        ancestors = [{"name": version.name, "digest": version.weights_digest, "created": version.created}]
+        return version, {"lineage": [*ancestors, *document["lineage"]], "material": dict(document["material"])}
+    except MALFORMED as error:
+        raise ModelError(f"{folder.name}/{DOCUMENT} is damaged: it is incomplete.") from error
+
+
+def _document(version: ModelVersion, material: Material, ancestors: list[dict[str, Any]]) -> Mapping[str, Any]:
+    shared = replace(version, parent=None, revisions=(), held_out=())
+    return {
+        "format": _FORMAT, "format_version": _VERSION, **shared.to_json(), "material": vars(material),
+        "lineage": ancestors,
+    }  # fmt: skip
+
+
+def _material(study: Study, version: ModelVersion) -> Material:
+    taught, held_out = (_cases(study, keys) for keys in (version.revisions, version.held_out))
+    channels = next((study.cases.info(c).channels for c in taught), tuple(version.origin.get("channels", ())))
+    return Material(
+        len(version.revisions), _subjects(study, taught), len(version.held_out), _subjects(study, held_out), channels
+    )
+
+
+def _cases(study: Study, keys: tuple[str, ...]) -> list[str]:
+    known = set(study.cases.ids())
+    return [c for c in dict.fromkeys(k.partition("/")[0] for k in keys) if c in known]
+
+
+def _subjects(study: Study, cases: list[str]) -> int:
+    return len({study.cases.info(c).subject for c in cases})
