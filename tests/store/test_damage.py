@@ -87,6 +87,20 @@ def test_every_file_that_goes_missing_is_told(sound, tmp_path):
         shutil.rmtree(tmp_path / "s.study")
 
 
+def test_a_case_that_was_deleted_whole_is_told(sound, tmp_path):
+    for case_id in Study.open(sound).cases.ids():
+        path = Path(shutil.copytree(sound, tmp_path / case_id / "s.study"))
+        shutil.rmtree(path / "cases.zarr" / case_id)
+        shutil.rmtree(path / "journal", ignore_errors=True)
+        assert any("missing" in fault for fault in finish(check(path)))
+
+
+def test_a_split_that_was_cut_at_a_corrected_subject_is_told(sound, tmp_path):
+    path = Path(shutil.copytree(sound, tmp_path / "s.study"))
+    (path / "split.jsonl").write_bytes(b"")
+    assert any("its end is missing" in fault for fault in finish(check(path)))
+
+
 @given(st.data())
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_bit_is_told_or_changes_nothing(sound, tmp_path_factory, data):

@@ -112,7 +112,7 @@ VERBS: dict[str, Callable[[Desk], object]] = {
     "prediction anew": lambda desk: desk.study.predictions.write("c1", "v0001", PREDICTION),
     "model version": _model,
     "activation": lambda desk: desk.study.models.activate("v0001", "once more"),
-    "side": lambda desk: desk.study.split.assign("s9"),
+    "side": lambda desk: desk.study.split.assign("s4"),
     "move": lambda desk: desk.study.split.move("s1", "validation", "so that it fails"),
     "labels": lambda desk: finish(desk.session.set_labels(LabelSchema.from_names(["one", "two", "three"]))),
     "run": lambda desk: desk.study.runs.create("train", {"steps": 5}),
@@ -123,7 +123,7 @@ FAILING = pytest.mark.parametrize(
     ("code", "once"), [(errno.ENOSPC, False), (errno.EIO, True)], ids=["full", "one I/O error"]
 )
 # The n-th call fails, for n = 1, 1 + stride ...; every single one in the slow tests.
-STRIDE = pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+STRIDE = pytest.mark.parametrize("stride", [8, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
 
 
 @STRIDE

@@ -152,9 +152,8 @@ def keep_accepted(
     status = np.full(labels.shape, ACCEPTED, np.uint8)
     if ignored is not None:
         status[ignored] = UNSEEN
-    revision = study.revisions.save(case_id, labels, status, Provenance(author, origin="import"))
     study.split.assign(study.cases.info(case_id).subject)
-    return revision.name
+    return study.revisions.save(case_id, labels, status, Provenance(author, origin="import")).name
 
 
 def _telling(path: Path, others: tuple[Path, ...]) -> str:

@@ -126,9 +126,9 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
         provenance = Provenance(
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
         )
+        study.split.assign(info.subject)
         revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
         _archive(study, case_id, revision.name, journal)
-        study.split.assign(info.subject)
     except ApprenticeError as error:
         journal.release()
         return f"{begin} stay in the rescue journal on this computer for now. {error}"

@@ -97,14 +97,23 @@ def _activations(study: Study) -> list[str]:
 
 
 def _split(study: Study) -> list[str]:
-    sides, cases = study.split.sides(), study.cases
+    sides, ids = study.split.sides(), study.cases.ids()
+    subjects = {case_id: study.cases.info(case_id).subject for case_id in ids}
     used = {key.partition("/")[0] for name in study.models.names() for key in _material(study, name)}
-    lost = [c for c in cases.ids() if c in used and cases.info(c).subject not in sides]
+    # A subject gets its side before its first revision is stored, and neither a case nor a line ever goes.
+    lost = [c for c in ids if subjects[c] not in sides and (c in used or study.revisions.names(c))]
     return [
         *(
-            f"split.jsonl gives the subject of case {c} no side, although a model version learned from it."
+            f"split.jsonl gives the subject of case {c} no side, although it was corrected or learned from: its end is "
+            "missing. Move the subject to the side that it had, or save the case again."
             for c in lost
         ),
+        *(
+            f"Subject {s} has a side, but no case is of it: a case is missing."
+            for s in sides
+            if s not in subjects.values()
+        ),
+        *(f"Case {c} is missing, although a model version learned from it." for c in sorted(used - {*ids})),
         *_lines(study.split.ledger),
     ]
 
