@@ -420,7 +420,7 @@ class Story(RuleBasedStateMachine):
                 if moment.since and moment.facts == (key(state), case.unsaved):
                     self.lost[case_id].remove(work)
                     return Work(case_id, [self.reopened(case_id, _as_shown(moment, state))])
-        bases = (before, self.base(case_id))
+        bases = (self.base(case_id), before)
         assert any(np.array_equal(state, base.now) for base in bases)
         assert case.unsaved == 0
         certain = [w for w in self.lost[case_id] if w.trail[0].since]

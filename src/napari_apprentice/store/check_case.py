@@ -161,14 +161,38 @@ def prediction_fault(study: Study, case_id: str, model: str) -> str:
     return ""
 
 
+def archives(study: Study, case_id: str) -> list[str]:
+    """Faults of the journals that led to a case's revisions; undo needs them and nothing else does."""
+    there = study.revisions.names(case_id) if case_id in study.cases.ids() else ()
+    gone = [name for name in study.journal.archives(case_id) if name not in there]
+    return [
+        *(f"There are strokes that led to revision {case_id}/{name}, which is missing." for name in gone),
+        *(
+            f"The strokes that led to revision {case_id}/{name} are damaged, so that undo does not reach behind it; "
+            "apprentice repair moves them away."
+            for name in damaged_archives(study, case_id)
+        ),
+    ]
+
+
+def damaged_archives(study: Study, case_id: str) -> list[str]:
+    """Revisions whose strokes are not there from the first to the last."""
+    names = study.revisions.names(case_id) if case_id in study.cases.ids() else ()
+    return [n for n in study.journal.archives(case_id) if n in names and not _led_to(study, case_id, n)]
+
+
+def _led_to(study: Study, case_id: str, name: str) -> bool:
+    content = study.journal.archived(case_id, name)
+    return content is not None and len(content.strokes) == study.revisions.info(case_id, name).provenance.strokes
+
+
 def journal(study: Study, case_id: str) -> list[str]:
-    """Faults of a case's journal."""
-    content = study.journal.read(case_id)
+    """Faults of a case's journals."""
+    content, faults = study.journal.read(case_id), archives(study, case_id)
     if content is None:
-        return []
+        return faults
     if case_id not in study.cases.ids():
-        return [f"There is a journal of case {case_id}, but no such case."]
-    faults = []
+        return [*faults, f"There is a journal of case {case_id}, but no such case."]
     readable = f"only its first {len(content.strokes)} strokes can be read. Open the case and save it as a revision."
     if content.damaged:
         faults.append(f"The journal of case {case_id} is damaged: {readable}")

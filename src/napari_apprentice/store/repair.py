@@ -14,6 +14,7 @@ from pathlib import Path
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, StorageError
+from napari_apprentice.store.check_case import damaged_archives
 from napari_apprentice.store.files import remove_quietly, storage_errors, write_durably
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.ledger import complete
@@ -70,6 +71,7 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
     yield "Leftovers of interrupted writes", partial(_remove_asides, study, aside_seconds)
     for case_id in folders_in(study.journal.root):
         yield f"Journal of {case_id}", partial(_mend_journal, study, away, case_id)
+        yield f"Strokes of revisions of {case_id}", partial(_mend_archives, study, away, case_id)
     for path in (study.path / "split.jsonl", study.models.root / "activations.jsonl"):
         yield path.name, partial(_mend_ledger, away, path)
     for case_id in study.cases.ids():
@@ -129,6 +131,12 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
             f"The journal of case {case_id} keeps its first {tail.strokes} strokes; after them came {tail.size} bytes "
             f"that are no whole stroke. All of it as it was is in {place}."
         )
+
+
+def _mend_archives(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
+    for name in damaged_archives(study, case_id):
+        place = away.keep(study.journal.root / case_id / f"{name}.bin")
+        yield f"Moved the damaged strokes that led to {case_id}/{name} to {place}; undo does not reach behind it."
 
 
 def _mend_ledger(away: Repaired, path: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Corrected label maps: stored once, never changed, never lost."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,15 @@ from napari_apprentice.core.correction import ACCEPTED, EDITED, StatusArray
 from napari_apprentice.core.records import Provenance, Revision, now
 from napari_apprentice.core.volume import LabelArray, as_labels
 from napari_apprentice.errors import GeometryError, InputError, StorageError, StudyError
-from napari_apprentice.store.arrays import create_group, digest, read_array, read_attributes, write_array
+from napari_apprentice.store.arrays import (
+    create_array,
+    create_group,
+    digest,
+    little_endian,
+    read_array,
+    read_attributes,
+    set_attributes,
+)
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED, write_document
 from napari_apprentice.store.files import aside_of, commit_folder, is_aside, remove_quietly, storage_errors
@@ -164,15 +173,18 @@ class Revisions:
             "voxels_changed": dict(provenance.voxels_changed),
             "merged": list(provenance.merged),
             "created": now(),
-            "voxels_accepted": int(np.count_nonzero(status == ACCEPTED)),
-            "voxels_edited": int(np.count_nonzero(status == EDITED)),
-            "digest": digest(labels, status),
+            "voxels_accepted": _count(status, ACCEPTED),
+            "voxels_edited": _count(status, EDITED),
         }
-        ome = label_attributes(case_id, self.cases.info(case_id).spacing)
         vault = self._vault(case_id)
-        create_group(aside, {"ome": ome, "apprentice": vault.close_record(record)})
-        write_array(aside, "0", labels, AXES, sharded=False, vault=vault.at("0"))
-        write_array(aside, "status", status, AXES, sharded=False, vault=vault.at("status"))
+        create_group(aside, {"ome": label_attributes(case_id, self.cases.info(case_id).spacing)})
+        with ThreadPoolExecutor(1) as beside:
+            summed = beside.submit(digest, labels, status)
+            for name, voxels in (("0", labels), ("status", status)):
+                array = create_array(aside, name, voxels.shape, voxels.dtype, AXES, vault=vault.at(name))
+                array[...] = little_endian(voxels)
+            record["digest"] = summed.result()
+        set_attributes(aside, {"apprentice": vault.close_record(record)})
 
     def _commit(self, aside: Path, case_id: str) -> str:
         number = max((revision_number(n) for n in self.names(case_id)), default=0) + 1
@@ -186,6 +198,11 @@ class Revisions:
         document = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
         with suppress(StorageError):
             write_document(self._labels(case_id) / "zarr.json", document)
+
+
+def _count(status: StatusArray, value: int) -> int:
+    # Plane by plane: a comparison of the whole scan would be another array of its size.
+    return sum(int(np.count_nonzero(plane == value)) for plane in status)
 
 
 def _revision(case_id: str, name: str, record: Any) -> Revision:

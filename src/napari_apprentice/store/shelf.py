@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -180,6 +181,7 @@ class Shelf:
         try:
             if self._file is None:
                 self._file = _nameless(self._folder)
+                weakref.finalize(self, self._file.close)
             data = self._vault.seal(kept.record())
             self._file.seek(self._end)
             self._file.write(data)
