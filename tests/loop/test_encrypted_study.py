@@ -83,8 +83,10 @@ def lived_in(folder: Path, encrypted: bool, monkeypatch: pytest.MonkeyPatch) -> 
     paint(session, 1)
     session.show_case(session.load_case(case_id))
     study = session.study
-    study.split.assign(f"{PERSON} Erika", side="train")
-    study.split.move(f"{PERSON} Erika", "validation", f"as {AUTHOR} wished")
+    subject = study.cases.info(other).subject
+    assert subject == f"{PERSON}_Erika_2"
+    study.split.assign(subject)
+    study.split.move(subject, "validation", f"as {AUTHOR} wished")
     study.runs.create("train", {"for": AUTHOR}).emit({"event": "progress", "text": f"{LABEL} 0.5"})
     write_recipe(study, PostRecipe(), AUTHOR, f"because of {LABEL}")
     with monkeypatch.context() as patch:
