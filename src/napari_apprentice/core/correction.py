@@ -124,9 +124,9 @@ class Canvas:
         """Mark what is unseen in a box (or everywhere) as accepted. None when nothing was unseen."""
         box = box or whole(self.labels.shape)
         status = self.status[box]
-        if status.all():  # nothing is UNSEEN, which is 0
-            return None
         runs = StatusRuns.of(status)
+        if (status if runs is None else runs.values).all():  # nothing is UNSEEN, which is 0
+            return None
         before, after = (status.copy(), _accepted(status)) if runs is None else (runs, runs.mapped(_accepted))
         stroke = Stroke(_start(box), NO_LABELS, NO_LABELS, before, after, "accept")
         self.apply(stroke)

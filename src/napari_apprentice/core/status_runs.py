@@ -39,7 +39,8 @@ class StatusRuns:
         count = 0
         for plane in status:
             flat = np.ascontiguousarray(plane).reshape(-1)
-            ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
+            changes = () if _all_alike(flat) else np.flatnonzero(flat[1:] != flat[:-1])
+            ends = np.append(changes, flat.size - 1).astype(np.int64)
             values.append(flat[ends])
             lengths.append(np.diff(ends, prepend=-1).astype(np.uint32))
             count += len(ends)
@@ -86,3 +87,10 @@ class StatusRuns:
         planes = np.arange(1, self.shape[0] + 1, dtype=np.int64) * size
         at = np.searchsorted(ends, planes)
         return whole and len(ends) > 0 and int(ends[-1]) == planes[-1] and bool((ends[at] == planes).all())
+
+
+def _all_alike(flat: NDArray[np.uint8]) -> bool:
+    # Eight at a time: most planes of a scan are, and this is what accepting a scan takes.
+    words = flat[: flat.size // 8 * 8].view(np.uint64)
+    rest = flat if words.size == 0 else np.append(flat[:8], flat[words.size * 8 :])
+    return bool((rest == rest[0]).all()) and bool((words == words[:1]).all())
