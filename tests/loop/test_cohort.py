@@ -1,0 +1,313 @@
+"""Cohorts: what is there is skipped, what fails is told, and the result is the same wherever it is made."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.postprocess import PostRecipe, steps_of
+from napari_apprentice.errors import InputError, ModelError, RunError
+from napari_apprentice.loop import cohort_cluster
+from napari_apprentice.loop.cohort import is_predicted, predict_cohort
+from napari_apprentice.loop.cohort_local import places
+from napari_apprentice.store.postprocess import write_recipe
+from napari_apprentice.store.study import Study
+from napari_apprentice.store.unprocessed import read_unprocessed
+from networks import MODEL, networked_study
+
+CPU = PredictSettings(device="cpu")
+ONE = CohortSettings()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return networked_study(tmp_path)
+
+
+def done(study: Study, cohort: CohortSettings = ONE, settings: PredictSettings = CPU) -> CohortReport:
+    work = predict_cohort(study, study.cases.ids(), settings, cohort)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            report: CohortReport = end.value
+            return report
+
+
+def names(report: CohortReport) -> set[str]:
+    return {outcome.case_id for outcome in report.done}
+
+
+def stored(study: Study) -> dict[str, bytes]:
+    """Every label map and uncertainty as bytes."""
+    found = {c: study.predictions.read(c, MODEL) for c in study.cases.ids()}
+    return {c: p.labels.tobytes() + p.uncertainty.tobytes() for c, p in found.items()}
+
+
+# ------------------------------------------------------------------ the same everywhere
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """A scheduler and two workers in processes of their own, on this machine only; its address."""
+    where = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    far = ["--scheduler-file", str(where)]
+    started = [
+        subprocess.Popen([*dask, "scheduler", *far, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"], **quiet),
+        subprocess.Popen(
+            [*dask, "worker", *far, "--host", "127.0.0.1", "--nworkers", "2", "--nthreads", "1", "--no-dashboard"],
+            **quiet,
+        ),
+    ]
+    try:
+        yield _address(where)
+    finally:
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait(timeout=30)
+
+
+def _address(where: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if where.exists() and where.stat().st_size:
+            return str(json.loads(where.read_text())["address"])
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(study: Study, scheduler: str) -> None:
+    assert names(done(study)) == set(study.cases.ids())
+    first = stored(study)
+    assert len(set(first.values())) == len(first)
+    assert all(len(set(found)) > 2 for found in first.values())
+    again = replace(ONE, again=True)
+    for cohort in (replace(again, workers=2), replace(again, scheduler=scheduler)):
+        before = {c: study.predictions.record(c, MODEL)["made"]["run"] for c in study.cases.ids()}
+        report = done(study, cohort)
+        assert (names(report), report.failed) == (set(study.cases.ids()), ())
+        after = {c: study.predictions.record(c, MODEL)["made"]["run"] for c in study.cases.ids()}
+        assert not set(before.values()) & set(after.values())  # they were made anew
+        assert stored(study) == first
+    assert study.runs.ids() == ()  # nothing is left of a cohort that went well
+    time.sleep(0.5)
+    engines = [p for p in psutil.process_iter(["cmdline"]) if _serves(p, study)]
+    assert engines == []
+
+
+def _serves(process: psutil.Process, study: Study) -> bool:
+    """Whether a process has one of the study's files in hand: an engine that was left."""
+    try:
+        return any(str(study.path) in f.path for f in process.open_files()) and process.pid != os.getpid()
+    except psutil.Error:
+        return False
+
+
+def test_a_cluster_stops_when_nobody_wants_it_any_more_and_goes_on_later(study: Study, scheduler: str) -> None:
+    work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(scheduler=scheduler))
+    first = next(p for p in work if isinstance(p, CaseDone))
+    began = time.monotonic()
+    work.close()
+    assert time.monotonic() - began < 20
+    assert first.outcome is not None
+    report = done(study)
+    assert first.case_id in report.skipped
+    assert names(report) | set(report.skipped) == set(study.cases.ids())
+
+
+def test_a_scheduler_that_is_not_there_is_said(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort_cluster, "ANSWER_SECONDS", 1)
+    with pytest.raises(RunError, match="No scheduler answers at tcp:"):
+        done(study, CohortSettings(scheduler="tcp://127.0.0.1:1"))
+    with pytest.raises(RunError, match="mend the address"):
+        done(study, CohortSettings(scheduler="nonsense://"))
+
+
+def test_without_the_package_a_cluster_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"napari-apprentice\[cluster\]"):
+        done(study, CohortSettings(scheduler="tcp://127.0.0.1:1"))
+
+
+def test_the_parent_never_imports_torch(study: Study) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom napari_apprentice.session import Session\n"
+        "import napari_apprentice.loop.cohort_cluster\n"
+        "session = Session('ann')\nsession.open_study(Path(sys.argv[1]))\n"
+        "assert len(list(session.predict_cohort(['c1']))) > 1\nsession.close()\n"
+        "print('torch' in sys.modules, 'distributed' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, str(study.path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False"]
+
+
+# ------------------------------------------------------------------ what is left to do
+
+
+def test_only_what_would_be_different_is_predicted_again(study: Study) -> None:
+    assert len(done(study).done) == 4
+    assert done(study).skipped == study.cases.ids()
+    elsewhere = replace(CPU, device="auto", memory_mb=500)  # make no difference
+    assert done(study, settings=elsewhere).skipped == study.cases.ids()
+    assert done(study, settings=replace(CPU, quality="draft")).skipped == ()
+    write_recipe(study, PostRecipe({1: steps_of("largest")}), "ann")
+    assert done(study, settings=replace(CPU, quality="draft")).skipped == ()
+    assert done(study, settings=replace(CPU, quality="draft")).skipped == study.cases.ids()
+
+
+def test_predictions_from_before_settings_were_recorded_are_made_anew(study: Study) -> None:
+    done(study)
+    old = study.predictions.read("c2", MODEL)
+    study.predictions.write("c2", MODEL, replace(old, made={}))
+    assert names(done(study)) == {"c2"}
+
+
+def test_steps_and_thresholds_reach_the_label_map(study: Study) -> None:
+    done(study)
+    plain = study.predictions.read("c1", MODEL).labels
+    write_recipe(study, PostRecipe({1: steps_of("threshold:0.45,islands:1e6"), 2: steps_of("threshold:1")}), "ann")
+    done(study)
+    found = study.predictions.read("c1", MODEL)
+    assert set(np.unique(found.labels)) <= {0}
+    kept = read_unprocessed(study, "c1", MODEL)
+    assert (kept == 1).any()  # the threshold came before, the islands after
+    assert not (kept == 2).any()
+    assert ((plain != kept) <= (kept == 0)).all()  # a threshold gives voxels to background, to nothing else
+    assert found.made["postprocess"] == {"1": ["threshold:0.45", "islands:1000000"], "2": ["threshold:1"]}
+    assert dict(found.quality) == {}
+
+
+def test_one_case_that_fails_does_not_stop_the_rest(study: Study) -> None:
+    chunk = next(p for p in (study.path / "cases.zarr/c2/image/0/c").rglob("*") if p.is_file())
+    chunk.write_bytes(b"")
+    report = done(study, CohortSettings(workers=2))
+    assert names(report) == {"c1", "c3", "c4"}
+    (failed,) = report.failed
+    assert failed.case_id == "c2"
+    assert "damaged" in failed.error
+    assert done(study).skipped == ("c1", "c3", "c4")
+
+
+def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        next(predict_cohort(study, ["c1", "nowhere"], CPU, ONE))
+    with pytest.raises(ModelError, match="v0009"):
+        next(predict_cohort(study, ["c1"], CPU, ONE, "v0009"))
+    assert study.runs.ids() == ()
+
+
+def test_closing_keeps_what_is_done_and_leaves_no_process(study: Study) -> None:
+    work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(workers=2))
+    first = next(p for p in work if isinstance(p, CaseDone))
+    children = psutil.Process().children(recursive=True)
+    assert len(children) >= 2
+    began = time.monotonic()
+    work.close()
+    assert time.monotonic() - began < 10
+    assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children)
+    report = done(study)
+    assert first.case_id in report.skipped
+    assert names(report) | set(report.skipped) == set(study.cases.ids())
+
+
+# ------------------------------------------------------------------ killed, and interrupted
+
+
+def command(study: Study, *more: str) -> list[str]:
+    return [sys.executable, "-m", "napari_apprentice.cli", "predict", str(study.path), "--device", "cpu", *more]
+
+
+def start(study: Study, *more: str) -> "subprocess.Popen[str]":
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command(study, *more), **pipes, text=True, start_new_session=True)
+
+
+def line_of(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Study:
+    """Ten cases, each long enough to be interrupted in."""
+    return networked_study(tmp_path, cases=10, shape=(24, 64, 64))
+
+
+def made(study: Study) -> dict[str, str]:
+    """Which run made which prediction."""
+    return {c: study.predictions.record(c, MODEL)["made"]["run"] for c in study.cases.ids()
+            if study.predictions.has(c, MODEL)}  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no kill -9 there")
+def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(many: Study) -> None:
+    process = start(many)
+    told = {line_of(process).split()[0] for _ in range(3)}
+    process.kill()
+    process.communicate()
+    assert len(told) == 3
+    before = made(many)
+    assert told <= set(before)
+    assert len(before) < 10
+    ran = subprocess.run(command(many, "--workers", "2"), capture_output=True, text=True, check=True)
+    lines = ran.stdout.splitlines()
+    assert {line.split()[0] for line in lines[:-1]} == set(many.cases.ids()) - set(before)
+    after = made(many)
+    assert {c: after[c] for c in before} == before
+    assert set(after) == set(many.cases.ids())
+    assert lines[-1].startswith(f"{10 - len(before)} predicted by {MODEL}, {len(before)} were so already")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_stops_and_says_how_to_go_on(many: Study) -> None:
+    process = start(many, "--workers", "2")
+    line_of(process)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the engines too
+    _, told = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 1
+    count = len(made(many))
+    assert 0 < count < 10
+    assert "Give the same command again" in told
+    assert "Traceback" not in told
+    assert sum(is_predicted(many, c, MODEL, CPU, PostRecipe()) for c in many.cases.ids()) == count
+
+
+# ------------------------------------------------------------------ who computes where
+
+
+def test_workers_share_devices_in_turn_and_cores_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("napari_apprentice.loop.cohort_local._cores", lambda: 8)
+    assert places(ONE, CPU)[0].environment == {}  # alone it has everything
+    two = places(CohortSettings(devices="cuda:0, cuda:1"), CPU)
+    assert [(p.device, p.environment["CUDA_VISIBLE_DEVICES"]) for p in two] == [("cuda", "0"), ("cuda", "1")]
+    three = places(CohortSettings(devices="cuda:1,cpu", workers=3), CPU)
+    assert [p.device for p in three] == ["cuda", "cpu", "cuda"]
+    assert {p.environment["OMP_NUM_THREADS"] for p in three} == {"2"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")  # as batch systems do
+    (second,) = places(CohortSettings(devices="cuda:1"), CPU)
+    assert second.environment["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+    with pytest.raises(InputError, match="shows 2 of"):
+        places(CohortSettings(devices="cuda:2"), CPU)
+
+
+@pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cuda:x", "cpu:0", "cuda:0;cuda:1"])
+def test_devices_that_cannot_be_are_refused(wrong: str) -> None:
+    with pytest.raises(InputError, match="The devices are"):
+        places(CohortSettings(devices=wrong), CPU)
