@@ -9,7 +9,6 @@ from pathlib import Path
 
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ConflictError, InputError, StudyError
-from napari_apprentice.store.archived import Archive, Archived
 from napari_apprentice.store.files import (
     append_durably,
     aside_of,
@@ -20,19 +19,19 @@ from napari_apprentice.store.files import (
     write_durably,
 )
 from napari_apprentice.store.journal_content import JournalContent, content_of
-from napari_apprentice.store.names import check_name, is_revision
-from napari_apprentice.store.record_walk import Records, StoredStrokes
+from napari_apprentice.store.journal_files import FILE, JournalFiles
+from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.shelf import AnyStroke, as_records
 from napari_apprentice.store.stroke_record import encode, sealed
-from napari_apprentice.store.trust import refuse_links
 from napari_apprentice.store.vault import PLAIN, Vault
 
-FILE = "strokes.bin"
+__all__ = ["FILE", "Journal", "JournalContent"]
+
 _BEGIN_BYTES = 1024**2
 _BEGINNING = "The journal of case {} is damaged at its beginning; what its strokes were drawn on is unknown."
 
 
-class Journal:
+class Journal(JournalFiles):
     """Appends strokes durably, reads them back after a crash.
 
     It remembers how far it wrote itself, so that another writer at the same case is noticed: each
@@ -50,10 +49,9 @@ class Journal:
     """
 
     def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
-        self.root = root
+        super().__init__(root, vault)
         self.work = uuid.uuid4().hex[:16]
         """Written into journals begun here: two people may draw the same stroke, and it is two strokes."""
-        self._vault = vault
         self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
         self._counts: dict[str, int] = {}  # strokes in it
         self._tried: dict[str, bytes] = {}  # what a disk may have taken a part of, and then refused
@@ -174,34 +172,6 @@ class Journal:
         if case_id in self._sizes:  # else it is another writer's
             self.close(case_id)
 
-    def archived(self, case_id: str, revision: str) -> JournalContent | None:
-        """Strokes that led to a revision; None when they are not kept, or not readable from the first to the last.
-
-        Raises
-        ------
-        StorageError
-            The file cannot be read.
-        """
-        data = self._bytes(self._archive(case_id, revision))
-        content = None if data is None else content_of(data, self._at(case_id))
-        return None if content is None or content.damaged else content
-
-    def archive_of(self, case_id: str, revision: str) -> Archive | None:
-        """The same, to be read stroke by stroke."""
-        content, path = self.archived(case_id, revision), self._archive(case_id, revision)
-        if content is None or not isinstance(content.strokes, StoredStrokes):
-            return None
-        found = zip(content.strokes.facts, content.strokes.places, strict=True)
-        strokes = tuple(Archived(*facts, path, place, self._at(case_id)) for facts, place in found)
-        return Archive(content.parent, content.model, strokes)
-
-    def archives(self, case_id: str) -> tuple[str, ...]:
-        """Revisions of a case whose strokes are kept, by name."""
-        folder = self._path(case_id).parent
-        with storage_errors(f"the journal of case {case_id}"):
-            names = [p.stem for p in folder.glob("r*.bin")] if folder.is_dir() else []
-        return tuple(sorted(name for name in names if is_revision(name)))
-
     def close(self, case_id: str) -> None:
         """Remove a case's journal: its strokes are in a revision, or the person discarded them.
 
@@ -226,19 +196,10 @@ class Journal:
         self._spent.discard(case_id)
         self._unmended.discard(case_id)
 
-    def _at(self, case_id: str) -> Vault:
-        # Not the file's: a journal takes the name of a revision when it is saved.
-        return self._vault.at(case_id, "journal")
-
     def _whole(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke]) -> bytes:
         opening = encode({"journal": 1, "parent": parent, "model": model, "started": now(), "work": self.work})
         vault = self._at(case_id)
         return b"".join([sealed(opening, vault), *as_records(strokes, vault)])
-
-    def _archive(self, case_id: str, revision: str) -> Path:
-        path = self._path(case_id).with_name(f"{revision}.bin")
-        refuse_links(self.root, path)
-        return path
 
     def _is_as_left(self, case_id: str, path: Path) -> bool:
         return path.stat().st_size == self._sizes.get(case_id)
@@ -262,11 +223,6 @@ class Journal:
             raise _taken(case_id)
         remove_quietly(aside)
 
-    def _path(self, case_id: str) -> Path:
-        path = self.root / check_name("case id", case_id) / FILE
-        refuse_links(self.root, path)
-        return path
-
     def _make_folder(self, folder: Path) -> None:
         self._refuse_gone()
         if not folder.is_dir():
@@ -277,14 +233,6 @@ class Journal:
         # Without this, strokes would be laid down under the mount point of a share that is not there.
         if not self.root.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root))
-
-    def _bytes(self, path: Path, most: int = -1) -> bytes | None:
-        with storage_errors(f"the journal of case {path.parent.name}"):
-            try:
-                with path.open("rb") as file:
-                    return file.read(most)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
 
     def _size(self, case_id: str, path: Path) -> int:
         try:
