@@ -44,6 +44,7 @@ class Arriving(QObject):
         self._session, self._runner, self._cases, self._layers = session, runner, cases, layers
         self._arrived: deque[Arrived] = deque()
         self._active: list[PredictionRequest] = []  # in the order in which they were asked for
+        self._filled: set[tuple[PredictionRequest, str]] = set()
         self._looked: tuple[str, int | None] | None = None
         self._looked_at = self._drawn_at = 0.0
         self._waiting_to_be_drawn = False
@@ -79,10 +80,18 @@ class Arriving(QObject):
         job = self._runner.run("Reading the prediction", lambda: self._session.prediction(case_id), quiet=True)
         job.returned.connect(lambda prediction: self._show_whole(request, case, prediction))
 
+    def give_up(self, request: PredictionRequest) -> None:
+        """A prediction was cancelled or failed: an open case that nobody works on shows again what is in the study."""
+        self._arrived = deque(arrived for arrived in self._arrived if arrived[0] is not request)
+        case = self._session.case
+        if case is not None and not case.unsaved and (request, case.info.case_id) in self._filled:
+            self._cases.reopen()
+
     def over(self, request: PredictionRequest) -> None:
         """A prediction has ended, however."""
         if request in self._active:
             self._active.remove(request)
+        self._filled = {(r, case_id) for r, case_id in self._filled if r is not request}
 
     def close(self) -> None:
         """Show nothing more."""
@@ -117,6 +126,7 @@ class Arriving(QObject):
         if rest is not None:
             self._arrived.appendleft((request, case_id, rest))
         self._session.show_slab(case, first, request.model)
+        self._filled.add((request, case_id))
         self._layers.fill_uncertainty(first.start, first.uncertainty)
         if self._layers.shows(first.start, first.stop):
             self._waiting_to_be_drawn = True

@@ -102,6 +102,8 @@ class ModelActions(QObject):
         self._predictions.append((request, job))
         job.returned.connect(lambda result: self._on_predicted(request, *result))
         job.cancelled.connect(lambda: self._runner.said.emit("Prediction was cancelled; finished cases are kept."))
+        for stopped in (job.cancelled, job.failed):
+            stopped.connect(lambda *_: self._arriving.give_up(request))
         job.ended.connect(lambda: self._on_prediction_ended(request))
 
     def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str) -> None:

@@ -1,0 +1,172 @@
+"""Slabs that appear in a real window while a process of its own predicts, and a person who works meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import Person
+from models import add_model
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from slab_engine import PROGRAM, Gate
+
+from builders import SHAPE
+from napari_apprentice.loop.engine import Engine
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+
+@pytest.fixture
+def gate(study: Study, person: Person, tmp_path: Path) -> Iterator[Gate]:
+    """Case c1 open in a window whose prediction process stops where it is told."""
+    add_model(study, tmp_path)
+    engine = Engine(program=("-c", PROGRAM))
+    person.session._engines._engines["auto"] = engine
+    person.open_study(study.path)
+    person.open_case("c1")
+    made = Gate(study.path)
+    yield made
+    made.open()
+    engine.stop()
+
+
+def labels(person: Person) -> np.ndarray:
+    return person.session.case.canvas.labels
+
+
+def predicted(person: Person) -> list[int]:
+    return [z for z in range(SHAPE[0]) if (labels(person)[z] == 2).any()]
+
+
+def look_at(person: Person, z: int) -> None:
+    person.viewer.dims.set_current_step(person.viewer.dims.ndim - 3, z)
+    person.wait(lambda: person.desk.layers.z_shown() == z)
+
+
+def test_the_slice_on_the_screen_comes_first_and_the_next_one_follows_the_eye(person: Person, gate: Gate) -> None:
+    look_at(person, 4)
+    gate.stop_at(SHAPE[0] - 1)
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: predicted(person) == [4])
+    shown = person.desk.layers.labels._slice.image.raw  # what napari draws
+    person.wait(lambda: (np.asarray(person.desk.layers.labels._slice.image.raw) == 2).any())
+    assert np.asarray(shown).shape
+    assert not person.session.study.predictions.has("c1", "v0001")  # not before it is whole
+    look_at(person, 1)
+    person.rest(0.4)
+    gate.stop_at(SHAPE[0] - 2)
+    person.wait(lambda: predicted(person) == [1, 4])
+    gate.open()
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    assert (labels(person) == 2).all()
+    assert not person.session.case.canvas.status.any()
+    assert np.shares_memory(person.desk.layers.labels.data, labels(person))
+    assert (person.desk.layers.uncertainty.data == 2).all()
+    assert person.session.case.model == "v0001"
+    assert person.desk.facts.now.row("c1").quality == 0.5
+    assert person.complaints == []
+
+
+def test_strokes_drawn_while_slabs_arrive_survive_them(person: Person, gate: Gate, study: Study) -> None:
+    look_at(person, 3)
+    gate.stop_at(4)
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: len(predicted(person)) == 2)
+    look_at(person, 0)  # not predicted yet
+    assert predicted(person) == [2, 3]
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    mine = labels(person) == 1
+    assert mine.any()
+    gate.open()
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    person.wait(lambda: (labels(person)[~mine] == 2).all())
+    assert (labels(person)[mine] == 1).all()
+    assert (person.session.case.canvas.status[mine] == 2).all()
+    assert person.session.case.unsaved == 1
+    person.wait(lambda: person.desk.layers.uncertainty is not None)
+    person.session.flush()
+    strokes = study.journal.read("c1").strokes
+    assert len(strokes) == 1
+    person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (labels(person) == 2).all()
+    person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert (labels(person)[mine] == 1).all()
+    assert person.complaints == []
+
+
+def test_a_slab_waits_for_the_end_of_a_stroke(person: Person, gate: Gate) -> None:
+    look_at(person, 3)
+    gate.stop_at(SHAPE[0])
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: person.desk.models.prediction.last is not None)
+    person.press(Qt.Key.Key_1)
+    canvas = person.canvas
+    at = QPoint(canvas.width() // 2, canvas.height() // 2)
+    QTest.mouseMove(canvas, at)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at)
+    person.rest(0.05)
+    QTest.mouseMove(canvas, at + QPoint(30, 10))
+    person.wait(lambda: person.desk.layers.mid_stroke)
+    drawn = (labels(person) == 1).copy()
+    assert drawn.any()
+    gate.open()  # every slab arrives now
+    person.wait(lambda: len(person.desk.arriving._arrived) == SHAPE[0])
+    person.rest(0.1)
+    assert predicted(person) == []
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at + QPoint(30, 10))
+    person.wait(lambda: predicted(person) == list(range(SHAPE[0])))
+    assert (labels(person)[drawn] == 1).all()
+    assert person.session.case.unsaved == 1
+    person.settle()
+    assert person.complaints == []
+
+
+def test_a_prediction_pressed_again_takes_the_place_of_the_first_quietly(person: Person, gate: Gate) -> None:
+    gate.stop_at(4)
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: len(predicted(person)) == 2)
+    first = person.desk.models.prediction
+    person.click(person.dock.predict_panel.this_case)
+    assert person.desk.models.prediction is not first
+    gate.open()
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    assert (labels(person) == 2).all()
+    assert person.complaints == []
+    events = [person.session.study.runs.open(r).events()[0][-1]["event"] for r in person.session.study.runs.ids()]
+    assert sorted(events) == ["cancelled", "done"]
+
+
+def test_a_cancelled_prediction_leaves_no_half_behind(person: Person, gate: Gate, study: Study) -> None:
+    gate.stop_at(3)
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: len(predicted(person)) == 3)
+    person.desk.models.prediction.cancel()
+    person.wait(lambda: person.desk.models.prediction is None, 2)
+    person.settle()
+    assert not study.predictions.has("c1", "v0001")
+    assert list((study.cases.folder("c1") / "predictions").glob(".*")) == []
+    person.wait(lambda: not labels(person).any())  # nobody worked on it: as it was
+    assert person.complaints == []
+
+
+def test_the_case_on_the_screen_is_predicted_while_others_wait(person: Person, gate: Gate, study: Study) -> None:
+    gate.stop_at(3)
+    person.open_case("c2")
+    person.click(person.dock.predict_panel.all_open)
+    person.wait(lambda: person.desk.models.prediction.last is not None)
+    assert not person.dock.predict_panel.all_open.isEnabled()
+    assert person.dock.predict_panel.this_case.isEnabled()
+    gate.stop_at(2)
+    person.click(person.dock.predict_panel.this_case)
+    gate.open()
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    assert all(study.predictions.has(c, "v0001") for c in ("c1", "c2"))
+    assert (labels(person) == 2).all()
+    assert person.complaints == []
