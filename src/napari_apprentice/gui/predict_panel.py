@@ -7,6 +7,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.model_actions import open_cases
 from napari_apprentice.gui.panel import Panel, button, note
+from napari_apprentice.gui.postprocess_section import PostprocessSection
 from napari_apprentice.gui.quality_box import QualityBox
 from napari_apprentice.gui.section import Section
 from napari_apprentice.gui.settings_form import SettingsForm
@@ -36,6 +37,10 @@ class PredictPanel(Panel):
         self._box.addWidget(self.quality)
         self._box.addLayout(line)
         self._box.addWidget(self.settings)
+        steps = PostprocessSection(self.desk.session, self.desk.runner, self.desk.facts)
+        tip = "Steps that predictions go through, such as keeping a label's largest component."
+        self.steps = Section("Post-processing", steps, tip, expanded=False)
+        self._box.addWidget(self.steps)
         self._connect()
         self.device.setText("Device: auto, takes the GPU when there is one.")
         self._show(self.desk.facts.now)
