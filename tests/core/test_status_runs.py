@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_apprentice.core import correction
 from napari_apprentice.core.correction import ACCEPTED, EDITED, UNSEEN, Canvas
 from napari_apprentice.core.status_runs import StatusRuns
 
@@ -44,7 +45,9 @@ def test_accepting_whatever_is_there_and_taking_it_back(block: np.ndarray, fine:
     status = block if fine else np.repeat(block, 16, axis=2)
     labels = np.random.default_rng(0).integers(0, 3, status.shape).astype(np.uint8)
     canvas = Canvas(labels.copy(), status.copy())
-    stroke = canvas.accept()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correction, "LARGE", 20 if fine else 0)
+        stroke = canvas.accept()
     assert (stroke is None) == bool(status.all())
     np.testing.assert_array_equal(canvas.status, np.where(status == UNSEEN, ACCEPTED, status))
     np.testing.assert_array_equal(canvas.labels, labels)

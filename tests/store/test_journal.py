@@ -155,6 +155,7 @@ def test_appending_before_starting_is_refused(tmp_path):
 
 def test_a_full_disk_keeps_the_strokes_before(tmp_path, monkeypatch):
     made, zeros = study(tmp_path), np.zeros(SHAPE, np.uint8)
+    made.split.assign("s1")
     made.revisions.save("c1", zeros, zeros, Provenance("Ada"))
     _filled(made.journal, 2)
     with monkeypatch.context() as patch:

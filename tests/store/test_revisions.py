@@ -83,6 +83,7 @@ def test_an_unknown_revision_is_told(tmp_path, name):
 @pytest.mark.parametrize(("target", "allowed"), [("zarr.storage._local._put", 2), ("os.fsync", 3)])
 def test_a_full_disk_adds_nothing_and_the_next_try_works(tmp_path, monkeypatch, target, allowed):
     made = study(tmp_path)
+    made.split.assign("s1")
     made.revisions.save("c1", *_maps(made), Provenance("a"))
     with monkeypatch.context() as patch:
         fail_from(patch, target, allowed)
@@ -127,6 +128,7 @@ def _save_many(path: str, value: int, start: "multiprocessing.synchronize.Barrie
 
 def test_two_processes_saving_at_once_keep_all_revisions(tmp_path):
     made = study(tmp_path)
+    made.split.assign("s1")
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
     writers = [context.Process(target=_save_many, args=(str(made.path), v, start)) for v in (1, 2)]

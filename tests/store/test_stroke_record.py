@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_apprentice.core import correction
 from napari_apprentice.core.correction import Canvas, Stroke
 from napari_apprentice.core.status_runs import StatusRuns
 from napari_apprentice.store.stroke_record import DamagedError, decode, decode_stroke, encode, encode_stroke
@@ -40,7 +41,8 @@ def test_what_was_drawn_comes_back(data: st.DataObject, dtype: type) -> None:
 
 
 @pytest.mark.parametrize("noisy", [False, True])
-def test_accepting_comes_back_without_labels(noisy: bool) -> None:
+def test_accepting_comes_back_without_labels(noisy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correction, "LARGE", 0)
     status = np.zeros((3, 20, 30), np.uint8)
     status[1, 3:9] = np.random.default_rng(0).integers(0, 3, (6, 30)) if noisy else 2
     canvas = Canvas(np.ones(status.shape, np.uint8), status.copy())
@@ -55,7 +57,7 @@ def test_accepting_comes_back_without_labels(noisy: bool) -> None:
 
 
 def test_accepting_a_large_scan_is_a_small_record_made_at_once() -> None:
-    canvas = Canvas(np.ones((60, 256, 256), np.uint8), np.zeros((60, 256, 256), np.uint8))
+    canvas = Canvas(np.ones((80, 256, 256), np.uint8), np.zeros((80, 256, 256), np.uint8))
     began = time.perf_counter()
     stroke = canvas.accept()
     assert stroke is not None

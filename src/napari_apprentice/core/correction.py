@@ -14,6 +14,7 @@ UNSEEN, ACCEPTED, EDITED = 0, 1, 2
 StatusArray = NDArray[np.uint8]
 Status = StatusArray | StatusRuns
 Box = tuple[slice, slice, slice]
+LARGE = 1 << 22  # voxels of a box above which its status is kept as runs
 NO_LABELS: LabelArray = np.zeros((0, 0, 0), np.uint8)
 """Labels before and after of a stroke that changes none."""
 
@@ -123,11 +124,9 @@ class Canvas:
     def accept(self, box: Box | None = None) -> Stroke | None:
         """Mark what is unseen in a box (or everywhere) as accepted. None when nothing was unseen."""
         box = box or whole(self.labels.shape)
-        status = self.status[box]
-        runs = StatusRuns.of(status)
-        if (status if runs is None else runs.values).all():  # nothing is UNSEEN, which is 0
+        before, after = _accepting(self.status[box])
+        if before is after:
             return None
-        before, after = (status.copy(), _accepted(status)) if runs is None else (runs, runs.mapped(_accepted))
         stroke = Stroke(_start(box), NO_LABELS, NO_LABELS, before, after, "accept")
         self.apply(stroke)
         return stroke
@@ -159,6 +158,15 @@ class Canvas:
             stroke.status_after.write(self.status[stroke.box])
         else:
             self.status[stroke.box] = stroke.status_after
+
+
+def _accepting(status: StatusArray) -> tuple[Status, Status]:
+    """Status before and after accepting; the same object where nothing was unseen."""
+    runs = StatusRuns.of(status) if status.size > LARGE else None
+    if runs is not None:
+        return (runs, runs) if runs.values.all() else (runs, runs.mapped(_accepted))
+    before = np.array(status)  # a slice across x is read from all over the scan: once
+    return (before, before) if before.all() else (before, _accepted(before))
 
 
 def _accepted(status: StatusArray) -> StatusArray:
