@@ -19,7 +19,7 @@ from napari_apprentice.core.plan import Normalisation, Plan
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import ModelVersion, Prediction, now
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.keys import VARIABLE, new_key, to_text
@@ -220,3 +220,24 @@ def test_a_case_is_named_by_number_whatever_it_was_to_be_called(tmp_path: Path) 
     with pytest.raises(InputError, match="This study is encrypted, and the names of its folders can be read"):
         study.cases.add(PERSON, "s", volume(3))
     session.close()
+
+
+@pytest.mark.parametrize("planted", ["another case's", "a plain one"])
+def test_strokes_that_were_put_there_are_refused(tmp_path: Path, planted: str) -> None:
+    """With right checksums: only the key tells that they do not belong there."""
+    secret = Study.create(tmp_path / "x.study", LabelSchema.from_names(["one"]), encrypted=True)
+    plain = Study.create(tmp_path / "y.study", LabelSchema.from_names(["one"]))
+    session = Session(AUTHOR, RecentStudies(tmp_path / "home"))
+    for study in (secret, plain):
+        session.open_study(study.path)
+        for number in (1, 2):
+            study.cases.add(f"case-000{number}", f"s{number}", volume(number))
+            session.show_case(session.load_case(f"case-000{number}"))
+            paint(session, 1)
+    session.close()
+    assert len(secret.journal.read("case-0001").strokes) == 1
+    other = secret.path / "journal/case-0002" if planted == "another case's" else plain.path / "journal/case-0001"
+    (secret.path / "journal/case-0001/strokes.bin").write_bytes((other / "strokes.bin").read_bytes())
+    with pytest.raises(StudyError, match="journal of case case-0001 is damaged at its beginning"):
+        secret.journal.read("case-0001")
+    assert any("case-0001 is damaged" in fault for fault in finish(check(secret.path)))
