@@ -10,6 +10,7 @@ from builders import SHAPE
 from napari_apprentice.core.correction import whole
 from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.session import Session
+from napari_apprentice.store.study import LAYOUT
 from sound_study import sound_study
 
 
@@ -54,13 +55,13 @@ def test_a_newer_study_is_told_and_only_looked_at(session: Session) -> None:
     path = session.study.path
     session.close()
     document = json.loads((path / "study.json").read_text())
-    (path / "study.json").write_text(json.dumps(document | {"apprentice_study": 2}))
+    (path / "study.json").write_text(json.dumps(document | {"apprentice_study": LAYOUT + 1}))
     before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
     newer, notices = Session("Cy"), []
     newer.events.noticed.connect(notices.append)
     newer.open_study(path)
     assert len(notices) == 1
-    assert "newer version of Apprentice (layout 2" in notices[0]
+    assert f"newer version of Apprentice (layout {LAYOUT + 1}" in notices[0]
     newer.show_case(newer.load_case("c1"))
     box = whole(SHAPE)
     newer.record(box, newer.case.canvas.labels.copy(), np.full(SHAPE, 2, np.uint8))

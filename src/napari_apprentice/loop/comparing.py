@@ -109,4 +109,5 @@ def restore_revision(study: Study, case_id: str, name: str, author: str) -> Revi
         raise InputError(f"{name} is the newest revision of case {case_id} already.")
     labels, status = study.revisions.read(case_id, name)
     model = study.revisions.info(case_id, name).provenance.model
+    study.split.assign(study.cases.info(case_id).subject)
     return study.revisions.save(case_id, labels, status, Provenance(author, name, model, origin=RESTORE))
