@@ -187,3 +187,43 @@ def test_every_stroke_survives_a_kill(tmp_path):
     ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     assert ended.returncode < 0
     assert _values(Journal(tmp_path).read("c1")) == list(range(10))
+
+
+def test_a_journal_that_a_disk_took_and_then_denied_is_not_taken_for_anothers(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    with monkeypatch.context() as patch:
+        (tmp_path / "c1").mkdir()
+        fail_from(patch, "napari_apprentice.store.files.sync_folder", 0, 5)
+        patch.setattr("napari_apprentice.store.files.remove_quietly", lambda _: None)  # nor can it take it back
+        with pytest.raises(StorageError):
+            journal.start("c1", None, None, [_stroke(1)])
+    assert _values(journal.read("c1")) == [1], "the name was there before the disk failed"
+    with pytest.raises(ConflictError):
+        Journal(tmp_path).start("c1", None, None, [_stroke(3)])
+    journal.start("c1", None, None, [_stroke(1), _stroke(2)])
+    assert _values(journal.read("c1")) == [1, 2]
+
+
+def test_a_saved_journal_takes_the_name_of_its_revision(tmp_path):
+    journal, strokes = Journal(tmp_path), [_stroke(1), _stroke(2)]
+    path = _filled(journal, 2)
+    whole = path.read_bytes()
+    journal.archive("c1", "r0002", "r0001", "v0002", strokes)
+    assert (journal.read("c1"), journal.archives("c1")) == (None, ("r0002",))
+    assert path.with_name("r0002.bin").read_bytes() == whole, "renamed, not written again"
+    found = journal.archive_of("c1", "r0002")
+    assert (found.parent, found.model, len(found.strokes)) == ("r0001", "v0002", 2)
+    assert [int(kept.stroke().labels_after.max()) for kept in found.strokes] == [1, 2]
+    with pytest.raises(InputError):
+        journal.archived("../c1", "r0002")
+
+
+def test_strokes_that_the_journal_lacks_are_written_under_the_revisions_name(tmp_path):
+    ours, theirs = Journal(tmp_path), Journal(tmp_path)
+    _filled(theirs, 1)
+    ours.archive("c1", "r0001", None, None, [_stroke(4)])
+    assert _values(theirs.read("c1")) == [1], "it is another's"
+    assert _values(ours.archived("c1", "r0001")) == [4]
+    theirs.archive("c1", "r0002", "r0001", "v0002", [_stroke(1), _stroke(2)])  # the disk did not take the second
+    assert theirs.read("c1") is None
+    assert _values(theirs.archived("c1", "r0002")) == [1, 2]
