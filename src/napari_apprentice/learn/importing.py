@@ -1,6 +1,7 @@
 """Weights of other programs: read without running anything, and put into the network they belong to."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
@@ -29,6 +30,8 @@ _NUMBERS = (
     np._core.multiarray.scalar,  # type: ignore[attr-defined]
     (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
 )
+
+_WRAPPERS = ("_orig_mod.", "module.")  # torch.compile, DistributedDataParallel
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,8 @@ def from_nnunet(plan: Plan, checkpoint: Path, configuration: str, doubt: str) ->
         raise InputError(doubt)
     plan = replace(plan, mirror_axes=axes)
     # Every convolution stands under several names in nnU-Net's networks.
-    once = {k: v for k, v in weights.items() if ".all_modules." not in k and not k.startswith("decoder.encoder.")}
+    named = {_plain(str(k)): v for k, v in weights.items()}
+    once = {k: v for k, v in named.items() if ".all_modules." not in k and not k.startswith("decoder.encoder.")}
     facts = {"trainer": str(told.get("trainer_name", "")), "epoch": str(told.get("current_epoch", ""))}
     return Imported(plan, _fitted(plan, once, checkpoint.name), facts)
 
@@ -107,14 +111,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             "(model.pt) instead."
         )
     try:
-        with torch.serialization.safe_globals(list(_NUMBERS)):
+        with torch.serialization.safe_globals(list(_NUMBERS)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that torch did not write; they are refused anyway
             told = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path.name} could run code of its own while it is read, so it was not read, and nothing of it was run. "
             f"Save it again with nothing but its weights. ({_reason(error)})"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise ModelError(f"{path.name} cannot be read as a file of weights; it may be damaged: {error}") from error
     if not isinstance(told, dict):
         raise ModelError(f"{path.name} holds no weights by name.")
@@ -149,8 +154,8 @@ def _fitted(plan: Plan, named: Mapping[Any, Any], source: str) -> Named:
 
 
 def _plain(name: str) -> str:
-    for prefix in ("_orig_mod.", "module."):  # of torch.compile and of DistributedDataParallel
-        name = name.removeprefix(prefix)
+    while name.startswith(_WRAPPERS):
+        name = name.partition(".")[2]
     return name
 
 
