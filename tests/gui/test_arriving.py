@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from driving import Person
 from models import add_model
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from slab_engine import PROGRAM, Gate
 
 from builders import SHAPE
@@ -168,5 +170,21 @@ def test_the_case_on_the_screen_is_predicted_while_others_wait(person: Person, g
     person.wait(lambda: person.desk.models.prediction is None)
     person.settle()
     assert all(study.predictions.has(c, "v0001") for c in ("c1", "c2"))
+    assert (labels(person) == 2).all()
+    assert person.complaints == []
+
+
+@pytest.mark.usefixtures("gate")
+def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(person: Person) -> None:
+    engine = person.session._engines.of("auto")
+    assert engine._process is None
+    here = QPointF(5, 5)
+    QApplication.sendEvent(person.dock.predict_panel, QEnterEvent(here, here, here))
+    person.wait(lambda: engine._process is not None)
+    process = engine._process
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    assert engine._process is process
     assert (labels(person) == 2).all()
     assert person.complaints == []

@@ -1,13 +1,14 @@
 """What the intents of predicting, training and choosing a model version lead to."""
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import InputError, RunError
+from napari_apprentice.errors import ApprenticeError, InputError, RunError
 from napari_apprentice.gui.arriving import Arriving
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.facts import Facts, FactsReader
@@ -73,6 +74,12 @@ class ModelActions(QObject):
             self._runner.tell(RunError("A prediction is under way; wait for it or cancel it first."))
             return
         self._predict(case_ids, settings, on_screen=False)
+
+    def get_ready(self, settings: PredictSettings) -> None:
+        """Somebody is about to predict: start the process and load the network, so that the press need not wait."""
+        if self._facts.now.active is None or self._predictions:
+            return
+        self._runner.run("Getting ready to predict", lambda: _warm_up(self._session, settings), quiet=True)
 
     @property
     def prediction(self) -> Job | None:
@@ -202,3 +209,8 @@ def _predicting(
     study = session.study  # another one may be open at the end
     yield from arriving.follow(request)
     return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", ""))
+
+
+def _warm_up(session: Session, settings: PredictSettings) -> None:
+    with suppress(ApprenticeError):  # nobody asked for it; the prediction that comes will say what is wrong
+        session.warm_up(settings)

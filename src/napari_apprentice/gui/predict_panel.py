@@ -1,6 +1,7 @@
 """Predict: let the active model version propose label maps."""
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QHBoxLayout
 
 from napari_apprentice.core.config import PredictSettings
@@ -27,6 +28,7 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
+        self._ready_on: set[str] = set()
         self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
         self.quality = QualityBox(self.form)
         line = QHBoxLayout()
@@ -57,6 +59,14 @@ class PredictPanel(Panel):
 
     def _ask(self, intent: Signal) -> None:
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
+        """The mouse comes near the buttons: the network is loaded meanwhile, once for each device."""
+        super().enterEvent(event)
+        device = self.form.get("device")
+        if device not in self._ready_on and self.desk.facts.now.active is not None:
+            self._ready_on.add(device)
+            self.desk.models.get_ready(PredictSettings(device=device))
 
     def _refresh(self) -> None:
         self._show(self.desk.facts.now)
