@@ -60,6 +60,7 @@ class Work:
         order = {"engine": engine, "scan": scan, "repeats": self.repeats, "out": str(self.folder / "found"), **what}
         command = [sys.executable, str(CHILD), json.dumps(order)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=variables)
+        print(f"{engine}, {what}: {done.stdout.splitlines()[-1:]}", file=sys.stderr)  # each takes a while
         if done.returncode:
             sys.exit(f"{engine} on {scan} failed; see above.")
         found: Row = json.loads(done.stdout.splitlines()[-1])
@@ -102,27 +103,39 @@ def blocks(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.block([[[parts[4 * z + 2 * y + x] for x in range(2)] for y in range(2)] for z in range(3)])
 
 
-def speed(work: Work, result: Result, device: str = "cpu") -> None:
-    """Windows alone, then end to end: MONAI in fp32 and under autocast, and this program's engines."""
+def windows(work: Work, result: Result) -> None:
+    """The sliding windows alone."""
+    speed(work, result, "windows", work.scan("coarse", work.coarse))
+    nnunet(work, result)
+
+
+def end_to_end(work: Work, result: Result) -> None:
+    """From voxels in a file to a label map on the scan's own grid."""
+    speed(work, result, "end to end", work.scan("fine", work.shape))
+
+
+def speed(work: Work, result: Result, what: str, scan: str, device: str = "cpu") -> None:
+    """MONAI in fp32 and under autocast, and this program's engines."""
     engines = ("monai fp32", "monai autocast", "torch fp32", "torch half")
     ours = ("openvino fp32", "openvino half") if device == "cpu" and find_spec("openvino") else ("torch half",)
-    for what, scan in (("windows", work.scan("coarse", work.coarse)), ("end to end", work.scan("fine", work.shape))):
-        truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
-        reference: Row | None = None
-        for engine in dict.fromkeys((*engines, *ours)):
-            found = work.run(engine, scan, part=what, device=device)
-            reference = reference or found
-            row = compared(found, reference, truth)
-            result.rows.append((f"{what}, {device}", f"{engine} ({found['name']})", *row))
-            if engine == ours[-1]:
-                claim(result, f"{what} on {device}", found, reference, truth)
+    truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
+    reference: Row | None = None
+    for engine in dict.fromkeys((*engines, *ours)):
+        found = work.run(engine, scan, part=what, device=device)
+        reference = reference or found
+        row = compared(found, reference, truth)
+        result.rows.append((f"{what}, {device}", f"{engine} ({found['name']})", *row))
+        if engine == ours[-1]:
+            claim(result, f"{what} on {device}", found, reference, truth)
+
+
+def nnunet(work: Work, result: Result, device: str = "cpu") -> None:
+    """Sliding windows by nnU-Net, where it is installed."""
     if find_spec("nnunetv2") is None:
         result.rows.append((f"windows, {device}", "nnU-Net is not installed: not measured", *[""] * 6))
-    else:
-        found = work.run("nnunet", work.scan("coarse", work.coarse), part="windows", device=device)
-        result.rows.append(
-            (f"windows, {device}", "nnU-Net", found["seconds"], found["rate"], "", "", "", found["peak"])
-        )
+        return
+    found = work.run("nnunet", work.scan("coarse", work.coarse), part="windows", device=device)
+    result.rows.append((f"windows, {device}", "nnU-Net", found["seconds"], found["rate"], "", "", "", found["peak"]))
 
 
 def compared(found: Row, reference: Row, truth: NDArray[np.uint8]) -> tuple[Any, ...]:
@@ -180,13 +193,15 @@ def cuda(work: Work, result: Result) -> None:
     if not torch.cuda.is_available():
         result.rows.append(("CUDA", "no GPU here: not measured", *[""] * 6))
         return
-    speed(work, result, "cuda")
+    speed(work, result, "windows", work.scan("coarse", work.coarse), "cuda")
+    speed(work, result, "end to end", work.scan("fine", work.shape), "cuda")
+    nnunet(work, result, "cuda")
     found = work.run("torch half", work.scan("fine", work.shape), part="share", device="cuda")
     result.claims["CUDA: share of the time the device is busy, %"] = 100 * found["busy"]
     result.claims["CUDA: share of the measured bf16 convolution rate, %"] = 100 * found["share"]
 
 
-PARTS = {"speed": speed, "first": first_slab, "memory": memory, "cuda": cuda}
+PARTS = {"windows": windows, "end-to-end": end_to_end, "first": first_slab, "memory": memory, "cuda": cuda}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.data.utils import dense_patch_slices
+from monai.data.utils import compute_importance_map, dense_patch_slices
 from small import finish, make_plan, never
 from torch.nn import functional as F
 
@@ -51,10 +51,7 @@ def whole_pass(model, voxels, spacing, step=0.5):
     padded = torch.zeros(len(scaled), *size)
     inner = tuple(slice(b, b + n) for b, n in zip(before, scaled.shape[1:], strict=True))
     padded[(slice(None), *inner)] = scaled
-    bell = torch.ones(())
-    for patch in plan.patch:
-        away = torch.arange(patch, dtype=torch.float64) - (patch - 1) / 2
-        bell = bell[..., None] * torch.exp(-(away**2) / (2 * (0.125 * patch) ** 2))
+    bell = compute_importance_map(plan.patch, mode="gaussian", sigma_scale=0.125).double()
     total, weight = torch.zeros(1 + len(plan.labels), *size, dtype=torch.float64), torch.zeros(*size).double()
     for place in dense_patch_slices(size, plan.patch, [max(1, int(p * step)) for p in plan.patch]):
         with torch.inference_mode():

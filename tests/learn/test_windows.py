@@ -1,9 +1,11 @@
-import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-from monai.data.utils import dense_patch_slices
+import itertools
 
-from napari_apprentice.learn.windows import Axis, Rows
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.data.utils import compute_importance_map, dense_patch_slices
+
+from napari_apprentice.learn.windows import Axis, Rows, Shares
 
 LENGTHS = st.tuples(st.integers(1, 40), st.integers(0, 120), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 
@@ -16,14 +18,20 @@ def test_windows_lie_where_monai_puts_them(lengths):
     assert list(axis.starts) == [s[0].start for s in expected]
 
 
-@given(LENGTHS)
-def test_shares_over_every_voxel_add_up_to_one(lengths):
-    patch, more, step = lengths
-    axis = Axis.placed(patch + more, patch, step)
-    total = np.zeros(patch + more)
-    for start, share in zip(axis.starts, axis.shares, strict=True):
-        total[start : start + patch] += share
-    np.testing.assert_allclose(total, 1, atol=1e-6)
+@settings(deadline=None)
+@given(st.tuples(*[st.tuples(st.integers(1, 9), st.integers(0, 20))] * 3), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
+def test_shares_are_monais_weights_by_their_sum(lengths, step):
+    axes = tuple(Axis.placed(patch + more, patch, step) for patch, more in lengths)
+    shape, patch = [a.edges[-1] for a in axes], tuple(a.patch for a in axes)
+    bell = compute_importance_map(patch, mode="gaussian", sigma_scale=0.125).double()
+    windows = list(itertools.product(*(range(len(a.starts)) for a in axes)))
+    places = [tuple(slice(a.starts[i], a.starts[i] + a.patch) for a, i in zip(axes, w, strict=True)) for w in windows]
+    total = torch.zeros(shape, dtype=torch.float64)
+    for place in places:
+        total[place] += bell
+    shares = Shares(axes, torch.device("cpu"))
+    for window, place in zip(windows, places, strict=True):
+        torch.testing.assert_close(shares.of(window).double(), bell / total[place], atol=1e-7, rtol=1e-6)
 
 
 @given(LENGTHS)

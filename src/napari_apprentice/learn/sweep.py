@@ -14,7 +14,7 @@ from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.cells import Cells, Key
 from napari_apprentice.learn.probabilities import Agreement, likely, mean_probabilities
 from napari_apprentice.learn.scaled import ScaledScan
-from napari_apprentice.learn.windows import Axis, Rows
+from napari_apprentice.learn.windows import Axis, Rows, Shares
 
 # Every term of a sum is rounded to a multiple of 2**-13, by adding and taking away a number with just that
 # precision. Sums of such terms below 2**11 are exact in float32, so they do not depend on the order.
@@ -57,7 +57,7 @@ class Sweep:
         self._before = tuple((s - n) // 2 for s, n in zip(size, scan.shape, strict=True))
         self._after = tuple(s - n - b for s, n, b in zip(size, scan.shape, self._before, strict=True))
         self._axes = tuple(Axis.placed(n, p, step) for n, p in zip(size, patch, strict=True))
-        self._shares = [torch.from_numpy(a.shares).to(device) for a in self._axes]
+        self._shares = Shares(self._axes, device)
         self._rows = Rows(self._axes[0])
         self.cells = Cells(budget, device)
         self._left: dict[Key, int] = {}
@@ -94,8 +94,7 @@ class Sweep:
 
     def add(self, window: Window, logits: torch.Tensor) -> None:
         """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
-        z, y, x = (shares[i] for shares, i in zip(self._shares, window, strict=True))
-        weight = z[:, None, None] * y[:, None] * x
+        weight = self._shares.of(window)
         small = self._device.type != "cpu" or logits.numel() <= AT_ONCE
         terms = _terms(logits, weight) if small else None
         corner = [a.starts[i] for a, i in zip(self._axes, window, strict=True)]

@@ -1,19 +1,22 @@
 """Where the sliding windows lie, and how much each of them counts at each voxel.
 
-Windows are placed as in MONAI's SlidingWindowInferer and weighted with its Gaussian. That Gaussian is a
-product over the axes, so the share of a window at a voxel is one too: along each axis the weights of the
-windows over a voxel are divided by their sum. Adding up `share * logits` then gives the mean itself; no
-map of weights is kept, and nothing is divided at the end.
+Windows are placed as in MONAI's SlidingWindowInferer and weighted with its Gaussian. The share of a window
+at a voxel is its weight there by the sum of all windows' weights there. Adding up `share * logits` gives the
+mean itself: no map of weights is kept for the scan, and nothing is divided at the end.
 """
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
+import torch
+from monai.data.utils import compute_importance_map
 from numpy.typing import NDArray
 
 SIGMA = 0.125  # of the patch, as in MONAI and nnU-Net
+KEPT = 32  # patterns of shares; a row of windows has up to 25, but for very small steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +29,18 @@ class Axis:
         First voxel of each window, ascending.
     edges
         Where windows begin or end, ascending; between two of them the same windows lie over each voxel.
-    shares
-        (windows, patch) float32; over each voxel they add up to 1.
     """
 
     patch: int
     starts: tuple[int, ...]
     edges: tuple[int, ...]
-    shares: NDArray[np.float32]
 
     @classmethod
     def placed(cls, size: int, patch: int, step: float) -> "Axis":
         """Windows over `size` voxels (at least `patch`), shifted by `step` of the patch."""
         starts = _starts(size, patch, max(1, int(patch * step)))
         edges = tuple(sorted({e for s in starts for e in (s, s + patch)}))
-        return cls(patch, starts, edges, _shares(size, patch, starts))
+        return cls(patch, starts, edges)
 
     def segments_of(self, window: int) -> range:
         """Which segments (between two edges) a window covers."""
@@ -51,6 +51,11 @@ class Axis:
         """Which windows cover a segment."""
         place = self.edges[segment]
         return tuple(i for i, s in enumerate(self.starts) if s <= place < s + self.patch)
+
+    def neighbours(self, window: int) -> tuple[int, ...]:
+        """How far the windows begin from this one that overlap with it, itself (0) included."""
+        place = self.starts[window]
+        return tuple(s - place for s in self.starts if abs(s - place) < self.patch)
 
     @property
     def segments(self) -> tuple[tuple[int, int], ...]:
@@ -63,13 +68,37 @@ def _starts(size: int, patch: int, interval: int) -> tuple[int, ...]:
     return tuple(min(i * interval, size - patch) for i in range(count))
 
 
-def _shares(size: int, patch: int, starts: tuple[int, ...]) -> NDArray[np.float32]:
-    away = np.arange(patch) - (patch - 1) / 2
-    bell = np.exp(-(away**2) / (2 * (SIGMA * patch) ** 2))
-    total = np.zeros(size)
-    for start in starts:
-        total[start : start + patch] += bell
-    return np.stack([bell / total[s : s + patch] for s in starts]).astype(np.float32)
+class Shares:
+    """How much a window counts at each of its voxels; over every voxel the shares of all windows add up to 1.
+
+    Where windows have the same neighbours they have the same shares, so few are ever computed.
+    """
+
+    def __init__(self, axes: tuple[Axis, ...], device: torch.device) -> None:
+        self._axes = axes
+        patch = tuple(a.patch for a in axes)
+        bell = compute_importance_map(patch, mode="gaussian", sigma_scale=SIGMA)
+        self._bell = torch.as_tensor(bell, dtype=torch.float64, device="cpu")
+        self._device = device
+        self._found: OrderedDict[tuple[tuple[int, ...], ...], torch.Tensor] = OrderedDict()
+
+    def of(self, window: tuple[int, ...]) -> torch.Tensor:
+        """(z, y, x) float32 of the patch."""
+        pattern = tuple(a.neighbours(i) for a, i in zip(self._axes, window, strict=True))
+        if pattern not in self._found:
+            self._found[pattern] = self._computed(pattern)
+            if len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        self._found.move_to_end(pattern)
+        return self._found[pattern]
+
+    def _computed(self, pattern: tuple[tuple[int, ...], ...]) -> torch.Tensor:
+        total = torch.zeros_like(self._bell)
+        for shift in product(*pattern):
+            here = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, total.shape, strict=True))
+            there = tuple(slice(max(0, -s), n + min(0, -s)) for s, n in zip(shift, total.shape, strict=True))
+            total[here] += self._bell[there]
+        return (self._bell / total).float().to(self._device)
 
 
 class Rows:
