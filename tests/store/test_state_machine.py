@@ -169,6 +169,18 @@ class Story(RuleBasedStateMachine):
         self.sessions[who].record(box, before, case.canvas.labels[box].copy())
         self.steps(who, lambda m: m.drawn(painted(m.now, box, label)), waits)
 
+    @rule(who=WHO, strokes=st.lists(st.tuples(boxes(), st.integers(0, 2)), min_size=2, max_size=4), waits=st.booleans())
+    def paints_faster_than_the_disk(self, who: str, strokes: list[tuple[Box, int]], waits: bool) -> None:
+        """What comes while the disk is busy is written together."""
+        if (case := self.case(who)) is None:
+            return
+        case.settle()
+        with case._writer._state:  # its thread waits meanwhile
+            for box, label in strokes:
+                self.paints(who, box, label, waits=False)
+        if waits:
+            self.acknowledged(who)
+
     @rule(who=WHO, axis=st.integers(0, 2), waits=st.booleans())
     def accepts_a_slice(self, who: str, axis: int, waits: bool) -> None:
         if self.case(who) is None:
