@@ -1,12 +1,12 @@
 """Weights of other programs: read without running anything, and put into the network they belong to."""
 
-import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError  # its name alone
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(list(_NUMBERS)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that torch did not write; they are refused anyway
             told = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise ModelError(
             f"{path.name} could run code of its own while it is read, so it was not read, and nothing of it was run. "
             f"Save it again with nothing but its weights. ({_reason(error)})"
@@ -134,7 +134,7 @@ def _is_program(path: Path) -> bool:
         return False
 
 
-def _reason(error: pickle.UnpicklingError) -> str:
+def _reason(error: UnpicklingError) -> str:
     """The one line of torch's long text that names what was asked for."""
     lines = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
     return lines[0][:200] if lines else "it is no plain file of weights"
