@@ -6,11 +6,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_apprentice.errors import StorageError
 
+_SYNCS = 8
 _ABANDONED_SECONDS = 24 * 3600.0  # no write takes a day
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
@@ -196,10 +198,7 @@ def commit_folder(aside: Path, final: Path) -> bool:
     -------
     False when `final` exists already; the aside is left as it is.
     """
-    for folder, _, names in os.walk(aside):
-        for name in names:
-            _sync_file(Path(folder) / name)
-        sync_folder(Path(folder))
+    _sync_all(aside)
     if final.exists():
         return False
     try:
@@ -216,6 +215,16 @@ def commit_folder(aside: Path, final: Path) -> bool:
         raise
     _sweep(final.parent)
     return True
+
+
+def _sync_all(folder: Path) -> None:
+    # Side by side: a file system gathers what waits at once, and a label map has a thousand files.
+    found = [(Path(place), names) for place, _, names in os.walk(folder)]
+    with ThreadPoolExecutor(_SYNCS) as side_by_side:
+        for _ in side_by_side.map(_sync_file, [place / name for place, names in found for name in names]):
+            pass
+        for _ in side_by_side.map(sync_folder, [place for place, _ in found]):
+            pass
 
 
 def _sweep(folder: Path) -> None:
