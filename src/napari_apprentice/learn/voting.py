@@ -72,9 +72,16 @@ class Voters:
             release_memory()
 
     def _remembering(self, patches: torch.Tensor) -> torch.Tensor:
-        """`run`, where windows of one value (air, or padding) are computed once per value."""
-        if len(patches) > 1 or not bool((patches == patches[:, :, :1, :1, :1]).all()):
+        """`run`, where windows of one value (air, or padding) are computed once per value, on the CPU.
+
+        Of several windows those up to the first of one value are computed, or that one alone.
+        """
+        if len(patches) > 1 and patches.device.type != "cpu":
             return self.run(patches)
+        flat = (patches == patches[:, :, :1, :1, :1]).flatten(1).all(1)
+        if not bool(flat[0]):
+            return self.run(patches[: int(flat.int().argmax())] if bool(flat.any()) else patches)
+        patches = patches[:1]
         value = patches[0, :, 0, 0, 0].clone()
         if self._empty is not None and torch.equal(self._empty[0], value):
             return self._empty[1]
