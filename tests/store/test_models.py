@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_a_version_comes_back_with_its_digest(tmp_path, weights):
     assert models.info("v0001") == stored
     assert models.weights("v0001").read_bytes() == weights.read_bytes()
     assert weights.exists()
+
+
+def test_a_temperature_is_kept_and_is_1_where_none_was_stored(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    models.register(replace(_version("v0001"), temperature=1.5), weights)
+    assert models.info("v0001").temperature == 1.5
+    older = {k: v for k, v in _version("v0002").to_json().items() if k != "temperature"}
+    assert ModelVersion.from_json(older).temperature == 1.0
 
 
 def test_names_go_on(tmp_path, weights):

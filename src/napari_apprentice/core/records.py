@@ -197,6 +197,8 @@ class ModelVersion:
         SHA-256 of weights.safetensors.
     origin
         Of one that was imported: library, name, digest of the file, labels and channels by name, lineage ...
+    temperature
+        What its logits are divided by before the softmax; 1 leaves them as they are.
     """
 
     name: str
@@ -213,6 +215,7 @@ class ModelVersion:
     weights_digest: str
     note: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -244,4 +247,5 @@ class ModelVersion:
             weights_digest=str(data["weights_digest"]),
             note=str(data.get("note", "")),
             origin=dict(data.get("origin", {})),
+            temperature=float(data.get("temperature", 1.0)),
         )

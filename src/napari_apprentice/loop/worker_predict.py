@@ -63,7 +63,7 @@ class PredictionTask:
         if self._predictor is None or key != self._key:
             version = study.models.info(model)
             device = choose_device(settings.device)
-            self._predictor = Predictor(version.plan, study.models.weights(model), device)
+            self._predictor = Predictor(version.plan, study.models.weights(model), device, version.temperature)
             self._key = key
         return self._predictor
 
