@@ -66,3 +66,10 @@ def test_moments_that_are_not_there_or_not_sound_are_not_used(tmp_path, record):
 def test_moments_that_were_stored_are_used(tmp_path):
     source, _, _ = _stored(tmp_path, (4, 5, 6), {"moments": moments_of(np.ones((2, 4, 5, 6)))})
     assert [(m.mean, m.std) for m in source.moments()] == [(1.0, 0.0), (1.0, 0.0)]
+
+
+def test_a_file_that_lost_its_content_is_damage_and_not_zeros(tmp_path):
+    _, _, path = _stored(tmp_path)
+    next(p for p in (path / "c").rglob("*") if p.is_file()).write_bytes(b"")
+    with pytest.raises(StudyError, match="missing or empty"):
+        StoredVoxels(path, (1.0, 2.0, 3.0), {})

@@ -51,8 +51,9 @@ class StoredVoxels:
         self.spacing = spacing
         grid = np.ceil(np.divide(self._array.shape, self._array.shards or self._array.chunks))
         with storage_errors(self._what):
-            if count_files(path / "c") < math.prod(grid.tolist()):  # zarr would read zeros in their place
-                raise StudyError(f"{self._what} is damaged: some of its files are missing.")
+            # zarr would read zeros in their place
+            if count_files(path / "c") < math.prod(grid.tolist()) or _has_empty(path / "c"):
+                raise StudyError(f"{self._what} is damaged: some of its files are missing or empty.")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -103,6 +104,11 @@ class StoredVoxels:
                 raise StudyError(f"{self._what} is damaged: {error}.") from error
         self._rows[row] = found
         return found
+
+
+def _has_empty(folder: Path) -> bool:
+    """Whether a file holds nothing, as a computer that lost its power may leave it."""
+    return any(path.is_file() and not path.stat().st_size for path in folder.rglob("*"))
 
 
 def moments_of(voxels: NDArray[Any]) -> list[list[float]]:
