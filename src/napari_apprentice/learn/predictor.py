@@ -89,7 +89,7 @@ class Predictor:
         self._modules = tuple(m.to(device).eval() for m in modules)
         self._models = Models(plan, temperatures)
         self.spilled = 0  # bytes the newest prediction had to put on disk
-        self._backends: dict[tuple[str, bool], tuple[Backend, ...]] = {}
+        self._backends: dict[tuple[str, str, bool], tuple[Backend, ...]] = {}
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -197,9 +197,16 @@ class Predictor:
 
     def _voters(self, settings: PredictSettings) -> Voters:
         name = library(settings, self._device, changing=self._changing)
-        key = (name, settings.half)
+        key = (settings.backend, name, settings.half)
         if key not in self._backends:
-            self._backends[key] = tuple(self._backend(name, module, half=settings.half) for module in self._modules)
+            try:
+                backends = tuple(self._backend(name, module, half=settings.half) for module in self._modules)
+            except ModelError:
+                if settings.backend != "auto":
+                    raise
+                # a network from elsewhere that OpenVINO does not know (a SwinUNETR of uneven windows): torch does
+                backends = tuple(self._backend("torch", module, half=settings.half) for module in self._modules)
+            self._backends[key] = backends
         return Voters(self._backends[key], self._plan.mirror_axes if settings.mirrored else ())
 
     def _backend(self, name: str, module: Network, *, half: bool) -> Backend:
