@@ -13,6 +13,8 @@ class ModelList(QWidget):
     """Newest first; one can be made active."""
 
     activated = Signal(str)
+    selected = Signal(object)
+    """The model version under the cursor; None for none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,6 +27,7 @@ class ModelList(QWidget):
         self.back = button("Back", "Go back to the model version that was active before.")
         self.activate.clicked.connect(self._on_activate)
         self.back.clicked.connect(self._on_back)
+        self.list.currentItemChanged.connect(lambda item, _: self.selected.emit(_name(item)))
         self.list.itemDoubleClicked.connect(lambda _: self._on_activate())
         buttons = QHBoxLayout()
         buttons.addWidget(self.activate)
@@ -56,3 +59,7 @@ class ModelList(QWidget):
     def _on_back(self) -> None:
         if self._previous is not None:
             self.activated.emit(self._previous)
+
+
+def _name(item: QListWidgetItem | None) -> str | None:
+    return None if item is None else str(item.data(Qt.ItemDataRole.UserRole))

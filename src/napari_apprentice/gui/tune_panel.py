@@ -8,6 +8,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.gui.curves import Curves
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.gate_table import GateTable
+from napari_apprentice.gui.model_exchange import ModelExchange
 from napari_apprentice.gui.model_list import ModelList
 from napari_apprentice.gui.panel import Panel, button, note
 from napari_apprentice.gui.section import Section
@@ -52,6 +53,7 @@ class TunePanel(Panel):
         self.verdict = note("", "Whether the new model version is better, and so active.")
         self.table = GateTable()
         self.models = ModelList()
+        self.exchange = ModelExchange(self.desk)
         self._lay_out()
         self._connect()
         self.curves.hide()
@@ -78,6 +80,7 @@ class TunePanel(Panel):
         self._box.addWidget(self.verdict)
         self._box.addWidget(self.table)
         self._box.addWidget(self.models)
+        self._box.addWidget(self.exchange)
 
     def _connect(self) -> None:
         models = self.desk.models
@@ -88,6 +91,7 @@ class TunePanel(Panel):
         self.cancel.clicked.connect(self.cancel_requested)
         self.resume.clicked.connect(self.resume_requested)
         self.models.activated.connect(self.activate_requested)
+        self.models.selected.connect(self.exchange.choose)
         self.train_requested.connect(models.train)
         self.cancel_requested.connect(models.cancel_training)
         self.resume_requested.connect(models.resume)
@@ -136,6 +140,7 @@ class TunePanel(Panel):
         self.step.setVisible(bool(self.step.text()))
         self.models.show_models(facts)
         self.models.setVisible(bool(facts.models))
+        self.exchange.show_facts(facts)
 
     def _on_began(self, job: Job) -> None:
         self.curves.clear()
