@@ -218,7 +218,10 @@ def _settings(
     for f in dataclasses.fields(settings):  # type: ignore[arg-type]
         if f.name in leave_out or (only and f.name not in only):
             continue
-        flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['text']} (default {f.default})"
+        flag, text = (
+            f"--{f.name.replace('_', '-')}",
+            f.metadata["text"] + (f" (default {f.default})" if f.default != "" else ""),
+        )
         text = text.replace("%", "%%")
         if isinstance(f.default, bool):
             group.add_argument(flag, dest=f.name, action=argparse.BooleanOptionalAction, help=text)
