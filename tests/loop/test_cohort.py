@@ -117,6 +117,7 @@ def _serves(process: psutil.Process, study: Study) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_cluster_stops_when_nobody_wants_it_any_more_and_goes_on_later(study: Study, scheduler: str) -> None:
     work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(scheduler=scheduler))
     first = next(p for p in work if isinstance(p, CaseDone))
