@@ -118,6 +118,8 @@ def task(run):
         if run.cancelled() and not deaf:
             raise Cancelled("asked to stop")
         time.sleep(window)
+        if run.request.get("fault"):
+            raise {"MemoryError": MemoryError, "RuntimeError": RuntimeError}[run.request["fault"]]("no room")
         yield Progress(step + 1, steps, str(run.request["cases"][0]), slab=(step, step + 1))
     return {"cases": run.request["cases"], "model": "v0001"}
 worker.task_for = lambda run, prediction: task
@@ -135,11 +137,11 @@ def slow() -> Iterator[Engine]:
 class Sleeper(PredictionRequest):
     """A request for sleep: windows of so many seconds."""
 
-    steps, window, deaf = 40, 0.05, False
+    steps, window, deaf, fault = 40, 0.05, False, ""
 
     def _request(self) -> dict[str, Any]:
         settings = {"window": self.window, "deaf": self.deaf}
-        return {**super()._request(), "settings": settings, "steps": self.steps}
+        return {**super()._request(), "settings": settings, "steps": self.steps, "fault": self.fault}
 
 
 def ask(study: Study, engine: Engine, case: str, *, on_screen: bool = False, **facts: Any) -> Sleeper:
@@ -278,6 +280,20 @@ def test_a_process_that_dies_again_is_told(study: Study, slow: Engine) -> None:
     assert str(watcher.error) == (
         "The prediction process was killed, perhaps for want of memory. The study is unharmed; predict again."
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [("MemoryError", "not enough memory"), ("RuntimeError", "unexpected fault")]
+)
+def test_what_goes_wrong_inside_is_told_and_the_process_stays(
+    study: Study, slow: Engine, fault: str, told: str
+) -> None:
+    watcher = Watcher(ask(study, slow, "c1", fault=fault)).join()
+    assert isinstance(watcher.error, RunError)
+    assert told in str(watcher.error)
+    process = slow._process
+    assert Watcher(ask(study, slow, "c1", steps=1)).join().error is None
+    assert slow._process is process
 
 
 def test_each_device_has_a_process_of_its_own(study: Study) -> None:

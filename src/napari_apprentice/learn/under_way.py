@@ -98,7 +98,14 @@ class PredictionUnderWay:
         return windows[len(logits) :], len(logits)
 
     def _slabs(self, complete: NDArray[np.bool_]) -> Generator[PredictedSlab, None, None]:
-        """Every slab that can be made by now, the nearest to the focus first."""
+        """Every slab that can be made by now, the nearest to the focus first.
+
+        None while the slice that is looked at waits for another row of windows: the others would hold it up by
+        half a second on a large scan. Unless sums do not find room any more.
+        """
+        here = self._slice()
+        if not self._given[here] and not self._grid.ready(complete)[here] and not self._sweep.cells.spilled:
+            return
         while (part := self._nearest(self._grid.ready(complete) & ~self._given)) is not None:
             with memory_errors():
                 slab = self._grid.slab(*part, self._sweep, self._ask)
