@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from napari_apprentice.core.differences import CHANGED, ONLY_FIRST, ONLY_SECOND, kinds_of, places_of
 from napari_apprentice.errors import GeometryError
@@ -51,3 +52,29 @@ def test_places_cover_every_difference_once(kinds: np.ndarray) -> None:
         assert kinds[place.peak] == place.kind
     np.testing.assert_array_equal(covered, kinds)
     assert places.total == len(places.found)
+
+
+@given(KINDS)
+def test_places_are_those_that_scipy_finds(kinds: np.ndarray) -> None:
+    wanted = []
+    for kind in np.unique(kinds[kinds != 0]):
+        parts, count = ndimage.label(kinds == kind, structure=np.ones((3, 3, 3)))
+        wanted += [(kind, (parts == part).tobytes()) for part in range(1, count + 1)]
+    found = []
+    for place in places_of(kinds).found:
+        where = np.zeros(kinds.shape, np.bool_)
+        where[place.box] = place.mask
+        assert place.mask.any(axis=(1, 2)).all(), "the box is as small as can be"
+        assert place.mask.any(axis=(0, 2)).all()
+        assert place.mask.any(axis=(0, 1)).all()
+        found.append((place.kind, where.tobytes()))
+    assert sorted(found) == sorted(wanted)
+
+
+def test_places_of_a_large_scan_are_found_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = (np.random.default_rng(0).random((30, 20, 20)) < 0.2).astype(np.uint8)
+    whole = places_of(kinds)
+    monkeypatch.setattr("napari_apprentice.core.connected.SLAB", 800)
+    slabs = places_of(kinds)
+    assert [(p.box, p.voxels) for p in slabs.found] == [(p.box, p.voxels) for p in whole.found]
+    assert slabs.total == whole.total == ndimage.label(kinds, np.ones((3, 3, 3)))[1]

@@ -126,3 +126,23 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="Label 300"):
         Merge.of(None, small, large)
     assert Merge.of(None, large, small).kinds.tolist() == [[[ONLY_MINE]]]
+
+
+@given(BASES, SIDES, SIDES, SIDES)
+def test_slice_by_slice_is_the_same_as_the_whole(
+    base: Canvas | None, mine: Canvas, theirs: Canvas, shown: Canvas
+) -> None:
+    whole = Merge.of(base, mine, theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_apprentice.core.merging.SLAB", 1)
+        sliced = Merge.of(base, mine, theirs)
+        canvas, stroke = copy_of(shown), sliced.taking_all(shown, THEIRS, (ONLY_THEIRS,))
+    if stroke is not None:
+        canvas.apply(stroke)
+    np.testing.assert_array_equal(sliced.kinds, whole.kinds)
+    np.testing.assert_array_equal(sliced.status, whole.status)
+    where = whole.kinds == ONLY_THEIRS
+    agreed = (whole.kinds == 0) & (shown.labels == mine.labels) & (shown.status == mine.status)
+    np.testing.assert_array_equal(canvas.labels, np.where(where, theirs.labels, shown.labels))
+    status = np.where(where, theirs.status, np.where(agreed, whole.status, shown.status))
+    np.testing.assert_array_equal(canvas.status, status)

@@ -187,13 +187,17 @@ def whole(shape: tuple[int, ...]) -> Box:
 
 def bounding_box(mask: NDArray[Any]) -> Box | None:
     """Smallest box around the true voxels of a (z, y, x) mask; None when there are none."""
-    slices = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        if hit.size == 0:
-            return None
-        slices.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return slices[0], slices[1], slices[2]
+    z = _ends(mask, (1, 2))
+    if z is None:
+        return None
+    flat: NDArray[np.bool_] = np.any(mask[z], axis=0)  # the other two are found in a single slice
+    y, x = _ends(flat, 1), _ends(flat, 0)
+    return None if y is None or x is None else (z, y, x)
+
+
+def _ends(mask: NDArray[Any], other_axes: int | tuple[int, int]) -> slice | None:
+    found = np.flatnonzero(np.any(mask, axis=other_axes))
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else None
 
 
 def fill_unseen(prediction: LabelArray, labels: LabelArray, status: StatusArray) -> LabelArray:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from napari_apprentice.core.correction import Box, bounding_box
+from napari_apprentice.core.connected import Ints, Runs
+from napari_apprentice.core.correction import Box
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError
 
@@ -84,23 +84,30 @@ def places_of(kinds: KindArray, most: int = MOST_PLACES) -> Places:
     most
         So many are described; a noisy label map has thousands that nobody goes through.
     """
-    outer = bounding_box(kinds != 0)
-    if outer is None:
-        return Places((), 0)
-    inside, found, total = kinds[outer], [], 0
-    for kind in np.unique(inside[inside != 0]):
-        parts, count = ndimage.label(inside == kind, structure=np.ones((3, 3, 3)))
+    runs, found, total = Runs.of(kinds), [], 0
+    for kind in np.unique(runs.kind):
+        count, places = _places(runs.chosen(runs.kind == kind), int(kind), most)
+        found += places
         total += count
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        boxes = ndimage.find_objects(parts)
-        for index in np.argsort(-sizes, kind="stable")[: min(most, count)]:
-            box = boxes[index - 1]
-            found.append(Place(int(kind), _moved(box, outer), parts[box] == index, int(sizes[index])))
     found.sort(key=lambda place: (-place.voxels, [s.start for s in place.box]))
     return Places(tuple(found[:most]), total)
 
 
-def _moved(box: Box, outer: Box) -> Box:
-    z, y, x = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(box, outer, strict=True))
-    return z, y, x
+def _places(runs: Runs, kind: int, most: int) -> tuple[int, list[Place]]:
+    """How many places runs of one kind make, and the largest of them."""
+    count, part = runs.components()
+    voxels = np.bincount(part, weights=runs.stop - runs.start, minlength=count).astype(np.int64)
+    chosen = np.argsort(-voxels, kind="stable")[:most]
+    order = np.argsort(part, kind="stable")
+    stops = np.cumsum(np.bincount(part, minlength=count))
+    starts = stops - np.bincount(part, minlength=count)
+    places = []
+    for index in chosen:
+        mine = runs.chosen(order[starts[index] : stops[index]])
+        box = (_span(mine.z, mine.z + 1), _span(mine.y, mine.y + 1), _span(mine.start, mine.stop))
+        places.append(Place(kind, box, mine.mask(box), int(voxels[index])))
+    return count, places
+
+
+def _span(start: Ints, stop: Ints) -> slice:
+    return slice(int(start.min()), int(stop.max()))

@@ -1,5 +1,6 @@
 """What two people did to one label map since the revision both began with, and how it becomes one again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_apprentice.errors import GeometryError, InputError
 
 ONLY_MINE, ONLY_THEIRS, CONFLICT = 1, 2, 3
 MINE, THEIRS = "mine", "theirs"
+SLAB = 1 << 18  # voxels
 
 
 def touched(base: Canvas | None, side: Canvas) -> NDArray[np.bool_]:
@@ -38,12 +40,15 @@ class Merge:
         (z, y, x) uint8, where the labels differ: 1 only I decided there, 2 only they did, 3 both (a conflict).
     status
         (z, y, x) uint8, the merged status where the labels are the same; mine elsewhere.
+    reach
+        A box around all that taking over may change; None where that is nothing.
     """
 
     mine: Canvas
     theirs: Canvas
     kinds: KindArray
     status: StatusArray
+    reach: Box | None
 
     @classmethod
     def of(cls, base: Canvas | None, mine: Canvas, theirs: Canvas) -> "Merge":
@@ -61,15 +66,12 @@ class Merge:
             raise GeometryError(f"Label maps of shapes {sorted(shapes)} cannot be merged.")
         if theirs.labels.max(initial=0) > np.iinfo(mine.labels.dtype).max:
             raise InputError(f"Label {theirs.labels.max()} is not in this study's schema; add it, and merge then.")
-        by_me, by_them = touched(base, mine), touched(base, theirs)
-        kinds = by_me.view(np.uint8) + 2 * by_them.view(np.uint8)
-        same = mine.labels == theirs.labels
-        kinds[same] = 0
-        status = mine.status.copy()
-        status[same & by_them] = theirs.status[same & by_them]
-        both = same & by_them & by_me
-        status[both] = np.maximum(mine.status, theirs.status)[both]
-        return cls(mine, theirs, kinds, status)
+        kinds, status = np.empty(mine.labels.shape, np.uint8), mine.status.copy()
+        for z in _slabs(mine.labels):
+            here = z, *whole(mine.labels.shape)[1:]
+            before = _part(base, here) if base else None
+            _settle(before, _part(mine, here), _part(theirs, here), kinds[z], status[z])
+        return cls(mine, theirs, kinds, status, bounding_box((kinds != 0) | (status != mine.status)))
 
     @property
     def counts(self) -> dict[int, int]:
@@ -97,14 +99,19 @@ class Merge:
 
     def taking_all(self, canvas: Canvas, whose: str, kinds: tuple[int, ...]) -> Stroke | None:
         """As `taking`, wherever the difference is of these kinds; and the status that both agree on, everywhere."""
-        side = {MINE: self.mine, THEIRS: self.theirs}[whose]
-        where = np.isin(self.kinds, kinds)
-        labels, status = canvas.labels.copy(), canvas.status.copy()
-        labels[where] = side.labels[where]
-        status[where] = side.status[where]
-        agreed = (self.kinds == 0) & (canvas.labels == self.mine.labels) & (canvas.status == self.mine.status)
-        status[agreed] = self.status[agreed]
-        return _stroke(canvas, whole(labels.shape), labels, status)
+        if self.reach is None:
+            return None
+        box, side = self.reach, {MINE: self.mine, THEIRS: self.theirs}[whose]
+        found, mine, shown = self.kinds[box], _part(self.mine, box), _part(canvas, box)
+        side, settled = _part(side, box), self.status[box]
+        labels, status = shown.labels.copy(), shown.status.copy()
+        for z in _slabs(labels):
+            agreed = (found[z] == 0) & (labels[z] == mine.labels[z]) & (status[z] == mine.status[z])
+            np.copyto(status[z], settled[z], where=agreed)
+            where = np.logical_or.reduce([found[z] == kind for kind in kinds])
+            np.copyto(labels[z], side.labels[z], where=where, casting="unsafe")  # they fit: see `of`
+            np.copyto(status[z], side.status[z], where=where)
+        return _stroke(canvas, box, labels, status)
 
     def shown_in(self, canvas: Canvas, box: Box, mask: NDArray[np.bool_]) -> str:
         """Whose labels a place has in `canvas`: "mine", "theirs", or "" where it has something else."""
@@ -115,12 +122,44 @@ class Merge:
         return ""
 
 
+def _changed(one: Canvas, two: Canvas) -> Box | None:
+    """The smallest box around all that differs."""
+    depth, flat = np.zeros(len(one.labels), np.bool_), np.zeros(one.labels.shape[1:], np.bool_)
+    for z in _slabs(one.labels):
+        differs = (one.labels[z] != two.labels[z]) | (one.status[z] != two.status[z])
+        depth[z] = differs.any(axis=(1, 2))
+        flat |= differs.any(axis=0)
+    inner = bounding_box(flat[np.newaxis])
+    found = np.flatnonzero(depth)
+    return (slice(int(found[0]), int(found[-1]) + 1), *inner[1:]) if inner else None
+
+
+def _settle(base: Canvas | None, mine: Canvas, theirs: Canvas, kinds: KindArray, status: StatusArray) -> None:
+    """Write into `kinds` and `status`, which is a copy of mine, what `Merge` says of them."""
+    by_me, by_them = touched(base, mine), touched(base, theirs)
+    differ = mine.labels != theirs.labels
+    kinds[...] = (by_me.view(np.uint8) + 2 * by_them.view(np.uint8)) * differ
+    theirs_too = by_them & ~differ
+    np.copyto(status, theirs.status, where=theirs_too)
+    np.copyto(status, np.maximum(mine.status, theirs.status), where=theirs_too & by_me)
+
+
+def _slabs(voxels: LabelArray) -> Iterator[slice]:
+    """A few slices after the other: what is made of so little stays in the processor's cache."""
+    step = max(1, SLAB // max(1, voxels[:1].size))
+    return (slice(z, z + step) for z in range(0, len(voxels), step))
+
+
+def _part(canvas: Canvas, box: Box) -> Canvas:
+    return Canvas(canvas.labels[box], canvas.status[box])
+
+
 def _stroke(canvas: Canvas, box: Box, labels: LabelArray, status: StatusArray) -> Stroke | None:
-    inner = bounding_box((labels != canvas.labels[box]) | (status != canvas.status[box]))
+    inner = _changed(_part(canvas, box), Canvas(labels, status))
     if inner is None:
         return None
     z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(box, inner, strict=True))
     return Stroke(
-        (z.start, y.start, x.start), canvas.labels[z, y, x].copy(), labels[inner].copy(),
-        canvas.status[z, y, x].copy(), status[inner].copy(), "merge",
+        (z.start, y.start, x.start), canvas.labels[z, y, x].copy(), np.ascontiguousarray(labels[inner]),
+        canvas.status[z, y, x].copy(), np.ascontiguousarray(status[inner]), "merge",
     )  # fmt: skip
