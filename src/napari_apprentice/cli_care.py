@@ -41,9 +41,11 @@ def history(options: Options, session: Session) -> Answer:
 
 def _lines(row: HistoryRow) -> list[str]:
     who = f"{row.created}  {row.author}" if row.revision else "not saved yet"
-    start = f"from {row.parent or 'nothing'}" + (f" and the prediction of {row.model}" if row.model else "")
+    parents = " and ".join(name for name in (row.parent, *row.merged) if name)
+    start = f"from {parents or 'nothing'}" + (f" and the prediction of {row.model}" if row.model else "")
     lines = [f"{row.revision or 'strokes'}  {who}  {row.origin}, {start}"]
-    work = [f"{row.strokes} strokes", f"{row.seconds:.0f} s", f"{row.edited} voxels edited", f"{row.accepted} accepted"]
+    strokes = f"{row.strokes} stroke{'' if row.strokes == 1 else 's'}"
+    work = [strokes, f"{row.seconds:.0f} s", f"{row.edited} voxels edited", f"{row.accepted} accepted"]
     lines.append("    " + ", ".join(work))
     if row.changed:
         lines.append("    changed: " + ", ".join(f"{name} {count}" for name, count in row.changed.items()))

@@ -89,7 +89,7 @@ class RevisionVerbs(ABC):
         """
         shown = self.case if self.case and self.case.info.case_id == case_id else None
         if shown is not None and shown.unsaved:
-            raise InputError(f"Case {case_id} has strokes that are in no revision yet; save or undo them first.")
+            raise InputError(f"Case {case_id} has strokes that are in no revision yet; save them first.")
         revision = comparing.restore_revision(self.study, case_id, name, self.author)
         if shown is not None:
             self.show_case(self.load_case(case_id))

@@ -23,6 +23,8 @@ class Person:
         self.desk.runner.went_wrong.connect(self.complaints.append)
         self.notices: list[str] = []
         self.desk.bridge.noticed.connect(self.notices.append)
+        self.said: list[str] = []
+        self.desk.runner.said.connect(self.said.append)
 
     @property
     def desk(self) -> Any:

@@ -246,3 +246,14 @@ def test_nothing_changes_while_the_scan_shown_is_not_the_open_case(
     person.press(Qt.Key.Key_1)
     person.drag()
     assert person.session.case.unsaved == 1
+
+
+def test_what_can_be_reverted_to_is_asked_in_vain_where_the_study_is_gone(opened: Person, study: Study) -> None:
+    menu = opened.dock.correct_panel.revert_menu
+    aside = study.path.rename(study.path.with_name("away"))
+    menu.aboutToShow.emit()
+    opened.wait(lambda: opened.complaints)
+    aside.rename(study.path)
+    assert "The study's folder cannot be reached" in opened.complaints[0]
+    menu.aboutToShow.emit()
+    opened.wait(lambda: [a.text() for a in menu.actions()] == ["Prediction"])

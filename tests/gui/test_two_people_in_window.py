@@ -76,6 +76,19 @@ def test_opening_a_case_asks_at_once(person: Person, study: Study) -> None:
     assert any("Bob has this case open" in notice for notice in person.notices)
 
 
+def test_whoever_was_there_before_is_named_beside_the_case(person: Person, study: Study) -> None:
+    with Visitor(study.path, "Bob") as bob:
+        bob.do("open c2")
+        person.open_study(study.path)
+        assert person.desk.facts.now.row("c2").others, "the table knows it before the case is opened"
+        person.open_case("c2")
+        line = person.dock.correct_panel.others
+        assert line.isVisibleTo(person.dock)
+        assert line.text().startswith("Bob has this case open on ")
+        person.open_case("c1")
+        assert not line.isVisibleTo(person.dock)
+
+
 def test_a_study_that_is_gone_asks_in_vain_and_in_silence(person: Person, study: Study) -> None:
     person.desk._present._timer.setInterval(30)
     person.open_study(study.path)
@@ -91,6 +104,7 @@ def test_the_second_who_saves_is_told_at_once_and_merges(conflict: Person, study
     person, panel = conflict, conflict.dock.correct_panel
     assert study.revisions.names("c1") == ("r0001", "r0002", "r0003")
     assert any("Bob saved r0002 of this case in the meantime. Both are kept" in n for n in person.notices)
+    assert person.said[-1] == "Saved. Bob saved r0002 meanwhile: both are kept, Merge shows where you differ."
     assert panel.merge.isVisibleTo(person.dock)
     assert panel.merge.text() == "Merge with r0002 ..."
     person.click(panel.merge)

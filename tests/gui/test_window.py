@@ -180,12 +180,24 @@ def test_revert_to_prediction_and_to_a_revision(person: Person, study: Study, tm
     mine = person.session.case.canvas.labels.copy()
     menu = person.dock.correct_panel.revert_menu
     person.dock.correct_panel._list_reverts()
+    person.wait(lambda: len(menu.actions()) == 2)
     texts = [a.text() for a in menu.actions()]
     assert texts == ["Prediction by v0001", "Revision r0001"]
     menu.actions()[0].trigger()
     assert (person.desk.layers.labels.data == 2).all()
     menu.actions()[1].trigger()
     np.testing.assert_array_equal(person.desk.layers.labels.data, mine)
+
+
+def test_the_brush_stays_in_hand_from_case_to_case(opened: Person) -> None:
+    opened.press(Qt.Key.Key_2)
+    opened.open_case("c2")
+    layer = opened.desk.layers.labels
+    assert (layer.mode, layer.selected_label) == ("paint", 2)
+    opened.drag()
+    assert opened.session.case.unsaved == 1
+    opened.open_case("c1")
+    assert layer.mode == "paint"
 
 
 def test_next_case_by_button_and_by_key(person: Person, tmp_path: Path) -> None:

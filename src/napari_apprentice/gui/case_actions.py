@@ -67,7 +67,8 @@ class CaseActions(QObject):
             return
         case = self._session.case
         if case is not None and case.unsaved and case.info.case_id != case_id:
-            self._runner.said.emit(f"{case.unsaved} unsaved strokes of {case.info.case_id} are kept.")
+            many = "s are" if case.unsaved > 1 else " is"
+            self._runner.said.emit(f"In {case.info.case_id} {case.unsaved} unsaved stroke{many} kept.")
         self.opening.load(case_id)
 
     def may_leave(self) -> bool:

@@ -15,6 +15,7 @@ from napari_apprentice.gui.overlay_row import OverlayRow
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
 from napari_apprentice.gui.preset_box import PresetBox
 from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.store.study import Study
 
 SETTLE_MS = 250  # counting voxels waits for a pause in painting
 HINT = "Paint with napari's tools: P brush, E eraser, F fill, 3 dimensions with n edit dim; Space held moves the view."
@@ -142,7 +143,11 @@ class CorrectPanel(Panel):
         case = self.desk.session.case
         if case is None:
             self.labels.show_schema(facts.schema)
-        row = facts.row(case.info.case_id) if case is not None else None
+        self._show_others()
+
+    def _show_others(self) -> None:
+        case = self.desk.session.case
+        row = self.desk.facts.now.row(case.info.case_id) if case is not None else None
         self.others.setText("\n".join(other.sentence for other in row.others) if row is not None else "")
         self.others.setVisible(row is not None and bool(row.others))
 
@@ -159,6 +164,7 @@ class CorrectPanel(Panel):
             self.labels.show_chosen(int(layers.labels.selected_label))
         self.show_layers.setVisible(case is not None and layers.labels is None and self._lost)
         self.overlays.show_case()
+        self._show_others()
         self._enable(self.desk.cases.saving)
         self._show_work()
 
@@ -198,16 +204,31 @@ class CorrectPanel(Panel):
         menu.clear()
         if case is None:
             return
+        menu.addAction(QAction("Reading ...", menu, enabled=False))
+        # Not in this thread: a share that does not answer would hold up the window.
         study, case_id = self.desk.session.study, case.info.case_id
-        active = study.models.active()
-        prediction = QAction(f"Prediction by {active}" if active else "Prediction", menu)
-        prediction.setEnabled(active is not None and study.predictions.has(case_id, active))
+        job = self.desk.runner.run("Reading the revisions", lambda: _reverts_of(study, case_id), quiet=True)
+        job.returned.connect(lambda found: self._show_reverts(case_id, *found))
+        job.failed.connect(lambda _: menu.close())
+
+    def _show_reverts(self, case_id: str, active: str | None, predicted: bool, names: tuple[str, ...]) -> None:
+        menu, case = self.revert_menu, self.desk.session.case
+        menu.clear()
+        if case is None or case.info.case_id != case_id:
+            return
+        prediction = QAction(f"Prediction by {active}" if active else "Prediction", menu, enabled=predicted)
         prediction.triggered.connect(lambda _=False: self.prediction_requested.emit())
         menu.addAction(prediction)
-        for name in reversed(study.revisions.names(case_id)):
+        for name in reversed(names):
             revision = QAction(f"Revision {name}", menu)
             revision.triggered.connect(lambda _=False, n=name: self.revision_requested.emit(n))
             menu.addAction(revision)
+
+
+def _reverts_of(study: Study, case_id: str) -> tuple[str | None, bool, tuple[str, ...]]:
+    """The active model version, whether it predicted the case, and the case's revisions; touches the disk."""
+    active = study.models.active()
+    return active, active is not None and study.predictions.has(case_id, active), study.revisions.names(case_id)
 
 
 def _about(case: OpenCase) -> str:

@@ -66,9 +66,10 @@ class ExtraLayers(QObject):
     def take_away(self, *purposes: str) -> None:
         """Take layers away; a purpose nothing is shown for is none."""
         gone = [self._shown.pop(p) for p in purposes if p in self._shown]
-        for layer in gone:
-            self._remove(layer)
         if gone:
+            with self._viewer.layers.batched_update():  # as in `CaseLayers`
+                for layer in gone:
+                    self._remove(layer)
             self.changed.emit()
 
     def clear(self) -> None:

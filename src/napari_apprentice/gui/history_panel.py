@@ -123,10 +123,10 @@ class HistoryPanel(Panel):
         found = compared.found
         self.legend.show_kinds(compared.kinds)
         voxels = f"{found.voxels:,} voxels differ" if found.voxels else "No label differs"
-        status = f", {found.status_differs:,} have another status" if found.status_differs else ""
+        status = f" Another status: {found.status_differs:,} voxels." if found.status_differs else ""
         labels = f": {compared.by_label}" if found.voxels else ""
         outdated = " You painted since: Compare shows it anew." if self.desk.back.outdated else ""
-        self.labels.setText(f"{found.first} and {found.second}: {voxels}{status}{labels}.{outdated}")
+        self.labels.setText(f"{found.first} and {found.second}: {voxels}{labels}.{status}{outdated}")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Room for about six revisions."""

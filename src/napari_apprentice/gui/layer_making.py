@@ -86,13 +86,19 @@ def difference_layer(kinds: KindArray, info: CaseInfo, name: str, opacity: float
 
 def place_layer(place: Place, info: CaseInfo, name: str) -> Labels:
     """The outline of one place; an array as small as that, put where the place is."""
-    mask = np.pad(place.mask, 1).view(np.uint8)  # one voxel more, so that the outline is closed
     colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: "white"})
-    layer = _to_look_at(mask, info, name, colours, opacity=1.0, contour=1)
+    layer = _to_look_at(np.zeros((1, 1, 1), np.uint8), info, name, colours, opacity=1.0, contour=1)
+    layer.metadata = {}  # it lies on no grid that a writer should know of
+    outline_place(layer, place, info)
+    return layer
+
+
+def outline_place(layer: Labels, place: Place, info: CaseInfo) -> None:
+    """Let the layer of one place show another one: napari takes half a second to remove a layer."""
+    layer.data = np.pad(place.mask, 1).view(np.uint8)  # one voxel more, so that the outline is closed
     start = np.array([s.start - 1 for s in place.box])
     layer.translate = np.add(place_of(info.geometry)["translate"], start * info.spacing)
-    layer.metadata = {}  # it lies on no grid that a writer should know of
-    return layer
+    layer.editable = False
 
 
 def _to_look_at(

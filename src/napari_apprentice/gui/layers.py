@@ -66,6 +66,7 @@ class CaseLayers(QObject):
         self._seen: list[Any] = []  # layers that were visible before a preview hid them
         self._first_look: tuple[float, ...] = ()
         self._mode = "pan_zoom"
+        self._locked = False
         # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
         self._mourning = QTimer(self)
         self._mourning.setSingleShot(True)
@@ -122,12 +123,15 @@ class CaseLayers(QObject):
         """Forget the layers without removing them."""
         overlays = [self.uncertainty, self.status, self.labels]
         self.uncertainty, self.status, self.labels, self._seen = None, None, None, []
+        self._locked = False
         return overlays
 
     def _remove(self, layers: list[Any]) -> None:
-        for layer in layers:
-            if layer is not None and layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        # Else napari cleans up after each of them, for half a second.
+        with self._viewer.layers.batched_update():
+            for layer in layers:
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
 
     def _show_scan(self, scan: Scan) -> None:
         self._quiet = True
@@ -212,8 +216,9 @@ class CaseLayers(QObject):
     def lock(self, locked: bool) -> None:
         """Let nobody paint for a while; afterwards the tool is the one from before."""
         layer = self.labels
-        if layer is None or layer.editable != locked:
+        if layer is None or self._locked == locked:
             return
+        self._locked = locked  # napari makes a layer that gets other voxels editable by itself, with no tool in hand
         if locked:
             self._mode = str(layer.mode)
             layer.editable = False
@@ -335,7 +340,7 @@ class CaseLayers(QObject):
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if layer is self.labels and layer is not None:
-            self.labels = None
+            self.labels, self._locked = None, False
             self._mourning.start()
         elif layer is self.status:
             self.status = None

@@ -157,9 +157,13 @@ class MergeActions(QObject):
 
     def _offer(self, theirs: Revision) -> None:
         self.offered = theirs
-        who, name = theirs.provenance.author, theirs.name
-        self._runner.said.emit(f"{who} saved {name} in the meantime. Both are kept; Merge shows where you differ.")
+        self._say_offer()
         self.changed.emit()
+
+    def _say_offer(self) -> None:
+        if self.offered is not None:
+            who, name = self.offered.provenance.author, self.offered.name
+            self._runner.said.emit(f"Saved. {who} saved {name} meanwhile: both are kept, Merge shows where you differ.")
 
     def _on_case(self) -> None:
         case = self._session.case
@@ -178,6 +182,7 @@ class MergeActions(QObject):
         if self.offered is not None and self.offered.name in revision.provenance.merged:
             self.offered = None
             self.changed.emit()
+        self._say_offer()  # again, because "Saved r0003" has taken its place in the status line
         if self.merging is not None and self.merging.theirs.name in revision.provenance.merged:
             self.end()
 

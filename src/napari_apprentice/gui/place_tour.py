@@ -6,7 +6,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_apprentice.core.differences import Place, Places
 from napari_apprentice.gui.extra_layers import ExtraLayers
-from napari_apprentice.gui.layer_making import place_layer
+from napari_apprentice.gui.layer_making import outline_place, place_layer
 from napari_apprentice.gui.layers import CaseLayers
 
 OUTLINE = "place"
@@ -61,8 +61,15 @@ class PlaceTour(QObject):
         if place is None:
             self._extras.take_away(OUTLINE)
         else:
-            self._extras.show(OUTLINE, lambda info: place_layer(place, info, "Place looked at"))
+            self._outline(place)
             layer = self._layers.labels or next(iter(self._layers.images), None)
             if layer is not None:
                 self._layers.view.centre(layer, place.peak)
         self.changed.emit()
+
+    def _outline(self, place: Place) -> None:
+        shown, info = self._extras.get(OUTLINE), self._layers.info
+        if shown is not None and info is not None:
+            outline_place(shown, place, info)
+        else:
+            self._extras.show(OUTLINE, lambda info: place_layer(place, info, "Place looked at"))

@@ -104,7 +104,7 @@ def restore_revision(study: Study, case_id: str, name: str, author: str) -> Revi
         The revision is damaged.
     """
     if study.journal.started(case_id):
-        raise InputError(f"Case {case_id} has strokes that are in no revision yet; save or discard them first.")
+        raise InputError(f"Case {case_id} has strokes that are in no revision yet; save them first.")
     if name in study.revisions.names(case_id)[-1:]:
         raise InputError(f"{name} is the newest revision of case {case_id} already.")
     labels, status = study.revisions.read(case_id, name)
