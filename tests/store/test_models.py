@@ -90,7 +90,9 @@ def test_damage_is_told(tmp_path, weights):
     made = study(tmp_path, 0)
     made.models.register(_version("v0001"), weights)
     made.models.weights("v0001").write_bytes(b"other")
-    assert len(finish(check(made.path))) == 1
+    told = finish(check(made.path))
+    assert [line for line in told if "v0001" in line and "damaged" in line]
+    assert [line for line in told if "Case c1 is missing" in line]
     made.models.weights("v0001").unlink()
     with pytest.raises(ModelError, match="missing"):
         made.models.weights("v0001")
