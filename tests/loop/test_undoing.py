@@ -168,6 +168,19 @@ def test_strokes_of_a_revision_that_are_damaged_are_told_and_moved_away(study: S
     assert (load_case(study, "c1").canvas.labels[BOX] == 2).all()
 
 
+def test_strokes_of_two_revisions_that_were_exchanged_are_told(study: Study) -> None:
+    case = load_case(study, "c1")
+    for label in (1, 2):
+        paint(case, label)
+        save_correction(study, case, "Ada")
+    one, two = (study.journal.root / "c1" / f"r000{n}.bin" for n in (1, 2))
+    ones, twos = one.read_bytes(), two.read_bytes()
+    one.write_bytes(twos)
+    two.write_bytes(ones)
+    assert len([f for f in finish(check(study.path)) if "are damaged, so that undo" in f]) == 2
+    assert load_case(study, "c1").undo() is None
+
+
 def test_strokes_that_go_while_the_case_is_open_are_missed_in_plain_words(study: Study) -> None:
     case = load_case(study, "c1")
     paint(case, 1)

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import tracemalloc
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from napari_apprentice.loop.history import case_history
 from napari_apprentice.loop.opening import load_case
 from napari_apprentice.store.arrays import read_array
 from napari_apprentice.store.check import check
+from napari_apprentice.store.repair import repair
 from napari_apprentice.store.stroke_record import decode, encode
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.trust import LARGEST_DOCUMENT, physical_memory
@@ -233,6 +235,42 @@ def test_a_stroke_that_claims_to_be_huge_takes_no_memory(path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(content.strokes) == 2
+    assert peak < MEMORY
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+@pytest.mark.parametrize("name", ["journal/c2/strokes.bin", "journal/c1/r0002.bin", f"{ARRAY}/c/0/0/0/0"])
+def test_a_pipe_in_place_of_strokes_or_voxels_does_not_hang(path, name):
+    (path / name).unlink(missing_ok=True)
+    os.mkfifo(path / name)
+    assert any("no file" in fault or "are damaged" in fault for fault in finish(check(path)))
+
+
+@pytest.mark.parametrize("name", ["journal/c2/strokes.bin", f"{ARRAY}/c/0/0/0/0"])
+def test_a_file_that_claims_to_be_larger_than_memory_is_a_sentence(path, name):
+    with (path / name).open("rb+") as file:
+        file.truncate(2**42)  # takes no room on the disk
+    assert any("larger than such a file can be" in fault for fault in finish(check(path)))
+    finish(repair(path))  # leaves it alone
+
+
+def test_a_stroke_that_unpacks_to_more_than_the_scan_is_not_unpacked(path):
+    file = path / "journal" / "c2" / "strokes.bin"
+    shape, voxels = [256, 512, 512], 256 * 512 * 512
+    header = {"start": [0, 0, 0], "shape": shape, "tool": "paint", "seconds": 1.0, "dtypes": ["|u1"] * 4}
+    data = file.read_bytes() + encode(header, zlib.compress(bytes(4 * voxels), 1))
+    file.write_bytes(data)
+    (path / "journal" / "c1" / "r0002.bin").write_bytes(data)
+    tracemalloc.start()
+    content = Study.open(path).journal.read("c2")
+    faults = finish(check(path))
+    done = finish(repair(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert content is not None
+    assert content.damaged
+    assert any("The journal of case c2 is damaged" in fault or "ends in a damaged" in fault for fault in faults)
+    assert any("keeps its first" in line for line in done)
     assert peak < MEMORY
 
 

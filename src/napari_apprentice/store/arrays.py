@@ -152,7 +152,7 @@ def read_array(path: Path, vault: Vault = PLAIN) -> NDArray[Any]:
         try:
             return np.asarray(array[...])
         except _DAMAGE as error:
-            raise StudyError(f"The stored array {_where(path)} is damaged: {error}.") from error
+            raise StudyError(f"The stored array {_where(path)} is damaged: {_said(error)}.") from error
 
 
 def read_box(path: Path, box: tuple[slice, ...], vault: Vault = PLAIN) -> NDArray[Any]:
@@ -162,7 +162,7 @@ def read_box(path: Path, box: tuple[slice, ...], vault: Vault = PLAIN) -> NDArra
         try:
             return np.asarray(array[box])
         except _DAMAGE as error:
-            raise StudyError(f"The stored array {_where(path)} is damaged: {error}.") from error
+            raise StudyError(f"The stored array {_where(path)} is damaged: {_said(error)}.") from error
 
 
 def read_attributes(group: Path) -> dict[str, Any]:
@@ -206,6 +206,10 @@ def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     chunks = tuple(min(CHUNK, n) for n in shape[-3:])
     shards = tuple(c * min(SHARD // CHUNK, -(-n // c)) for c, n in zip(chunks, shape[-3:], strict=True))
     return lead + chunks, lead + shards
+
+
+def _said(error: Exception) -> str:
+    return str(error) or "it takes more memory than there is"  # MemoryError says nothing
 
 
 def _where(path: Path) -> str:

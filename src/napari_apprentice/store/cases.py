@@ -1,6 +1,8 @@
 """The cases of a study: scans as OME-Zarr images, each with its geometry and where it came from."""
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import Step
 from napari_apprentice.core.records import CaseInfo, now
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import ApprenticeError, InputError, StudyError
 from napari_apprentice.store.arrays import (
     create_group,
     open_array,
@@ -75,6 +77,12 @@ class Cases:
         for inner in ("image/labels", "predictions"):
             refuse_links(self.root, folder / inner)
         return folder
+
+    def grid_voxels(self, case_id: str) -> int | None:
+        """Voxels of a case's grid; None when there is no such case, or it is damaged."""
+        with suppress(ApprenticeError):
+            return math.prod(self.info(case_id).shape)
+        return None
 
     def info(self, case_id: str) -> CaseInfo:
         """What is known of a case without reading a voxel.

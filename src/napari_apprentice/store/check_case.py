@@ -183,7 +183,8 @@ def damaged_archives(study: Study, case_id: str) -> list[str]:
 
 def _led_to(study: Study, case_id: str, name: str) -> bool:
     content = study.journal.archived(case_id, name)
-    return content is not None and len(content.strokes) == study.revisions.info(case_id, name).provenance.strokes
+    made = study.revisions.info(case_id, name).provenance
+    return content is not None and (content.parent, len(content.strokes)) == (made.parent, made.strokes)
 
 
 def journal(study: Study, case_id: str) -> list[str]:
@@ -196,7 +197,11 @@ def journal(study: Study, case_id: str) -> list[str]:
     readable = f"only its first {len(content.strokes)} strokes can be read. Open the case and save it as a revision."
     if content.damaged:
         faults.append(f"The journal of case {case_id} is damaged: {readable}")
-    elif tail_of((study.journal.root / case_id / FILE).read_bytes(), study.vault.at(case_id, "journal")).damaged:
+    elif tail_of(
+        (study.journal.root / case_id / FILE).read_bytes(),
+        study.vault.at(case_id, "journal"),
+        study.journal.most(case_id),
+    ).damaged:
         faults.append(f"The journal of case {case_id} ends in a damaged stroke: {readable}")
     if content.strokes and content.parent is not None and content.parent not in study.revisions.names(case_id):
         faults.append(f"The journal of case {case_id} was drawn on {content.parent}, which is missing.")

@@ -3,7 +3,7 @@
 import errno
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,12 +44,14 @@ class Journal(JournalFiles):
     ----------
     root
         The study's journal folder.
-    vault
-        How records are written.
+    vault, grid_voxels
+        How records are written, and how large a stroke can be; see `JournalFiles`.
     """
 
-    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
-        super().__init__(root, vault)
+    def __init__(
+        self, root: Path, vault: Vault = PLAIN, grid_voxels: Callable[[str], int | None] = lambda _: None
+    ) -> None:
+        super().__init__(root, vault, grid_voxels)
         self.work = uuid.uuid4().hex[:16]
         """Written into journals begun here: two people may draw the same stroke, and it is two strokes."""
         self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
@@ -61,7 +63,7 @@ class Journal(JournalFiles):
 
     def another(self) -> "Journal":
         """A journal of the same study for another writer."""
-        return Journal(self.root, self._vault)
+        return Journal(self.root, self._vault, self._grid_voxels)
 
     def start(
         self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke] = ()
@@ -125,7 +127,8 @@ class Journal(JournalFiles):
         Raises
         ------
         StudyError
-            The journal's beginning is damaged, so that it is not known what its strokes were drawn on.
+            The journal's beginning is damaged, so that it is not known what its strokes were drawn on; or it is no
+            file, or larger than this computer's memory.
         StorageError
             The file cannot be read.
         """
@@ -133,7 +136,7 @@ class Journal(JournalFiles):
         data = self._bytes(path)
         if data is None:
             return None
-        content = content_of(data, self._at(case_id))
+        content = content_of(data, self._at(case_id), self.most(case_id))
         if content is None:
             raise StudyError(_BEGINNING.format(case_id))
         return content
@@ -268,7 +271,7 @@ class Journal(JournalFiles):
     def _mend(self, path: Path) -> int:
         """Cut off a torn end before more is appended; returns where the good records end."""
         data = path.read_bytes()
-        records = Records(data, self._at(path.parent.name))
+        records = Records(data, self._at(path.parent.name), self.most(path.parent.name))
         for _ in records.strokes(opening=True):
             pass
         if records.end == 0:

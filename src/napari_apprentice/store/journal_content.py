@@ -34,9 +34,15 @@ class JournalContent:
     work: str = ""
 
 
-def content_of(data: bytes, vault: Vault) -> JournalContent | None:
-    """Read a journal's bytes; None when its beginning is damaged, so that its strokes cannot be placed."""
-    records = Records(data, vault)
+def content_of(data: bytes, vault: Vault, most: float) -> JournalContent | None:
+    """Read a journal's bytes; None when its beginning is damaged, so that its strokes cannot be placed.
+
+    Parameters
+    ----------
+    most
+        Voxels that a stroke may have.
+    """
+    records = Records(data, vault, most)
     opening = next(records, None)
     if opening is None or "journal" not in opening[0]:
         return None

@@ -1,13 +1,15 @@
 """Journals by the names of their files: the one that grows, and those that led to revisions."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from napari_apprentice.errors import StudyError
 from napari_apprentice.store.archived import Archive, Archived
 from napari_apprentice.store.files import storage_errors
 from napari_apprentice.store.journal_content import JournalContent, content_of
 from napari_apprentice.store.names import check_name, is_revision
 from napari_apprentice.store.record_walk import StoredStrokes
-from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.trust import journal_bytes, refuse_links, refuse_odd_file, stroke_voxels
 from napari_apprentice.store.vault import PLAIN, Vault
 
 FILE = "strokes.bin"
@@ -22,11 +24,21 @@ class JournalFiles:
         The study's journal folder.
     vault
         How records are written.
+    grid_voxels
+        Voxels of a case's grid, None where that is not known: no stroke has more, whatever a file from somebody
+        else says.
     """
 
-    def __init__(self, root: Path, vault: Vault = PLAIN) -> None:
+    def __init__(
+        self, root: Path, vault: Vault = PLAIN, grid_voxels: Callable[[str], int | None] = lambda _: None
+    ) -> None:
         self.root = root
         self._vault = vault
+        self._grid_voxels = grid_voxels
+
+    def most(self, case_id: str) -> float:
+        """Voxels that a stroke of a case may have."""
+        return self._grid_voxels(case_id) or stroke_voxels()
 
     def archived(self, case_id: str, revision: str) -> JournalContent | None:
         """Strokes that led to a revision; None when they are not kept, or not readable from the first to the last.
@@ -36,8 +48,11 @@ class JournalFiles:
         StorageError
             The file cannot be read.
         """
-        data = self._bytes(self._archive(case_id, revision))
-        content = None if data is None else content_of(data, self._at(case_id))
+        try:
+            data = self._bytes(self._archive(case_id, revision))
+        except StudyError:
+            return None
+        content = None if data is None else content_of(data, self._at(case_id), self.most(case_id))
         return None if content is None or content.damaged else content
 
     def archive_of(self, case_id: str, revision: str) -> Archive | None:
@@ -73,6 +88,7 @@ class JournalFiles:
     def _bytes(self, path: Path, most: int = -1) -> bytes | None:
         with storage_errors(f"the journal of case {path.parent.name}"):
             try:
+                refuse_odd_file(path, journal_bytes())
                 with path.open("rb") as file:
                     return file.read(most)
             except (FileNotFoundError, NotADirectoryError):

@@ -48,7 +48,7 @@ class NewerJournal(_Refusal, Journal):
 
     def another(self) -> "NewerJournal":
         """A journal of the same study for another writer."""
-        return NewerJournal(self._refusal, self.root, self._vault)
+        return NewerJournal(self._refusal, self.root, self._vault, self._grid_voxels)
 
 
 class NewerModels(_Refusal, Models):

@@ -1,5 +1,6 @@
 """From the bytes of a journal to its records, and why the walk ended."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -26,11 +27,14 @@ class Records(Iterator[tuple[dict[str, Any], memoryview]]):
         Of the whole file.
     vault
         Opens each record.
+    most
+        Voxels that a stroke may have; a larger one is damage.
     """
 
-    def __init__(self, data: bytes, vault: Vault = PLAIN) -> None:
+    def __init__(self, data: bytes, vault: Vault = PLAIN, most: float = math.inf) -> None:
         self._bytes = data
         self._vault = vault
+        self._most = most
         self.data = memoryview(data)
         self.start = self.end = 0
         self.damaged = False
@@ -62,7 +66,7 @@ class Records(Iterator[tuple[dict[str, Any], memoryview]]):
             if record is None:
                 return
             try:
-                stroke = decode_stroke(*record)
+                stroke = decode_stroke(*record, self._most)
             except DamagedError:
                 self.end, self.damaged = before, True
                 return

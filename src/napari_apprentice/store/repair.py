@@ -24,6 +24,7 @@ from napari_apprentice.store.repair_case import mend_groups, mend_image, mend_la
 from napari_apprentice.store.repaired import Repaired
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.tail import tail_of
+from napari_apprentice.store.trust import journal_bytes, read_plain
 
 ASIDE_SECONDS = 3600.0  # a younger aside may belong to a program that is writing it now
 _Step = Callable[[], Iterator[str]]
@@ -112,8 +113,8 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
     with storage_errors(f"the journal of case {case_id}"):
         for kept in sorted(folder.glob(".*.damaged")):
             yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
-        data = path.read_bytes() if path.is_file() else b""
-    tail = tail_of(data, study.vault.at(case_id, "journal"))
+        data = read_plain(path, journal_bytes()) if path.is_file() else b""
+    tail = tail_of(data, study.vault.at(case_id, "journal"), study.journal.most(case_id))
     others = Presence(study.journal.root, "", study.vault).others(case_id) if tail.size else ()
     if others:  # what looks torn may be a stroke that is being written now
         who = f"{others[0].author} has the case open on {others[0].host}"

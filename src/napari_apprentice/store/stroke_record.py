@@ -165,24 +165,29 @@ def stroke_of(record: bytes | memoryview, vault: Vault = PLAIN) -> Stroke:
     return decode_stroke(*unsealed(header, payload, vault))
 
 
-def decode_stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
+def decode_stroke(header: dict[str, Any], payload: memoryview, most: float = math.inf) -> Stroke:
     """The stroke of a record.
+
+    Parameters
+    ----------
+    most
+        Voxels that it may have; a few bytes can claim, and unpack to, more than all memory.
 
     Raises
     ------
     DamagedError
-        Header and payload do not fit together.
+        Header and payload do not fit together, or the stroke is larger than that.
     """
     try:
-        return _stroke(header, payload)
+        return _stroke(header, payload, most)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, _FAULT) as error:
         raise DamagedError from error
 
 
-def _stroke(header: dict[str, Any], payload: memoryview) -> Stroke:
+def _stroke(header: dict[str, Any], payload: memoryview, most: float) -> Stroke:
     z, y, x = (int(s) for s in header["start"])
     height, rows, columns = shape = tuple(int(n) for n in header["shape"])
-    if min(z, y, x, *shape) < 0:
+    if min(z, y, x, *shape) < 0 or math.prod(shape) > most:
         raise DamagedError
     labels: Sequence[NDArray[Any]] = (NO_LABELS, NO_LABELS)
     status: Sequence[Status]

@@ -29,9 +29,9 @@ class Tail:
     damaged: bool
 
 
-def tail_of(data: bytes, vault: Vault) -> Tail:
-    """Find where a journal's good records end; `vault` is the study's, at the journal."""
-    records = Records(data, vault)
+def tail_of(data: bytes, vault: Vault, most: float) -> Tail:
+    """Find where a journal's good records end; `vault` is the study's, at the journal, `most` voxels of a stroke."""
+    records = Records(data, vault, most)
     strokes = sum(1 for _ in records.strokes(opening=True))
     rest = data[records.end :]
     return Tail(records.end, strokes, len(rest), records.damaged or (any(rest) and not _cut_short(data, records.end)))

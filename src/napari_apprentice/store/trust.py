@@ -5,6 +5,7 @@ A study must not make this program run code, leave the study's folder or take al
 
 import math
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from napari_apprentice.errors import StudyError
 
 LARGEST_DOCUMENT = 16 * 1024**2  # bytes of JSON
 _CHUNK_VOXELS, _SHARD_VOXELS = 2**22, 2**26  # this program writes 64^3 and 256^3
+_LARGEST_CHUNK = 2**30  # bytes of a file: such a shard of eight bytes each, and what packing may add
 _TYPES = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)} | {
     "bool",
     "float16",
@@ -41,7 +43,7 @@ def refuse_links(root: Path, path: Path) -> None:
             raise StudyError(f"{place.parent.name}/{place.name} is a link; inside a study it is not followed.")
 
 
-def read_plain(path: Path, limit: int) -> bytes:
+def read_plain(path: Path, limit: float) -> bytes:
     """Bytes of an ordinary file.
 
     Raises
@@ -52,11 +54,25 @@ def read_plain(path: Path, limit: int) -> bytes:
         The file cannot be read.
     """
     refuse_links(path.parent, path)
-    if path.exists() and not path.is_file():
-        raise StudyError(f"{path.parent.name}/{path.name} is no file; the study is damaged.")
-    if path.stat().st_size > limit:
-        raise StudyError(f"{path.parent.name}/{path.name} is larger than such a file can be; the study is damaged.")
+    refuse_odd_file(path, limit)
     return path.read_bytes()
+
+
+def refuse_odd_file(path: Path, limit: float) -> None:
+    """Make sure that something can be read without waiting for ever and without taking all memory.
+
+    Raises
+    ------
+    StudyError
+        It is no ordinary file (a pipe, a device, a folder), or larger than `limit` bytes.
+    OSError
+        It is not there, or cannot be asked.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise StudyError(f"{path.parent.name}/{path.name} is no file; the study is damaged.")
+    if found.st_size > limit:
+        raise StudyError(f"{path.parent.name}/{path.name} is larger than such a file can be; the study is damaged.")
 
 
 def count_files(folder: Path) -> int:
@@ -65,7 +81,7 @@ def count_files(folder: Path) -> int:
     Raises
     ------
     StudyError
-        One of them is a link or no file.
+        One of them is a link or no file, or larger than any that this program writes.
     """
     try:
         entries = list(os.scandir(folder))
@@ -75,7 +91,12 @@ def count_files(folder: Path) -> int:
     for entry in entries:  # a label map has a thousand files, so each is asked once and no path is made of it
         if entry.is_symlink():
             refuse_links(folder, Path(entry.path))
-        count += count_files(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else 1
+        if entry.is_dir(follow_symlinks=False):
+            count += count_files(Path(entry.path))
+        elif not entry.is_file(follow_symlinks=False) or entry.stat().st_size > _LARGEST_CHUNK:
+            refuse_odd_file(Path(entry.path), _LARGEST_CHUNK)
+        else:
+            count += 1
     return count
 
 
@@ -106,6 +127,16 @@ def refuse_absurd_array(document: Mapping[str, Any], what: str, *, encrypted: bo
             f"The stored array {what} would take {size / 1e9:.0f} GB of memory, and this computer has "
             f"{memory / 1e9:.0f} GB. It is damaged, or the study needs a larger computer."
         )
+
+
+def journal_bytes() -> float:
+    """Bytes above which a journal is not read: the memory of this computer."""
+    return physical_memory() or math.inf
+
+
+def stroke_voxels() -> float:
+    """Voxels above which a stroke is not unpacked where its case's grid is not known."""
+    return (physical_memory() or math.inf) / 16  # labels and status before and after, and room to use them
 
 
 def physical_memory() -> int | None:
