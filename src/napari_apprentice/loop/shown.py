@@ -45,7 +45,7 @@ def canvas_on(
     """
     dtype = np.uint8 if max(study.schema.ids) < 256 else np.uint16
     labels: LabelArray = np.zeros(info.shape, dtype)
-    status = np.zeros(info.shape, np.uint8)
+    status = np.full(info.shape, 0, np.uint8)  # zeros would take its memory when accepting, and hold the window up
     if parent is not None:
         stored, status = study.revisions.read(info.case_id, parent)
         labels = stored.astype(np.promote_types(dtype, stored.dtype))
