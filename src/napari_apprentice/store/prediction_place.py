@@ -10,8 +10,10 @@ from typing import Any
 
 import psutil
 
+from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly
+from napari_apprentice.store.trust import LARGEST_DOCUMENT, read_plain
 
 PROGRESS = "slabs.jsonl"
 _KEPT = ".kept"
@@ -73,8 +75,8 @@ def sweep_kept(folder: Path, journal: Path) -> None:
 def sweep_dead(folder: Path) -> None:
     """Remove predictions that a process of this computer began and did not live to finish."""
     for path in folder.glob(f".*.aside/{PROGRESS}"):
-        with suppress(OSError, *MALFORMED):
-            found = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+        with suppress(OSError, StudyError, *MALFORMED):
+            found = json.loads(read_plain(path, LARGEST_DOCUMENT).splitlines()[0])
             if found["host"] == _host() and not _lives(int(found["pid"]), float(found["born"])):
                 remove_quietly(path.parent)
 

@@ -1,6 +1,7 @@
 """Run folders: how the window and a process of its own talk, and what is left to look at afterwards."""
 
 import json
+import math
 import os
 import time
 import uuid
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, RunError, StudyError
@@ -16,10 +17,11 @@ from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.encryption import study_vault
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.trust import refuse_links, refuse_odd_file
 from napari_apprentice.store.vault import PLAIN, Vault
 
 _STALE_SECONDS = 10.0
+LARGEST_EVENTS = 2**28  # bytes; a step of training takes some 200
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
 
 
@@ -92,7 +94,7 @@ class RunFolder:
             The disk is full, gone or read-only.
         """
         line = (json.dumps(self.vault.at(EVENTS).close_event(event)) + "\n").encode()
-        with storage_errors(f"an event of run {self.run_id}"), self._events.open("ab", buffering=0) as file:
+        with storage_errors(f"an event of run {self.run_id}"), self._opened() as file:
             if not self._mended and self._torn():
                 line = b"\n" + line
             self._mended = True
@@ -107,6 +109,7 @@ class RunFolder:
         with storage_errors(f"the events of run {self.run_id}"):
             if not self._events.exists():
                 return [], offset
+            refuse_odd_file(self._events, LARGEST_EVENTS)
             with self._events.open("rb") as file:
                 file.seek(offset)
                 data = file.read()
@@ -132,6 +135,11 @@ class RunFolder:
     @property
     def _events(self) -> Path:
         return self.path / EVENTS
+
+    def _opened(self) -> BinaryIO:
+        if self._events.exists():
+            refuse_odd_file(self._events, math.inf)  # a pipe would be waited for
+        return self._events.open("ab", buffering=0)
 
     def _torn(self) -> bool:
         with self._events.open("rb") as file:
