@@ -5,9 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from builders import SHAPE
 from napari_apprentice.cli import main
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
 
@@ -43,6 +47,14 @@ def test_history_names_people_models_and_labels(study: Path, capsys: pytest.Capt
         assert words in told
     assert [row["author"] for row in _run(capsys, "history", study, "c1")["history"]] == ["Ada", "Bo", ""]
     assert _run(capsys, "history", study, "c9")["code"] == 1
+
+
+def test_history_says_what_a_merge_goes_back_to(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Provenance("Cy", "r0002", None, strokes=1, origin="merge", merged=("r0001",))
+    Study.open(study).revisions.save("c1", np.ones(SHAPE, np.uint8), np.ones(SHAPE, np.uint8), made)
+    assert main(["history", str(study), "c1"]) == 0
+    told = capsys.readouterr().out
+    assert "Cy  merge, from r0002 and r0001\n    1 stroke, 0 s" in told
 
 
 def test_the_audit_is_a_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

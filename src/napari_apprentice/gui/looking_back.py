@@ -14,7 +14,7 @@ from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.extra_layers import ExtraLayers
 from napari_apprentice.gui.layer_making import difference_layer, outline_layer
-from napari_apprentice.gui.place_tour import PlaceTour
+from napari_apprentice.gui.place_tour import OUTLINE, PlaceTour
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.comparing import SHOWN, Comparison
 from napari_apprentice.session import Session
@@ -151,7 +151,7 @@ class LookingBack(QObject):
         self._generation += 1
         if self.comparison is not None:
             self.comparison = None
-            self._extras.take_away(DIFFERENCES)
+            self._extras.take_away(DIFFERENCES, OUTLINE)  # at once: each time costs half a second
             self._tour.end()
             self.compared.emit(None)
 

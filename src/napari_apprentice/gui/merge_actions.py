@@ -10,7 +10,7 @@ from napari_apprentice.gui.case_actions import CaseActions
 from napari_apprentice.gui.extra_layers import ExtraLayers
 from napari_apprentice.gui.layer_making import difference_layer, outline_layer
 from napari_apprentice.gui.looking_back import DIFFERENCES, REVISION, LookingBack
-from napari_apprentice.gui.place_tour import PlaceTour
+from napari_apprentice.gui.place_tour import OUTLINE, PlaceTour
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.merging import UNTOUCHED, Merging
 from napari_apprentice.session import Session
@@ -104,7 +104,7 @@ class MergeActions(QObject):
         if self.merging is None:
             return
         self.merging = None
-        self._extras.take_away(DIFFERENCES, REVISION)
+        self._extras.take_away(DIFFERENCES, REVISION, OUTLINE)
         self._tour.end()
         self.changed.emit()
 
