@@ -62,13 +62,16 @@ def _predict(
     study: Study, todo: Sequence[str], settings: PredictSettings, cohort: CohortSettings, model: str,
     done: list[Outcome],
 ) -> Generator[Progress, None, None]:  # fmt: skip
+    news: Generator[str | Outcome | Progress, None, None]
     if cohort.scheduler:
         news = predict_there(study, todo, settings, model, cohort.scheduler)
     else:
         news = predict_here(study, todo, settings, model, places(cohort, settings))
     try:
         for said in news:
-            if isinstance(said, Outcome):
+            if isinstance(said, Progress):
+                yield said
+            elif isinstance(said, Outcome):
                 done.append(said)
                 yield CaseDone(len(done), len(todo), said.line, case_id=said.case_id, outcome=said)
             else:

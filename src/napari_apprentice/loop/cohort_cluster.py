@@ -5,6 +5,7 @@ must reach at the same path. Neither this process nor a worker's imports torch: 
 """
 
 import importlib
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from napari_apprentice.core.cohort import Outcome
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, InputError, RunError
 from napari_apprentice.loop.cohort_case import predict_case
 from napari_apprentice.loop.cohort_local import thread_limit
@@ -20,13 +22,16 @@ from napari_apprentice.store.study import Study
 
 ANSWER_SECONDS = 20
 STOP_SECONDS = 10.0
+GONE_SECONDS = 1.0
 _ENGINE = "apprentice_engine"
 
 
 def predict_there(
     study: Study, cases: Sequence[str], settings: PredictSettings, model: str, address: str
-) -> Generator[str | Outcome, None, None]:
+) -> Generator[Outcome | Progress, None, None]:
     """Predict cases on the workers of a scheduler: yields an outcome whenever a case has ended.
+
+    Progress comes where a person would wonder why nothing happens: no worker has joined the scheduler yet.
 
     Closing the generator stops all workers within about a second; their engines end with the cohort.
 
@@ -35,7 +40,7 @@ def predict_there(
     InputError
         The package distributed is not installed.
     RunError
-        No scheduler answers at the address.
+        No scheduler answers at the address, or not any longer.
     """
     distributed = _distributed()
     client = _client(distributed, address)
@@ -47,7 +52,14 @@ def predict_there(
     try:
         futures = client.map(predict_on_worker, [job] * len(cases), list(cases), pure=False)
         names = dict(zip((f.key for f in futures), cases, strict=True))
+        if not client.scheduler_info()["workers"]:
+            yield Progress(0, len(cases), f"No worker has joined the scheduler at {address} yet: waiting for one")
         for future in distributed.as_completed(futures, loop=client.loop):
+            if _is_gone(client):  # it cancels what is left; the cases themselves are not at fault
+                raise RunError(
+                    f"The scheduler at {address} does not answer any more. What was predicted is kept: give the same "
+                    "command again when it is back."
+                )
             yield _outcome(future, names[future.key])
         finished = True
         study.runs.discard(run.run_id)
@@ -91,6 +103,7 @@ def _distributed() -> Any:
 
 
 def _client(distributed: Any, address: str) -> Any:
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # its tracebacks; here they are sentences
     try:
         return distributed.Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -98,6 +111,10 @@ def _client(distributed: Any, address: str) -> Any:
             f"No scheduler answers at {address}: start one (`dask scheduler`) or mend the address, as in "
             "tcp://HOST:8786."
         ) from error
+
+
+def _is_gone(client: Any) -> bool:
+    return bool(client.status != "running")
 
 
 def _outcome(future: Any, case_id: str) -> Outcome:
@@ -114,8 +131,11 @@ def _outcome(future: Any, case_id: str) -> Outcome:
 
 
 def _leave(client: Any, futures: Sequence[Any], finished: bool) -> None:
-    with suppress(Exception):  # the scheduler may be what is gone
-        if not finished:
+    gone = _is_gone(client)
+    with suppress(Exception):  # the scheduler may go at any moment
+        if not finished and not gone:
             client.cancel(list(futures), force=True)
-        client.run(stop_engine, on_error="ignore")
-    client.close(timeout=STOP_SECONDS)
+        if not gone:  # else this would wait for it to come back
+            client.run(stop_engine, on_error="ignore")
+    with suppress(Exception):
+        client.close(timeout=GONE_SECONDS if gone else STOP_SECONDS)
