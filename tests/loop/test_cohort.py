@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_apprentice.cli import main
 from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.errors import InputError, ModelError, RunError
-from napari_apprentice.loop import cohort_cluster
+from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
+from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.postprocess import write_recipe
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
@@ -30,9 +33,65 @@ CPU = PredictSettings(device="cpu")
 ONE = CohortSettings()
 
 
+class KeptEngine(Engine):
+    """A real engine that stays warm from one test to the next: starting one takes longer than most tests."""
+
+    free: list["KeptEngine"]
+
+    def stop(self) -> None:
+        """Give it back."""
+        self.free.append(self)
+
+    def end(self) -> None:
+        """End its process."""
+        super().stop()
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[list[KeptEngine]]:
+    free: list[KeptEngine] = []
+    yield free
+    for engine in free:
+        engine.end()
+
+
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return networked_study(tmp_path)
+def warm(kept: list[KeptEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker at a time that has everything, which is there already where a test before needed it too."""
+    keep_warm(kept, monkeypatch)
+
+
+def keep_warm(kept: list[KeptEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    def engine(variables: Mapping[str, str]) -> KeptEngine:
+        assert not variables  # one worker alone
+        taken = kept.pop() if kept else KeptEngine()
+        taken.free = kept
+        return taken
+
+    monkeypatch.setattr(cohort_local, "Engine", engine)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, kept: list[KeptEngine]) -> tuple[Path, Path]:
+    """A study before and after one worker predicted it; tests get copies."""
+    folder = tmp_path_factory.mktemp("first")
+    made = networked_study(folder)
+    before = folder / "before.study"
+    shutil.copytree(made.path, before)
+    with pytest.MonkeyPatch.context() as patch:
+        keep_warm(kept, patch)
+        assert names(done(made)) == set(made.cases.ids())
+    return before, made.path
+
+
+@pytest.fixture
+def study(first: tuple[Path, Path], tmp_path: Path) -> Study:
+    return Study.open(Path(shutil.copytree(first[0], tmp_path / "cohort.study")))
+
+
+@pytest.fixture
+def predicted(first: tuple[Path, Path], tmp_path: Path) -> Study:
+    return Study.open(Path(shutil.copytree(first[1], tmp_path / "predicted.study")))
 
 
 def done(study: Study, cohort: CohortSettings = ONE, settings: PredictSettings = CPU) -> CohortReport:
@@ -58,22 +117,20 @@ def stored(study: Study) -> dict[str, bytes]:
 # ------------------------------------------------------------------ the same everywhere
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
+DASK = [sys.executable, "-m", "dask"]
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A scheduler and two workers in processes of their own, on this machine only; its address."""
-    where = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    far = ["--scheduler-file", str(where)]
-    started = [
-        subprocess.Popen([*dask, "scheduler", *far, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"], **quiet),
-        subprocess.Popen(
-            [*dask, "worker", *far, "--host", "127.0.0.1", "--nworkers", "2", "--nthreads", "1", "--no-dashboard"],
-            **quiet,
-        ),
-    ]
+    folder = tmp_path_factory.mktemp("scheduler")
+    workers = [
+        *DASK, "worker", "--scheduler-file", str(folder / "scheduler.json"), "--host", "127.0.0.1", "--nworkers", "2",
+        "--nthreads", "1", "--no-dashboard",
+    ]  # fmt: skip
+    started = [_scheduler(folder), _quietly(workers, folder)]
     try:
-        yield _address(where)
+        yield _address(folder)
     finally:
         for process in reversed(started):
             process.terminate()
@@ -81,7 +138,17 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
-def _address(where: Path) -> str:
+def _scheduler(folder: Path) -> "subprocess.Popen[bytes]":
+    far = ["--scheduler-file", str(folder / "scheduler.json"), "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    return _quietly([*DASK, "scheduler", *far], folder)
+
+
+def _quietly(command: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+
+
+def _address(folder: Path) -> str:
+    where = folder / "scheduler.json"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if where.exists() and where.stat().st_size:
@@ -90,8 +157,8 @@ def _address(where: Path) -> str:
     raise TimeoutError
 
 
-def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(study: Study, scheduler: str) -> None:
-    assert names(done(study)) == set(study.cases.ids())
+def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Study, scheduler: str) -> None:
+    study = predicted
     first = stored(study)
     assert len(set(first.values())) == len(first)
     assert all(len(set(found)) > 2 for found in first.values())
@@ -130,6 +197,27 @@ def test_a_cluster_stops_when_nobody_wants_it_any_more_and_goes_on_later(study: 
     assert names(report) | set(report.skipped) == set(study.cases.ids())
 
 
+def test_a_scheduler_without_workers_is_told_and_one_that_dies_is_too(
+    study: Study, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = _scheduler(tmp_path)
+    try:
+        work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(scheduler=_address(tmp_path)))
+        assert next(work).total == 4
+        waiting = next(work)
+        assert "No worker has joined the scheduler at tcp:" in waiting.text
+        assert (waiting.done, waiting.total) == (0, 4)
+        process.kill()
+        began = time.monotonic()
+        with pytest.raises(RunError, match="does not answer any more"):
+            next(work)
+        assert time.monotonic() - began < 10  # it is not waited for
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_scheduler_that_is_not_there_is_said(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort_cluster, "ANSWER_SECONDS", 1)
     with pytest.raises(RunError, match="No scheduler answers at tcp:"):
@@ -159,8 +247,9 @@ def test_the_parent_never_imports_torch(study: Study) -> None:
 # ------------------------------------------------------------------ what is left to do
 
 
-def test_only_what_would_be_different_is_predicted_again(study: Study) -> None:
-    assert len(done(study).done) == 4
+@pytest.mark.usefixtures("warm")
+def test_only_what_would_be_different_is_predicted_again(predicted: Study) -> None:
+    study = predicted
     assert done(study).skipped == study.cases.ids()
     elsewhere = replace(CPU, device="auto", memory_mb=500)  # make no difference
     assert done(study, settings=elsewhere).skipped == study.cases.ids()
@@ -170,15 +259,17 @@ def test_only_what_would_be_different_is_predicted_again(study: Study) -> None:
     assert done(study, settings=replace(CPU, quality="draft")).skipped == study.cases.ids()
 
 
-def test_predictions_from_before_settings_were_recorded_are_made_anew(study: Study) -> None:
-    done(study)
+@pytest.mark.usefixtures("warm")
+def test_predictions_from_before_settings_were_recorded_are_made_anew(predicted: Study) -> None:
+    study = predicted
     old = study.predictions.read("c2", MODEL)
     study.predictions.write("c2", MODEL, replace(old, made={}))
     assert names(done(study)) == {"c2"}
 
 
-def test_steps_and_thresholds_reach_the_label_map(study: Study) -> None:
-    done(study)
+@pytest.mark.usefixtures("warm")
+def test_steps_and_thresholds_reach_the_label_map(predicted: Study) -> None:
+    study = predicted
     plain = study.predictions.read("c1", MODEL).labels
     write_recipe(study, PostRecipe({1: steps_of("threshold:0.45,islands:1e6"), 2: steps_of("threshold:1")}), "ann")
     done(study)
@@ -192,10 +283,11 @@ def test_steps_and_thresholds_reach_the_label_map(study: Study) -> None:
     assert dict(found.quality) == {}
 
 
+@pytest.mark.usefixtures("warm")
 def test_one_case_that_fails_does_not_stop_the_rest(study: Study) -> None:
     chunk = next(p for p in (study.path / "cases.zarr/c2/image/0/c").rglob("*") if p.is_file())
     chunk.write_bytes(b"")
-    report = done(study, CohortSettings(workers=2))
+    report = done(study)
     assert names(report) == {"c1", "c3", "c4"}
     (failed,) = report.failed
     assert failed.case_id == "c2"
@@ -211,15 +303,19 @@ def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> No
     assert study.runs.ids() == ()
 
 
-def test_closing_keeps_what_is_done_and_leaves_no_process(study: Study) -> None:
+def test_closing_keeps_what_is_done_and_leaves_no_process(
+    study: Study, kept: list[KeptEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = psutil.Process().children(recursive=True)
     work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(workers=2))
     first = next(p for p in work if isinstance(p, CaseDone))
-    children = psutil.Process().children(recursive=True)
+    children = [c for c in psutil.Process().children(recursive=True) if c not in others]
     assert len(children) >= 2
     began = time.monotonic()
     work.close()
     assert time.monotonic() - began < 10
     assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children)
+    keep_warm(kept, monkeypatch)
     report = done(study)
     assert first.case_id in report.skipped
     assert names(report) | set(report.skipped) == set(study.cases.ids())
@@ -228,13 +324,14 @@ def test_closing_keeps_what_is_done_and_leaves_no_process(study: Study) -> None:
 # ------------------------------------------------------------------ killed, and interrupted
 
 
-def command(study: Study, *more: str) -> list[str]:
-    return [sys.executable, "-m", "napari_apprentice.cli", "predict", str(study.path), "--device", "cpu", *more]
+def arguments(study: Study, *more: str) -> list[str]:
+    return ["predict", str(study.path), "--device", "cpu", *more]
 
 
 def start(study: Study, *more: str) -> "subprocess.Popen[str]":
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command(study, *more), **pipes, text=True, start_new_session=True)
+    command = [sys.executable, "-m", "napari_apprentice.cli", *arguments(study, *more)]
+    return subprocess.Popen(command, **pipes, text=True, start_new_session=True)
 
 
 def line_of(process: "subprocess.Popen[str]") -> str:
@@ -242,10 +339,13 @@ def line_of(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
+MANY = 7
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Study:
-    """Ten cases, each long enough to be interrupted in."""
-    return networked_study(tmp_path, cases=10, shape=(24, 64, 64))
+    """Cases, each long enough to be interrupted in."""
+    return networked_study(tmp_path, cases=MANY, shape=(24, 48, 48))
 
 
 def made(study: Study) -> dict[str, str]:
@@ -255,7 +355,10 @@ def made(study: Study) -> dict[str, str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no kill -9 there")
-def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(many: Study) -> None:
+@pytest.mark.usefixtures("warm")
+def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(
+    many: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
     process = start(many)
     told = {line_of(process).split()[0] for _ in range(3)}
     process.kill()
@@ -263,14 +366,14 @@ def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(many: Stu
     assert len(told) == 3
     before = made(many)
     assert told <= set(before)
-    assert len(before) < 10
-    ran = subprocess.run(command(many, "--workers", "2"), capture_output=True, text=True, check=True)
-    lines = ran.stdout.splitlines()
+    assert len(before) < MANY
+    assert main(arguments(many)) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines[:-1]} == set(many.cases.ids()) - set(before)
     after = made(many)
     assert {c: after[c] for c in before} == before
     assert set(after) == set(many.cases.ids())
-    assert lines[-1].startswith(f"{10 - len(before)} predicted by {MODEL}, {len(before)} were so already")
+    assert lines[-1].startswith(f"{MANY - len(before)} predicted by {MODEL}, {len(before)} were so already")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
@@ -283,7 +386,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(many: Study) -> None:
     assert time.monotonic() - began < 10
     assert process.returncode == 1
     count = len(made(many))
-    assert 0 < count < 10
+    assert 0 < count < MANY
     assert "Give the same command again" in told
     assert "Traceback" not in told
     assert sum(is_predicted(many, c, MODEL, CPU, PostRecipe()) for c in many.cases.ids()) == count
