@@ -114,7 +114,7 @@ def with_this(source: FileSource, engine: str, device: torch.device) -> tuple[st
 
 
 def with_monai(source: FileSource, engine: str, device: torch.device) -> tuple[str, Callable[[], NDArray[Any]]]:
-    """The same, as MONAI's users write it; back on the scan's grid in slabs, so that it fits into memory."""
+    """The same, as MONAI's users write it: probabilities back on the scan's grid all at once, then the argmax."""
     plan = starter_plan()
     network = build(plan)
     weights.load(network, STARTER / "weights.safetensors")
