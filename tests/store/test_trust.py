@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google_crc32c import value as crc32c
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numcodecs import Zstd
 
 from faults import finish
 from napari_apprentice.core.correction import Stroke
@@ -22,7 +24,9 @@ from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.loop.history import case_history
 from napari_apprentice.loop.opening import load_case
 from napari_apprentice.store.arrays import read_array
+from napari_apprentice.store.bounded_zstd import content_bytes
 from napari_apprentice.store.check import check
+from napari_apprentice.store.keys import new_key, to_text
 from napari_apprentice.store.prediction_place import sweep_dead
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.stroke_record import decode, encode
@@ -271,6 +275,34 @@ def test_a_file_that_claims_to_be_larger_than_memory_is_a_sentence(path, name):
         file.truncate(2**42)  # takes no room on the disk
     assert any("larger than such a file can be" in fault for fault in finish(check(path)))
     finish(repair(path))  # leaves it alone
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_chunk_that_unpacks_to_more_than_its_voxels_is_not_unpacked(path, tmp_path, monkeypatch, encrypted):
+    bomb, case_id = Zstd(1).encode(bytes(4 * MEMORY)), "c1"
+    if encrypted:
+        monkeypatch.setenv("APPRENTICE_KEY", to_text(new_key()))
+        path, case_id = sound_study(tmp_path / "sealed.study", encrypted=True), "case-0001"
+    array, vault = path / "cases.zarr" / case_id / "image" / "0", Study.open(path).vault.at(case_id, "image", "0")
+    described = json.loads((array / "zarr.json").read_text())["codecs"][0]["configuration"]["codecs"][-1]
+    if encrypted:
+        bomb = bytes(vault.at(described["configuration"]["array"]).seal(bomb))
+    shard = array / "c/0/0/0/0"
+    index = np.array([0, len(bomb)], "<u8").tobytes()
+    shard.write_bytes(bomb + index + np.uint32(crc32c(index)).tobytes())
+    tracemalloc.start()
+    with pytest.raises(StudyError, match="as many voxels"):
+        read_array(array, vault)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@given(st.integers(0, 2**40), st.sampled_from([0, 1, 3]))
+def test_what_a_frame_says_of_its_size_is_understood(size, level):
+    small = size % 70_000
+    assert content_bytes(Zstd(level, checksum=bool(level)).encode(bytes(small))[:18]) == small
+    assert content_bytes(b"\x28\xb5\x2f\xfd\xc0\x50" + size.to_bytes(8, "little")) == size
 
 
 def test_a_stroke_that_unpacks_to_more_than_the_scan_is_not_unpacked(path):

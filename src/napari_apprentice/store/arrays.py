@@ -110,7 +110,10 @@ def open_array(path: Path, vault: Vault = PLAIN) -> "zarr.Array[Any]":
         It is absent or damaged, leads elsewhere by a link, or is of a kind that this program does not write.
     """
     with storage_errors(f"the array {_where(path)}"):
-        count_files(path)  # before zarr follows a link
+        try:
+            count_files(path)  # before zarr follows a link
+        except StudyError as error:
+            raise StudyError(f"The stored array {_where(path)} is damaged: {error}") from error
         try:
             document = read_document(path / "zarr.json")
         except StudyError as error:
@@ -118,15 +121,13 @@ def open_array(path: Path, vault: Vault = PLAIN) -> "zarr.Array[Any]":
         refuse_absurd_array(document, _where(path), encrypted=vault.encrypted)
         try:
             store = LocalStore(path, read_only=True)
-            if vault.encrypted:
-                return _with_keys(document, store, vault)
-            return zarr.open_array(store=store, mode="r", zarr_format=3)
+            return _with_codecs(document, store, vault)
         except (*_DAMAGE, FileNotFoundError) as error:
             raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
 
 
-def _with_keys(document: Mapping[str, Any], store: LocalStore, vault: Vault) -> "zarr.Array[Any]":
-    # Not by the store alone: zarr makes codecs from what zarr.json says, and that has no key.
+def _with_codecs(document: Mapping[str, Any], store: LocalStore, vault: Vault) -> "zarr.Array[Any]":
+    # Not by the store alone: zarr makes codecs from what zarr.json says, and these have no key and no bounds.
     metadata: Any = with_keys(document, vault)
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store)))
 

@@ -15,9 +15,12 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer
 
+from napari_apprentice.store.bounded_zstd import BoundedZstd
 from napari_apprentice.store.cipher import EXTRA_BYTES
 from napari_apprentice.store.trust import ENCRYPTING
 from napari_apprentice.store.vault import Vault
+
+ZSTD = "zstd"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class AesGcmCodec(BytesBytesCodec):
 
 
 def with_keys(document: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
-    """An array's zarr.json with codecs that hold the vault in place of their descriptions, in shards too.
+    """An array's zarr.json with codecs that hold the vault, or look before they unpack, in place of descriptions.
 
     Raises
     ------
@@ -78,6 +81,8 @@ def _keyed(codec: Mapping[str, Any], vault: Vault) -> Any:
     if codec["name"] == ENCRYPTING:
         return AesGcmCodec(vault, str(codec["configuration"]["array"]))
     settings = codec.get("configuration", {})
+    if codec["name"] == ZSTD:
+        return BoundedZstd(**settings)
     if "codecs" in settings:
         return {**codec, "configuration": {**settings, "codecs": [_keyed(c, vault) for c in settings["codecs"]]}}
     return dict(codec)
