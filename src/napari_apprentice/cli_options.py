@@ -143,7 +143,7 @@ def _learning_commands(commands: Any) -> None:
         _settings(verb, TrainSettings, leave_out=("steps",))
 
     predict = _command(commands, "predict", "predict cases (all by default)")
-    predict.add_argument("cases", nargs="*", metavar="CASE")
+    predict.add_argument("cases", nargs="*", metavar="CASE", help="named right after the study; by default all")
     predict.add_argument("--model", help="model version; by default the active one")
     _settings(predict, PredictSettings)
     _settings(predict, CohortSettings)
