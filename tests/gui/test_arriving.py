@@ -101,6 +101,28 @@ def test_strokes_drawn_while_slabs_arrive_survive_them(person: Person, gate: Gat
     assert person.complaints == []
 
 
+def test_another_model_version_made_active_meanwhile_is_no_fault_of_the_prediction(
+    person: Person, gate: Gate, study: Study, tmp_path: Path
+) -> None:
+    gate.stop_at(4)
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: len(predicted(person)) == 2)
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    mine = labels(person) == 1
+    assert mine.any()
+    add_model(study, tmp_path, "v0002")
+    person.session.activate("v0002")
+    person.wait(lambda: person.desk.facts.now.active == "v0002")
+    gate.open()
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    person.wait(lambda: (labels(person)[~mine] == 2).all())
+    assert (labels(person)[mine] == 1).all()
+    assert person.complaints == []
+    assert "That was v0001; v0002 is active now" in person.said[-1]
+
+
 def test_a_slab_waits_for_the_end_of_a_stroke(person: Person, gate: Gate) -> None:
     look_at(person, 3)
     gate.stop_at(SHAPE[0])

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from builders import SHAPE, study
 from faults import fail_from, finish
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.errors import GeometryError, InputError, StorageError, StudyError
+from napari_apprentice.store import predictions
 from napari_apprentice.store.check import check
 
 
@@ -40,6 +43,34 @@ def test_a_new_prediction_replaces_only_its_own(tmp_path):
     assert [int(made.predictions.read("c1", m).labels.max()) for m in ("starter", "v0001")] == [2, 3]
     folder = made.cases.root / "c1" / "predictions"
     assert sorted(p.name for p in folder.iterdir()) == ["starter", "v0001", "zarr.json"]
+
+
+def test_a_reader_waits_out_the_blink_in_which_a_prediction_is_exchanged(tmp_path):
+    made = study(tmp_path)
+    made.predictions.write("c1", "v0001", _prediction())
+    folder = made.cases.root / "c1" / "predictions" / "v0001"
+    aside = folder.with_name(".v0001.abcd.aside")
+    folder.rename(aside)
+    back = threading.Timer(0.1, lambda: aside.rename(folder))
+    back.start()
+    assert made.predictions.read("c1", "v0001").labels.max() == 1
+    back.join()
+
+
+def test_a_reader_that_a_writer_overtakes_gets_one_prediction_whole(tmp_path, monkeypatch):
+    made = study(tmp_path)
+    made.predictions.write("c1", "v0001", _prediction(1))
+    read, news = predictions.read_array, [_prediction(2)]
+
+    def overtaken(*given):
+        array = read(*given)
+        if news:
+            made.predictions.write("c1", "v0001", news.pop())
+        return array
+
+    monkeypatch.setattr(predictions, "read_array", overtaken)
+    found = made.predictions.read("c1", "v0001")
+    assert (int(found.labels.max()), int(found.uncertainty.max())) == (2, 102)
 
 
 def test_a_full_disk_keeps_the_older_prediction(tmp_path, monkeypatch):

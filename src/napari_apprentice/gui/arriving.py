@@ -77,7 +77,8 @@ class Arriving(QObject):
             self._cases.reopen()
             return
         case_id = case.info.case_id
-        job = self._runner.run("Reading the prediction", lambda: self._session.prediction(case_id), quiet=True)
+        read = self._session.study.predictions.read
+        job = self._runner.run("Reading the prediction", lambda: read(case_id, request.model), quiet=True)
         job.returned.connect(lambda prediction: self._show_whole(request, case, prediction))
 
     def give_up(self, request: PredictionRequest) -> None:

@@ -116,8 +116,15 @@ class ModelActions(QObject):
     def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str) -> None:
         self.predicted.emit(case_ids, device)
         what = case_ids[0] if len(case_ids) == 1 else f"{len(case_ids)} cases"
-        self._runner.said.emit(f"Predicted {what} on {device}.")
+        self._runner.said.emit(f"Predicted {what} on {device}.{self._unlike(request.model)}")
         self._arriving.end(request, case_ids)
+
+    def _unlike(self, model: str) -> str:
+        """A sentence where another model version became active while this one predicted."""
+        active = self._facts.now.active
+        if active in (None, model):
+            return ""
+        return f" That was {model}; {active} is active now: predict again to see what it proposes."
 
     def _on_prediction_ended(self, request: PredictionRequest) -> None:
         self._predictions = [(r, j) for r, j in self._predictions if r is not request]

@@ -1,5 +1,6 @@
 """What model versions proposed: one prediction per case and model version, replaced when made anew."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import GeometryError, InputError, StudyError
+from napari_apprentice.errors import ApprenticeError, GeometryError, InputError, StudyError
 from napari_apprentice.store.arrays import digest, read_array, read_attributes, read_box
 from napari_apprentice.store.cases import Cases
 from napari_apprentice.store.documents import MALFORMED
@@ -21,6 +22,8 @@ from napari_apprentice.store.prediction_writer import LABEL_MAP, UNCERTAINTY, Pr
 from napari_apprentice.store.trust import refuse_links
 from napari_apprentice.store.unfinished import UnfinishedPrediction
 from napari_apprentice.store.vault import Vault
+
+LOOKS, BLINK_SECONDS = 5, 0.05  # while another process puts a prediction in this one's place
 
 
 class Predictions:
@@ -64,6 +67,13 @@ class Predictions:
         StudyError
             What is stored is not what was written.
         """
+        for _ in range(LOOKS):
+            before = _identity(self._path(case_id, model))
+            try:
+                return self._read(self._folder(case_id, model), case_id, model)
+            except ApprenticeError:
+                if _identity(self._path(case_id, model)) == before:
+                    raise  # the same all the time: it is no exchange that was in the way
         return self._read(self._folder(case_id, model), case_id, model)
 
     def read_base(self, case_id: str, model: str) -> Prediction:
@@ -189,9 +199,21 @@ class Predictions:
 
     def _folder(self, case_id: str, model: str) -> Path:
         folder = self._path(case_id, model)
-        if not folder.is_dir():
-            raise InputError(f"Case {case_id} has no prediction by {model}; predict it first.")
-        return folder
+        for _ in range(LOOKS):
+            if folder.is_dir():
+                return folder
+            if not any(folder.parent.glob(f".{model}.*")):
+                break  # nobody is exchanging it
+            time.sleep(BLINK_SECONDS)
+        raise InputError(f"Case {case_id} has no prediction by {model}; predict it first.")
+
+
+def _identity(folder: Path) -> int:
+    """What tells a folder from the one that takes its place; 0 where there is none."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _aside(final: Path, token: str) -> Path:
