@@ -43,6 +43,17 @@ def test_cells_keep_what_was_put_however_little_memory_there_is(steps, budget):
     cells.close()
 
 
+def test_what_is_needed_last_leaves_first():
+    cells = Cells(3 * 400, CPU)
+    for i, needed in enumerate((2.0, 9.0, 1.0, 5.0)):
+        cells.put((i, 0, 0), torch.ones(100), needed)
+    assert set(cells._away) == {(1, 0, 0)}
+    cells.get((0, 0, 0), 20.0)
+    cells.put((4, 0, 0), torch.ones(100), 30.0)  # what was touched last stays nevertheless
+    assert set(cells._away) == {(1, 0, 0), (0, 0, 0)}
+    cells.close()
+
+
 def test_places_in_the_file_are_used_again():
     cells = Cells(0, CPU)
     for _ in range(50):

@@ -5,10 +5,10 @@ an unlinked temporary file and comes back when it is touched: plain reads and wr
 memory map would count as the process's own.
 """
 
+import math
 import os
 import sys
 import tempfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +24,7 @@ ON_DISK = Path("/var/tmp")
 
 
 class Cells:
-    """Tensors by (z, y, x) number of the cell; the least recently touched leave memory first.
+    """Tensors by (z, y, x) number of the cell; the one that is needed last leaves memory first (Belady 1966).
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ class Cells:
 
     def __init__(self, budget: int, device: torch.device) -> None:
         self._budget, self._device = budget, device
-        self._here: OrderedDict[Key, torch.Tensor] = OrderedDict()
+        self._here: dict[Key, torch.Tensor] = {}
+        self._next: dict[Key, float] = {}
         self._bytes = 0
         self._file: BinaryIO | None = None
         self._away: dict[Key, tuple[int, torch.Size]] = {}
@@ -47,20 +48,20 @@ class Cells:
     def __contains__(self, key: Key) -> bool:
         return key in self._here or key in self._away
 
-    def put(self, key: Key, cell: torch.Tensor) -> None:
-        """Keep a float32 tensor; it replaces what was there."""
+    def put(self, key: Key, cell: torch.Tensor, needed: float = math.inf) -> None:
+        """Keep a float32 tensor in place of what was there; `needed` says when, on any scale, infinity for late."""
         self.drop(key)
-        self._here[key] = cell
+        self._here[key], self._next[key] = cell, needed
         self._bytes += _size(cell)
-        self._shrink()
+        self._shrink(key)
 
-    def get(self, key: Key) -> torch.Tensor:
-        """A cell, back in memory; changes to it in place are kept until the next call."""
+    def get(self, key: Key, needed: float = math.inf) -> torch.Tensor:
+        """A cell, back in memory; changes to it in place are kept if they are made before the next call."""
         if key in self._here:
-            self._here.move_to_end(key)
+            self._next[key] = needed
             return self._here[key]
         cell = self._load(key)
-        self.put(key, cell)
+        self.put(key, cell, needed)
         return cell
 
     def drop(self, key: Key) -> None:
@@ -77,7 +78,7 @@ class Cells:
         if not self._budget:
             return False
         self._budget = self._budget // 2 if self._budget > SMALLEST else 0
-        self._shrink()
+        self._shrink(None)
         return True
 
     def close(self) -> None:
@@ -86,9 +87,10 @@ class Cells:
         if self._file is not None:
             self._file.close()
 
-    def _shrink(self) -> None:
-        while self._bytes > self._budget and len(self._here) > 1:
-            key, cell = self._here.popitem(last=False)
+    def _shrink(self, stays: Key | None) -> None:
+        while self._bytes > self._budget and (others := [k for k in self._here if k != stays]):
+            key = max(others, key=self._next.__getitem__)
+            cell = self._here.pop(key)
             self._bytes -= _size(cell)
             self._store(key, cell)
 

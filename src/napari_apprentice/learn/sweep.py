@@ -102,7 +102,8 @@ class Sweep:
             bounds = [a.segments[k] for a, k in zip(self._axes, key, strict=True)]
             part = tuple(slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
             every = (slice(None), *part)
-            self._add_to(key, _terms(logits[every], weight[part]) if terms is None else terms[every])
+            added = _terms(logits[every], weight[part]) if terms is None else terms[every]
+            self._add_to(key, added, self._needed_again(key, window))
 
     def finish_row(self, row: int) -> NDArray[np.bool_]:
         """A row is done: which slices of the network's grid are complete."""
@@ -137,13 +138,20 @@ class Sweep:
                     whole[place[row]][into] = values
         return found, whole
 
-    def _add_to(self, key: Key, terms: torch.Tensor) -> None:
+    def _needed_again(self, key: Key, window: Window) -> float:
+        """When the next window of the same row touches a cell: its place in the row, infinity for never."""
+        long = len(self._axes[2].starts)
+        now = window[1] * long + window[2]
+        over = product(self._axes[1].windows_over(key[1]), self._axes[2].windows_over(key[2]))
+        return min((place for y, x in over if (place := y * long + x) > now), default=math.inf)
+
+    def _add_to(self, key: Key, terms: torch.Tensor, needed: float) -> None:
         first = key not in self._left
         if first:
             self._left[key] = math.prod(len(a.windows_over(k)) for a, k in zip(self._axes, key, strict=True))
             cell = terms.contiguous()
         else:
-            cell = self.cells.get(key)
+            cell = self.cells.get(key, needed)
             cell += terms
         self._left[key] -= 1
         if self._left[key] == 0:
@@ -152,7 +160,7 @@ class Sweep:
             self._likely[key], cell = likely(mean_probabilities(cell, self._models.temperatures))
             self.cells.put(key, cell)
         elif first:
-            self.cells.put(key, cell)
+            self.cells.put(key, cell, needed)
 
     @property
     def _counts_agreement(self) -> bool:
