@@ -15,6 +15,7 @@ from common import ROOT
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.plan import Plan
@@ -223,20 +224,31 @@ def share(order: Order) -> dict[str, Any]:
     device = choose_device(order["device"])
     source, settings, predictor = FileSource(order["scan"]), settings_of(order["engine"]), predictor_for(device)
     predictor.warm(settings)
-    for _ in range(2):
-        for _ in predictor.predict(source, settings, lambda: False):
-            pass
+    whole_pass(predictor, source, settings)
+    flops = convolution_flops(predictor, source, settings)
     torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU], with_flops=True) as profiler:
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         began = time.perf_counter()
-        for _ in predictor.predict(source, settings, lambda: False):
-            pass
+        whole_pass(predictor, source, settings)
         torch.cuda.synchronize()
         wall = time.perf_counter() - began
-    events = profiler.key_averages()
-    busy = sum(e.self_device_time_total for e in events) / 1e6
-    flops = sum(e.flops for e in events if "conv" in e.key)
-    return {"busy": min(1.0, busy / wall), "share": flops / wall / convolution_rate(device)}
+    # kernels alone: operators of the CPU have the times of their kernels too, and copies run beside kernels
+    kernels = [e for e in profiler.key_averages() if e.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(e.self_device_time_total for e in kernels if not e.key.startswith(("Memcpy", "Memset"))) / 1e6
+    return {"busy": busy / wall, "share": flops / wall / convolution_rate(device)}
+
+
+def whole_pass(predictor: Predictor, source: FileSource, settings: PredictSettings) -> None:
+    """One prediction whose slabs nobody keeps."""
+    for _ in predictor.predict(source, settings, lambda: False):
+        pass
+
+
+def convolution_flops(predictor: Predictor, source: FileSource, settings: PredictSettings) -> int:
+    """Floating-point operations of all convolutions of one prediction; the profiler knows none in 3D."""
+    with FlopCounterMode(display=False) as counter:
+        whole_pass(predictor, source, settings)
+    return sum(n for operator, n in counter.get_flop_counts()["Global"].items() if "conv" in str(operator))
 
 
 def convolution_rate(device: torch.device) -> float:
