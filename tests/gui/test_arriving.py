@@ -90,6 +90,7 @@ def test_strokes_drawn_while_slabs_arrive_survive_them(person: Person, gate: Gat
     assert (labels(person)[mine] == 1).all()
     assert (person.session.case.canvas.status[mine] == 2).all()
     assert person.session.case.unsaved == 1
+    person.wait(lambda: "started from prediction by v0001" in person.dock.correct_panel.case.text(), 5)
     person.wait(lambda: person.desk.layers.uncertainty is not None)
     person.session.flush()
     strokes = study.journal.read("c1").strokes

@@ -143,6 +143,8 @@ class CorrectPanel(Panel):
         case = self.desk.session.case
         if case is None:
             self.labels.show_schema(facts.schema)
+        else:
+            self.case.setText(_about(case))  # a prediction may have arrived in a case with strokes
         self._show_others()
 
     def _show_others(self) -> None:
