@@ -1,6 +1,6 @@
 """The session's facts as Qt signals, so that a widget that is gone hears no more of them."""
 
-from psygnal import emit_queued
+from psygnal import EmitLoopError, emit_queued
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.correction import Box
@@ -42,7 +42,7 @@ class Bridge(QObject):
         events.noticed.connect(self._on_noticed, thread="main")
         events.went_wrong.connect(self._on_went_wrong, thread="main")
         self._timer = QTimer(self)
-        self._timer.timeout.connect(lambda: emit_queued())
+        self._timer.timeout.connect(_hear)
         self._timer.start(BEAT_MS)
 
     def close(self) -> None:
@@ -85,3 +85,14 @@ class Bridge(QObject):
 
     def _on_went_wrong(self, error: Exception) -> None:
         self.went_wrong.emit(error)
+
+
+def _hear() -> None:
+    """Pass on what other threads said."""
+    try:
+        emit_queued()
+    except EmitLoopError as error:
+        # Said from a thread to a window that was closed before it could hear: there is nobody left to tell.
+        # What else was said waits for the next beat.
+        if not isinstance(error.__cause__, ReferenceError):
+            raise
