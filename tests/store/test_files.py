@@ -2,6 +2,8 @@ import errno
 import os
 
 import pytest
+import zarr
+from zarr.storage import LocalStore
 
 from faults import fail_from
 from napari_apprentice.errors import InputError, StorageError
@@ -67,3 +69,10 @@ def test_what_a_killed_writer_left_is_removed_after_a_day(tmp_path):
     os.utime(old, (0, 0))
     assert commit_folder(finished, tmp_path / "done")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([fresh.name, "done"])
+
+
+def test_an_array_that_was_deleted_is_told_without_its_address(tmp_path):
+    with pytest.raises(StorageError) as told, storage_errors("the prediction of case a1"):
+        zarr.open_group(LocalStore(tmp_path / "gone"), mode="r")
+    assert str(told.value).startswith("The prediction of case a1 is not there any more")
+    assert str(tmp_path) not in str(told.value)

@@ -57,6 +57,8 @@ def _sentence(what: str, error: OSError) -> str:
             f"The study's folder cannot be reached; {what} could not be stored or read. {kept} "
             "Check that its disk or network share is connected and try again."
         )
+    if isinstance(error, FileNotFoundError):  # zarr's own, with the file's whole address in its words
+        return f"{what[:1].upper()}{what[1:]} is not there any more: files of it were moved or deleted. {kept}"
     reason = error.strerror or str(error) or type(error).__name__
     return f"{what[:1].upper()}{what[1:]} could not be stored or read ({reason}). {kept} Try again."
 
