@@ -24,16 +24,25 @@ class Line:
     def __init__(self, *messages: dict[str, object]) -> None:
         self.lines = [json.dumps(m) + "\n" for m in messages]
         self.open = True
+        self.idle = False
+        """Whether the reader has dealt with every line and waits for the next."""
 
     def __iter__(self) -> "Line":
         return self
 
     def __next__(self) -> str:
         while not self.lines:
+            self.idle = True
             if not self.open:
                 raise StopIteration
             time.sleep(0.002)
+        self.idle = False  # before the line is gone, so that there is no moment that looks like rest
         return self.lines.pop(0)
+
+    def say(self, message: dict[str, object]) -> None:
+        """One more line, and wait until it was dealt with."""
+        self.lines.append(json.dumps(message) + "\n")
+        heard(self)
 
 
 def run(study: Study, *, on_screen: bool = False, focus: int | None = None) -> RunFolder:
@@ -45,9 +54,8 @@ def asked(made: RunFolder) -> dict[str, object]:
 
 
 def heard(line: Line) -> None:
-    while line.lines:
+    while line.lines or not line.idle:
         time.sleep(0.002)
-    time.sleep(0.02)
 
 
 def test_the_screen_comes_first_then_what_came_first(study: Study) -> None:
@@ -78,26 +86,31 @@ def test_only_the_screen_overtakes_and_only_others(study: Study) -> None:
 
 def test_a_newer_case_on_the_screen_cancels_the_older_ones_and_no_cohort(study: Study) -> None:
     cohort, now, waiting, newest = (run(study, on_screen=s) for s in (False, True, True, True))
-    line = Line(asked(cohort), asked(waiting))
+    line = Line(asked(cohort), asked(now))
     requests = Requests(line)
-    requests.begin(now)
     heard(line)
+    under_way = requests.next()
+    assert isinstance(under_way, RunFolder)
+    assert under_way.run_id == now.run_id
+    line.say(asked(waiting))
     assert now.cancelled()
-    line.lines.append(json.dumps(asked(newest)))
-    heard(line)
+    requests.end(under_way)
+    line.say(asked(newest))
     assert [r.cancelled() for r in (cohort, waiting, newest)] == [False, True, False]
     line.open = False
 
 
 def test_when_the_asker_is_gone_all_is_cancelled_and_nothing_begins(study: Study) -> None:
     now, waiting = run(study), run(study)
-    line = Line(asked(waiting))
+    line = Line(asked(now), asked(waiting))
     requests = Requests(line)
-    requests.begin(now)
     heard(line)
+    assert isinstance(requests.next(), RunFolder)
+    assert not now.cancelled()
     line.open = False
-    assert requests.next() is None or requests.next() is None
-    assert now.cancelled()
+    while not now.cancelled():
+        time.sleep(0.002)
+    assert requests.next() is None
 
 
 def test_the_slice_looked_at_is_the_newest(study: Study) -> None:
@@ -106,11 +119,9 @@ def test_the_slice_looked_at_is_the_newest(study: Study) -> None:
     requests = Requests(line)
     focus, other = requests.focus(made, "c1"), requests.focus(made, "c2")
     assert (focus(), other()) == (7, 7)
-    line.lines.append(json.dumps({"look": ["c1", 31]}))
-    heard(line)
+    line.say({"look": ["c1", 31]})
     assert (focus(), other()) == (31, 7)
-    line.lines.append(json.dumps({"look": ["c1", None]}))
-    heard(line)
+    line.say({"look": ["c1", None]})
     assert focus() is None
     line.open = False
 

@@ -74,15 +74,8 @@ class Requests:
         with self._news:
             return self._take(on_screen)
 
-    def begin(self, run: RunFolder) -> None:
-        """A run is under way."""
-        with self._news:
-            self._now.append(run)
-            if self._ended:
-                _cancel(run)
-
     def end(self, run: RunFolder) -> None:
-        """It is no more."""
+        """A run that was given out is no longer under way."""
         with self._news:
             self._now.remove(run)
 
@@ -98,9 +91,12 @@ class Requests:
         if self._ended:
             self._waiting.clear()
         fitting = sorted((r for r in self._waiting if wanted(r)), key=lambda r: not on_screen(r))
-        if fitting:
-            self._waiting.remove(fitting[0])
-        return fitting[0] if fitting else None
+        if not fitting:
+            return None
+        self._waiting.remove(fitting[0])
+        if isinstance(fitting[0], RunFolder):  # in the same breath: a newer one that comes now has to find it
+            self._now.append(fitting[0])
+        return fitting[0]
 
     def _read(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -103,7 +103,6 @@ def _do(request: Request, requests: Requests, prediction: PredictionTask) -> Non
         while (other := requests.overtaking(request)) is not None:
             _do(other, requests, prediction)
 
-    requests.begin(request)
     try:
         run_one(request, task_for(request, prediction), overtaken)
     finally:
