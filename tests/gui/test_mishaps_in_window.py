@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_while_saving_loses_nothing(opened: Person, monkeypa
     opened.drag()
     labels = opened.session.case.canvas.labels.copy()
     with monkeypatch.context() as patch:
-        patch.setattr("napari_apprentice.store.revisions.write_array", disk_is_full)
+        patch.setattr("napari_apprentice.store.revisions.create_array", disk_is_full)
         opened.click(opened.dock.correct_panel.save)
         opened.settle()
     assert len(opened.complaints) == 1
