@@ -10,7 +10,7 @@ from napari_apprentice.learn.cells import Cells
 
 CPU = torch.device("cpu")
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["put", "get", "add", "drop", "halve"]), st.integers(0, 5), st.integers(1, 4)),
+    st.tuples(st.sampled_from(["put", "get", "look", "add", "drop", "halve"]), st.integers(0, 5), st.integers(1, 4)),
     max_size=60,
 )
 
@@ -35,6 +35,8 @@ def test_cells_keep_what_was_put_however_little_memory_there_is(steps, budget):
             expected[key] = expected[key] + amount
             cell = cells.get(key)
             cell += amount
+        elif verb == "look":
+            assert torch.equal(cells.look(key), expected[key])
         else:
             assert torch.equal(cells.get(key), expected[key])
     for key, cell in expected.items():
@@ -51,6 +53,19 @@ def test_what_is_needed_last_leaves_first():
     cells.get((0, 0, 0), 20.0)
     cells.put((4, 0, 0), torch.ones(100), 30.0)  # what was touched last stays nevertheless
     assert set(cells._away) == {(1, 0, 0), (0, 0, 0)}
+    cells.close()
+
+
+def test_what_is_only_looked_at_is_not_written_again():
+    cells = Cells(0, CPU)
+    for i in range(4):
+        cells.put((i, 0, 0), torch.full((100,), float(i)))
+    cells.look((0, 0, 0))
+    written = cells.spilled
+    for _ in range(3):
+        for i in range(4):
+            assert (cells.look((i, 0, 0)) == i).all()
+    assert cells.spilled == written == 4 * 400
     cells.close()
 
 

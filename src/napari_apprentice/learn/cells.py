@@ -57,21 +57,26 @@ class Cells:
 
     def get(self, key: Key, needed: float = math.inf) -> torch.Tensor:
         """A cell, back in memory; changes to it in place are kept if they are made before the next call."""
-        if key in self._here:
-            self._next[key] = needed
-            return self._here[key]
-        cell = self._load(key)
-        self.put(key, cell, needed)
+        cell = self.look(key)
+        self._next[key] = needed
+        self._release(key)  # what is on disk will not be true any more
         return cell
+
+    def look(self, key: Key) -> torch.Tensor:
+        """A cell that is not going to be changed; its copy on disk stays, so that it need not be written again."""
+        if key not in self._here:
+            self._here[key] = cell = self._load(key)
+            self._next[key] = math.inf
+            self._bytes += _size(cell)
+            self._shrink(key)
+        return self._here[key]
 
     def drop(self, key: Key) -> None:
         """Forget a cell."""
         cell = self._here.pop(key, None)
         if cell is not None:
             self._bytes -= _size(cell)
-        if key in self._away:
-            offset, shape = self._away.pop(key)
-            self._free.setdefault(4 * shape.numel(), []).append(offset)
+        self._release(key)
 
     def halve(self) -> bool:
         """Half the budget from now on, for memory turned out to be short; False where that gives nothing more."""
@@ -92,7 +97,13 @@ class Cells:
             key = max(others, key=self._next.__getitem__)
             cell = self._here.pop(key)
             self._bytes -= _size(cell)
-            self._store(key, cell)
+            if key not in self._away:
+                self._store(key, cell)
+
+    def _release(self, key: Key) -> None:
+        if key in self._away:
+            offset, shape = self._away.pop(key)
+            self._free.setdefault(4 * shape.numel(), []).append(offset)
 
     def _store(self, key: Key, cell: torch.Tensor) -> None:
         size = _size(cell)

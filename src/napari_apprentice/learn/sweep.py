@@ -60,6 +60,8 @@ class Sweep:
         self._shares = Shares(self._axes, device)
         self._rows = Rows(self._axes[0])
         self.cells = Cells(budget, device)
+        self._rounder, self._scratch = torch.tensor(ROUNDER, device=device), torch.empty(0, device=device)
+        self._over = [[a.windows_over(k) for k in range(len(a.segments))] for a in self._axes]
         self._left: dict[Key, int] = {}
         self._likely: dict[Key, tuple[int, ...]] = {}
         self.agreement = Agreement(len(models.temperatures), models.rows)
@@ -96,13 +98,13 @@ class Sweep:
         """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
         weight = self._shares.of(window)
         small = self._device.type != "cpu" or logits.numel() <= AT_ONCE
-        terms = _terms(logits, weight) if small else None
+        terms = self._terms(logits, weight) if small else None
         corner = [a.starts[i] for a, i in zip(self._axes, window, strict=True)]
         for key in _keys(*(a.segments_of(i) for a, i in zip(self._axes, window, strict=True))):
             bounds = [a.segments[k] for a, k in zip(self._axes, key, strict=True)]
             part = tuple(slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
             every = (slice(None), *part)
-            added = _terms(logits[every], weight[part]) if terms is None else terms[every]
+            added = self._terms(logits[every], weight[part]) if terms is None else terms[every]
             self._add_to(key, added, self._needed_again(key, window))
 
     def finish_row(self, row: int) -> NDArray[np.bool_]:
@@ -130,7 +132,7 @@ class Sweep:
         whole = torch.zeros((len(found), *(e - s for s, e in inner)), device=self._device)
         for key in keys:
             into, out = _overlap(self._axes, key, inner)
-            cell, rows = self.cells.get(key)[(slice(None), *out)], self._likely[key]
+            cell, rows = self.cells.look(key)[(slice(None), *out)], self._likely[key]
             if rows == found:
                 whole[(slice(None), *into)] = cell
             else:
@@ -138,18 +140,28 @@ class Sweep:
                     whole[place[row]][into] = values
         return found, whole
 
+    def _terms(self, logits: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """What a window adds to sums, rounded so that these are exact; overwritten by the next call.
+
+        Always in the same memory: to be given fresh pages by the system takes ten times as long as the sums.
+        """
+        if self._scratch.numel() < logits.numel():
+            self._scratch = torch.empty(logits.numel(), device=self._device)
+        terms = self._scratch[: logits.numel()].view(logits.shape)
+        return torch.addcmul(self._rounder, logits.float(), weight, out=terms).sub_(ROUNDER)
+
     def _needed_again(self, key: Key, window: Window) -> float:
         """When the next window of the same row touches a cell: its place in the row, infinity for never."""
         long = len(self._axes[2].starts)
         now = window[1] * long + window[2]
-        over = product(self._axes[1].windows_over(key[1]), self._axes[2].windows_over(key[2]))
+        over = product(self._over[1][key[1]], self._over[2][key[2]])
         return min((place for y, x in over if (place := y * long + x) > now), default=math.inf)
 
     def _add_to(self, key: Key, terms: torch.Tensor, needed: float) -> None:
         first = key not in self._left
         if first:
-            self._left[key] = math.prod(len(a.windows_over(k)) for a, k in zip(self._axes, key, strict=True))
-            cell = terms.contiguous()
+            self._left[key] = math.prod(len(over[k]) for over, k in zip(self._over, key, strict=True))
+            cell = terms.clone(memory_format=torch.contiguous_format)
         else:
             cell = self.cells.get(key, needed)
             cell += terms
@@ -170,11 +182,6 @@ class Sweep:
         """A cell without what was added around the scan."""
         inside = [(b, b + n) for b, n in zip(self._before, self._scan.shape, strict=True)]
         return cell[(slice(None), *_overlap(self._axes, key, inside)[1])]
-
-
-def _terms(logits: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """What a window adds to sums, rounded so that these are exact."""
-    return torch.mul(logits, weight).add_(ROUNDER).sub_(ROUNDER)
 
 
 def _keys(z: Sequence[int], y: Sequence[int], x: Sequence[int]) -> list[Key]:

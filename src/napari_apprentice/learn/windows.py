@@ -16,7 +16,7 @@ from monai.data.utils import compute_importance_map
 from numpy.typing import NDArray
 
 SIGMA = 0.125  # of the patch, as in MONAI and nnU-Net
-KEPT = 32  # patterns of shares; a row of windows has up to 25, but for very small steps
+KEPT = 64  # patterns of shares; a row of windows has up to 25, but for very small steps
 
 
 @dataclass(frozen=True, eq=False)
