@@ -311,6 +311,10 @@ def test_each_device_has_a_process_of_its_own(study: Study) -> None:
         engines.stop()
         assert not psutil.pid_exists(first.pid)
         assert not psutil.pid_exists(second.pid)
+        for watcher in both:
+            watcher.join()
+            assert isinstance(watcher.error, Cancelled)
+        assert all(engines.of(d)._process is None for d in ("cpu", "cuda"))  # nobody started one again
     finally:
         engines.stop()
 

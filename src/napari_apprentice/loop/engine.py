@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_apprentice.errors import RunError
+from napari_apprentice.errors import Cancelled, RunError
 from napari_apprentice.loop.child import environment, step_back
 from napari_apprentice.store.runs import RunFolder
 
@@ -39,17 +39,26 @@ class Engine:
         self._variables, self._program = dict(variables or {}), program
         self._process: subprocess.Popen[str] | None = None
         self._keys: dict[str, str] = {}
+        self.stops = 0
+        """How often it was stopped on purpose; whoever began before that starts no process anew."""
         self._lock = threading.Lock()  # requests come from worker threads, the slice looked at from the window's
 
-    def submit(self, run: RunFolder) -> "subprocess.Popen[str]":
+    def submit(self, run: RunFolder, stops: int | None = None) -> "subprocess.Popen[str]":
         """Hand a run over; starts the process, which is returned, when there is none.
+
+        Parameters
+        ----------
+        stops
+            What `stops` said when the request began.
 
         Raises
         ------
         RunError
             The process died while the request was handed over twice in a row.
+        Cancelled
+            The engine was stopped since `stops`.
         """
-        return self._send({"run": str(run.path.resolve())}, run.vault.environment())
+        return self._send({"run": str(run.path.resolve())}, run.vault.environment(), stops)
 
     def warm(self, study: Path, model: str, device: str, keys: Mapping[str, str] | None = None) -> None:
         """Start the process and load a model version, so that the first request need not wait for that.
@@ -75,6 +84,7 @@ class Engine:
     def stop(self) -> None:
         """End the process; a request under way is lost, its run folder stays."""
         with self._lock:
+            self.stops += 1
             self._end()
 
     def stop_process(self, process: "subprocess.Popen[str]") -> None:
@@ -83,8 +93,12 @@ class Engine:
             if self._process is process:
                 self._end(patience=0.0)
 
-    def _send(self, message: dict[str, Any], keys: Mapping[str, str]) -> "subprocess.Popen[str]":
+    def _send(
+        self, message: dict[str, Any], keys: Mapping[str, str], stops: int | None = None
+    ) -> "subprocess.Popen[str]":
         with self._lock:
+            if stops is not None and stops != self.stops:
+                raise Cancelled("The prediction was stopped, because its study was left; what was finished is kept.")
             for _ in range(2):
                 process = self._alive(dict(keys))
                 try:

@@ -71,11 +71,12 @@ class PredictionRequest:
         InputError, ModelError, StorageError, RunError
             What the child reported; RunError also when it died again and again.
         """
+        stops = self._engine.stops
         for deaths in range(1, DEATHS + 1):
             self.run = self._study.runs.create("predict", self._request())
             if self._cancelled:
                 self.run.cancel()
-            process = self._engine.submit(self.run)
+            process = self._engine.submit(self.run, stops)
             try:
                 yield from self._follow(self.run, process)
                 return
