@@ -145,6 +145,38 @@ def test_a_crash_between_revision_and_journal_asks_for_no_second_revision(study:
     assert two.notices == []
 
 
+def test_a_crash_after_a_save_with_rescued_strokes_asks_for_no_second_revision(
+    study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = Window(study.path)
+    one.paint(1)
+    one.session.flush()
+    journal = study.journal.root / "c1" / "strokes.bin"
+    with monkeypatch.context() as patch:
+        broken(patch)
+        one.paint(2)
+    (rescued,) = one.session._rescues.folder.iterdir()
+    shutil.copy(rescued, tmp_path / "kept")
+    begun = journal.read_bytes()  # the first stroke
+    with monkeypatch.context() as patch:
+        broken(patch)
+        one.session.save()
+        one.session.close()
+    journal.parent.mkdir(exist_ok=True)
+    journal.write_bytes(begun)
+    shutil.copy(tmp_path / "kept", rescued)  # as if the program had been killed before both were ended
+    two = Window(study.path)
+    assert (two.session.case.unsaved, two.session.case.parent) == (0, "r0001")
+    assert not any("brought back" in notice or "revision" in notice for notice in two.notices)
+    assert not rescued.exists()
+    assert study.journal.read("c1") is None
+    two.paint(1, OTHER)
+    assert two.session.save().provenance.parent == "r0001"
+    for _ in range(3):
+        two.session.undo()
+    assert not two.labels.any(), "undo reaches behind the save"
+
+
 def test_two_windows_at_one_case_keep_their_strokes_apart(study: Study) -> None:
     ada, bob = Window(study.path), Window(study.path, "Bob")
     ada.paint(1)

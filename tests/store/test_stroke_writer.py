@@ -192,6 +192,40 @@ def test_a_journal_that_could_not_be_removed_is_written_over(desk: Desk, monkeyp
     assert desk.stored == [2]
 
 
+def test_a_journal_that_could_not_be_written_anew_is_ended_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.writer.put(stroke(1))
+    desk.writer.flush()
+    with monkeypatch.context() as patch:
+        fail_from(patch, "napari_apprentice.store.journal.append_durably", 0)
+        desk.writer.put(stroke(2))
+        with pytest.raises(StorageError, match="kept on this computer"):
+            desk.writer.flush()
+        fail_from(patch, "os.replace", 0)
+        desk.writer.restart("r0001")  # the revision took the last room
+    assert (desk.stored, desk.waiting) == ([], [])
+    desk.writer.put(stroke(3))
+    desk.writer.flush()
+    assert (desk.stored, len(desk.told)) == ([3], 1)
+
+
+def test_a_torn_record_of_ones_own_does_not_keep_a_saved_journal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.writer.put(stroke(1))
+    desk.writer.flush()
+    with monkeypatch.context() as patch:
+        fail_from(patch, "os.fsync", 0, errno.EIO)
+        fail_from(patch, "os.ftruncate", 0, errno.EIO)  # the record stays, though it was not acknowledged
+        desk.writer.put(stroke(2))
+        with pytest.raises(StorageError):
+            desk.writer.flush()
+    desk.writer.restart("r0001")
+    assert (desk.stored, desk.waiting) == ([], [])
+    desk.writer.put(stroke(3))
+    desk.writer.flush()
+    assert desk.stored == [3]
+
+
 def test_a_study_that_hangs_is_told_and_its_strokes_are_rescued_meanwhile(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,12 +102,25 @@ def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJ
         return found
     if found.rescued is not None:
         found.rescued.remove()  # a beginning of this one
+    if not study.refusal and (known := _saved_as(study, info, journal.parent, journal.model, journal.strokes)):
+        return _after(study, info, found, journal, known)
     count = len(journal.strokes) - found.stored
     note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
     return replace(
         found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note),
         work=found.work or journal.work,
     )  # fmt: skip
+
+
+def _after(study: Study, info: CaseInfo, found: Resumed, journal: RescueJournal, known: str) -> Resumed:
+    """Go on from a revision that holds what was rescued: a crash came before its journals were ended."""
+    _archive(study, info.case_id, known, journal)
+    if found.journal is not None:
+        begun = study.journal.another()
+        begun.adopt(info.case_id, found.journal)
+        begun.close(info.case_id)
+    journal.remove()
+    return Resumed(*base_of(study, info.case_id), notes=found.notes)
 
 
 def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:

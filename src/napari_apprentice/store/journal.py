@@ -171,9 +171,11 @@ class Journal(JournalFiles):
                 sync_folder(target.parent)
                 return
             self._make_folder(path.parent)
-        write_durably(target, self._whole(case_id, parent, model, strokes))
-        if case_id in self._sizes:  # else it is another writer's
-            self.close(case_id)
+        try:
+            write_durably(target, self._whole(case_id, parent, model, strokes))
+        finally:  # also on a full disk: what it holds is in the revision, and would be taken for unsaved strokes
+            if case_id in self._sizes:  # else it is another writer's
+                self.close(case_id)
 
     def close(self, case_id: str) -> None:
         """Remove a case's journal: its strokes are in a revision, or the person discarded them.
@@ -183,7 +185,7 @@ class Journal(JournalFiles):
         path = self._path(case_id)
         known = self._sizes.get(case_id)
         with storage_errors(f"the journal of case {case_id}"):
-            if known is not None and path.exists() and path.stat().st_size != known:
+            if known is not None and path.exists() and not self._is_mine(case_id, path, path.stat().st_size):
                 self._forget(case_id)
                 return
             self._spent.add(case_id)
@@ -212,7 +214,8 @@ class Journal(JournalFiles):
         return self._is_spent(case_id) or path.read_bytes() == self._begun.get(case_id)
 
     def _is_spent(self, case_id: str) -> bool:
-        return case_id in self._spent and self._path(case_id).stat().st_size == self._sizes.get(case_id)
+        path = self._path(case_id)
+        return case_id in self._spent and self._is_mine(case_id, path, path.stat().st_size)
 
     def _clear(self, case_id: str, path: Path) -> None:
         """Take away a journal that nobody needs; one that another writer has begun just now is put back."""
@@ -247,15 +250,18 @@ class Journal(JournalFiles):
             raise ConflictError(f"Another window saved or discarded the correction of case {case_id}.") from None
 
     def _refuse_another(self, case_id: str, path: Path, size: int) -> None:
-        known = self._sizes.get(case_id)
-        if known is None or size == known:
-            return
-        tried = self._tried.get(case_id, b"")
-        if known < size <= known + len(tried) and tried.startswith(path.read_bytes()[known:]):
-            return  # a beginning of this writer's own record, left by a disk that failed half-way
-        raise ConflictError(
-            f"Another window corrects case {case_id} as well; close one of them and open the case again."
-        )
+        if case_id in self._sizes and not self._is_mine(case_id, path, size):
+            raise ConflictError(
+                f"Another window corrects case {case_id} as well; close one of them and open the case again."
+            )
+
+    def _is_mine(self, case_id: str, path: Path, size: int) -> bool:
+        """Whether nobody else wrote to it since this writer did."""
+        known, tried = self._sizes[case_id], self._tried.get(case_id, b"")
+        if size == known:
+            return True
+        # Or a beginning of this writer's own record, left by a disk that failed half-way.
+        return known < size <= known + len(tried) and tried.startswith(path.read_bytes()[known:])
 
     def _mend_once(self, case_id: str, path: Path, size: int) -> int:
         """Cut off a torn end, where there may be one; the size after that."""
