@@ -31,7 +31,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
         return started[-1]
 
     monkeypatch.setattr("napari_apprentice.loop.tuning.start_training", start)
-    monkeypatch.setattr(Engine, "submit", lambda _, run, stops=None: start(run))
+    monkeypatch.setattr(Engine, "submit", lambda _, run, *_stops: start(run))
     yield started
     for process in started:
         process.kill()
