@@ -22,13 +22,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "apprentice-setup.txt"
 PINS = ROOT / "constraints.txt"
+MOST_BESIDE = 4  # runs of tests side by side; each has threads of its own
 ON_LINUX = sys.platform.startswith("linux")
 
 # What Qt's own wheel expects of the system, and the Debian package that holds it.
@@ -105,7 +106,8 @@ def make_environment() -> None:
 
 
 def install(*arguments: str) -> None:
-    command = (venv_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    # Bytecode is made of what is imported when it is imported: a small part of all that is installed.
+    command = (venv_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
     if call(*command, "--constraint", PINS, *arguments) != 0:
         raise Stop(f"pip could not install {arguments[-1]}; its lines above say why.")
 
@@ -245,12 +247,14 @@ def window_environment(display: str) -> dict[str, str]:
     return env | {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "LIBGL_ALWAYS_SOFTWARE": "1"}
 
 
-def call_with_windows(*command: str | Path) -> int:
-    """Run a command that opens windows: on Linux always on a display of our own."""
+def call_with_windows(*command: str | Path, screens: int = 1) -> int:
+    """Run a command that opens windows: on Linux always on displays of our own."""
     if not ON_LINUX:
         return call(*command)
-    with virtual_display() as display:
-        return call(*command, env=window_environment(display))
+    with ExitStack() as stack:
+        displays = [stack.enter_context(virtual_display()) for _ in range(screens)]
+        env = window_environment(displays[0]) | {"APPRENTICE_DISPLAYS": " ".join(displays)}
+        return call(*command, env=env)
 
 
 # ----------------------------------------------------------------------- verbs
@@ -296,14 +300,28 @@ def timed(name: str, command: Sequence[str | Path]) -> bool:
     return good
 
 
+def pytest_runs(arguments: Sequence[str], cores: int | None = os.cpu_count()) -> list[tuple[int, list[str]]]:
+    """List how many side by side and the words for pytest: most tests first, then what wants the machine for itself.
+
+    Words that choose tests or their output are handed on to one plain run.
+    """
+    beside = min(cores or 1, MOST_BESIDE) if ON_LINUX else 1
+    if set(arguments) - {"--slow"} or beside == 1:
+        return [(1, list(arguments))]
+    together = ["-n", str(beside), "--dist", "worksteal", "-m", "not alone", *arguments]
+    return [(beside, together), (1, ["-m", "alone", *arguments])]
+
+
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run pytest on a virtual display, or without one where there is none to be had."""
-    command: list[str | Path] = [venv_python(), "-m", "pytest", *arguments]
+    """Run pytest on virtual displays, or without one where there is none to be had."""
+    command = (venv_python(), "-m", "pytest")
+    runs = pytest_runs(arguments)
     try:
-        return call_with_windows(*command)
+        return max(call_with_windows(*command, *words, screens=screens) for screens, words in runs)
     except Stop as reason:
         say(f"{reason} Tests that open windows skip themselves.")
-        call(*command, env=dict(os.environ) | {"QT_QPA_PLATFORM": "offscreen"})
+        for _, words in runs:
+            call(*command, *words, env=dict(os.environ) | {"QT_QPA_PLATFORM": "offscreen"})
         return 1
 
 

@@ -14,6 +14,11 @@ _SETTINGS = tempfile.mkdtemp(prefix="apprentice-napari-")
 atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
 os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: PTH118
 
+# Side by side, windows on one screen would take the focus from each other: each worker has its own.
+_WORKER, _DISPLAYS = os.environ.get("PYTEST_XDIST_WORKER"), os.environ.get("APPRENTICE_DISPLAYS", "").split()
+if _WORKER and _DISPLAYS:
+    os.environ["DISPLAY"] = _DISPLAYS[int(_WORKER.removeprefix("gw")) % len(_DISPLAYS)]
+
 _ON_LINUX = sys.platform.startswith("linux")
 if _ON_LINUX and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ["QT_QPA_PLATFORM"] = "offscreen"

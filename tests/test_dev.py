@@ -200,13 +200,40 @@ def test_without_a_virtual_display_the_tests_still_run_and_it_counts_as_failed(
 ) -> None:
     ran: list[object] = []
 
-    def no_display(*_: object) -> int:
+    def no_display(*_: object, **_named: object) -> int:
         raise dev.Stop("There is no virtual display.")
 
     monkeypatch.setattr(dev, "call_with_windows", no_display)
     monkeypatch.setattr(dev, "call", lambda *_, env: ran.append(env["QT_QPA_PLATFORM"]) or 0)
-    assert dev.run_tests([]) == 1
+    assert dev.run_tests(["-k", "word"]) == 1
     assert ran == ["offscreen"]
+
+
+def test_tests_run_side_by_side_and_those_that_measure_time_after_them(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "ON_LINUX", True)
+    assert dev.pytest_runs(["--slow"], cores=2) == [
+        (2, ["-n", "2", "--dist", "worksteal", "-m", "not alone", "--slow"]), (1, ["-m", "alone", "--slow"]),
+    ]  # fmt: skip
+    assert dev.pytest_runs([], cores=1) == [(1, [])]
+    assert dev.pytest_runs(["tests/gui", "-s"], cores=8) == [(1, ["tests/gui", "-s"])]
+    monkeypatch.setattr(dev, "ON_LINUX", False)  # there is one screen, which windows would share
+    assert dev.pytest_runs([], cores=2) == [(1, [])]
+
+
+def test_one_failed_run_of_tests_is_enough(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "pytest_runs", lambda _: [(2, ["first"]), (1, ["second"])])
+    monkeypatch.setattr(dev, "call_with_windows", lambda *words, screens: int(words[-1] == "first" and screens == 2))
+    assert dev.run_tests([]) == 1
+
+
+@needs_xvfb
+def test_each_run_beside_another_has_a_screen_of_its_own(dev: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert dev.call_with_windows("sh", "-c", "echo $DISPLAY $APPRENTICE_DISPLAYS", screens=2) == 0
+    first, *both = capfd.readouterr().out.split()
+    assert len({*both}) == 2
+    assert first == both[0]
 
 
 @pytest.mark.parametrize("display", [True, False])

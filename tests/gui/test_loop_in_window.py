@@ -41,6 +41,7 @@ def correct_like_the_reference(person: Person) -> None:
     person.session.record(whole(before.shape), before, reference, "paint")
 
 
+@pytest.mark.alone
 def test_once_around_the_loop(person: Person) -> None:
     dock, beat = person.dock, Heartbeat()
     person.click(dock.study_panel.sample)

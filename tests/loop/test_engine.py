@@ -218,6 +218,7 @@ def test_of_two_cases_on_the_screen_the_newest_wins(study: Study, slow: Engine) 
     assert (type(lost.error), won.error) == (Cancelled, None)
 
 
+@pytest.mark.alone
 def test_a_cancelled_request_stops_within_a_second_and_the_process_stays(study: Study, slow: Engine) -> None:
     watcher = Watcher(ask(study, slow, "c1"))
     watcher.until(lambda: watcher.seen)
@@ -231,6 +232,7 @@ def test_a_cancelled_request_stops_within_a_second_and_the_process_stays(study: 
     assert slow._process is process
 
 
+@pytest.mark.alone
 def test_a_process_that_does_not_stop_is_ended_within_a_second_and_others_go_on(study: Study, slow: Engine) -> None:
     waiting_on = ask(study, slow, "deaf", window=5.0, steps=2, deaf=True)
     watcher = Watcher(waiting_on)
@@ -249,6 +251,7 @@ def test_a_process_that_does_not_stop_is_ended_within_a_second_and_others_go_on(
     assert any("started again" in p.text for p in behind.seen)
 
 
+@pytest.mark.alone
 def test_a_request_that_has_not_begun_is_cancelled_at_once_and_never_begins(study: Study, slow: Engine) -> None:
     cohort = Watcher(ask(study, slow, "cohort", steps=30))
     cohort.until(lambda: cohort.seen)
