@@ -16,7 +16,7 @@ def test_json_round_trip() -> None:
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: TrainSettings(steps=0), "steps"),
+        (lambda: TrainSettings(steps=-1), "steps"),
         (lambda: TrainSettings(replay_share=0.95), "replay_share"),
         (lambda: PredictSettings(device="tpu"), "device"),
         (lambda: TrainSettings.from_json({"stepps": 3}), "stepps"),
@@ -30,4 +30,10 @@ def test_wrong_settings_are_named(make: object, word: str) -> None:
 
 
 def test_presets_and_numbers() -> None:
-    assert [steps_from(t) for t in ("quick", "standard", "thorough", "17")] == [250, 2000, 12500, 17]
+    assert [steps_from(t) for t in ("auto", "quick", "standard", "thorough", "17")] == [0, 250, 2000, 12500, 17]
+
+
+def test_one_click_takes_a_hundred_steps_per_corrected_case() -> None:
+    one_click = TrainSettings(steps=steps_from("auto"))
+    assert [one_click.for_cases(n).steps for n in (1, 2, 7, 20, 500)] == [250, 250, 700, 2000, 2000]
+    assert TrainSettings(steps=12).for_cases(7).steps == 12

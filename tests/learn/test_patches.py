@@ -4,7 +4,7 @@ import torch
 from small import make_example, make_plan
 
 from napari_apprentice.errors import ModelError
-from napari_apprentice.learn.loss import IGNORE
+from napari_apprentice.learn.loss import IGNORE, UNSEEN
 from napari_apprentice.learn.patches import PatchSampler, centre
 from napari_apprentice.learn.prepared import prepare, to_rows
 
@@ -37,7 +37,7 @@ def test_unseen_voxels_are_unknown_and_ids_need_not_be_contiguous():
     example = make_example(labels=(3, 700))
     example.status[0] = 0
     rows = to_rows(example, make_plan(labels=(3, 700)))
-    assert (rows[0] == IGNORE).all()
+    assert (rows[0] == UNSEEN).all()
     assert (rows[1:][example.labels[1:] == 700] == 2).all()
     assert (rows[1:][example.labels[1:] == 3] == 1).all()
 
@@ -47,7 +47,7 @@ def test_a_label_the_model_does_not_know_is_refused_unless_nobody_looked_at_it()
     with pytest.raises(ModelError, match="labels 2"):
         to_rows(example, make_plan(labels=(1,)))
     example.status[example.labels == 2] = 0
-    assert (to_rows(example, make_plan(labels=(1,)))[example.labels == 2] == IGNORE).all()
+    assert (to_rows(example, make_plan(labels=(1,)))[example.labels == 2] == UNSEEN).all()
 
 
 def test_edits_reach_two_voxels():

@@ -49,11 +49,13 @@ def _check(f: "dataclasses.Field[Any]", value: Any) -> None:
 
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRESETS: Mapping[str, int] = {"quick": 250, "standard": 2000, "thorough": 12500}
+# 0: by how many cases were corrected, see `TrainSettings.for_cases`
+PRESETS: Mapping[str, int] = {"auto": 0, "quick": 250, "standard": 2000, "thorough": 12500}
+STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 100, 250, 2000
 
 
 def steps_from(text: str) -> int:
-    """Steps for a preset's name or a number written out."""
+    """Steps for a preset's name or a number written out; 0 for "auto"."""
     if text in PRESETS:
         return PRESETS[text]
     if text.isdecimal() and int(text) >= 1:
@@ -110,7 +112,12 @@ class PredictSettings(Settings):
 class TrainSettings(Settings):
     """The recipe of a training run; every default has its reason in docs/design."""
 
-    steps: int = setting(2000, "Optimiser steps.", 1, 1_000_000)
+    steps: int = setting(
+        2000, "Optimiser steps; 0 takes 100 per corrected case, at least 250 and at most 2000.", 0, 1_000_000
+    )
+    minutes: float = setting(
+        0.0, "Time for the steps; their number follows from how long one takes. 0 goes by the steps.", 0.0, 10_000.0
+    )
     seed: int = setting(0, "Seed of everything random.", 0, 2**31 - 1)
     device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
     rate: float = setting(1e-3, "Peak learning rate of SGD with Nesterov momentum 0.99.", 1e-6, 1.0)
@@ -121,9 +128,25 @@ class TrainSettings(Settings):
     replay_share: float = setting(
         0.5, "Share of each batch from scans the base model learned from, where there are any.", 0.0, 0.9
     )
+    distil: float = setting(
+        1.0,
+        "Weight of keeping to the base model where nobody looked, if no scan of its own is there to replay.",
+        0.0,
+        100.0,
+    )
+    distil_temperature: float = setting(
+        2.0, "Softens what the base model says, so that its second choices count too.", 1.0, 10.0
+    )
     ema: float = setting(0.995, "Highest decay of the averaged weights; these are what is kept.", 0.0, 0.9999)
     augment: bool = setting(True, "Rotate, scale, blur, brighten and mirror patches at random.")
     validate_every: int = setting(100, "Steps between two measurements on held-out scans.", 1, 100_000)
+
+    def for_cases(self, corrected: int) -> Self:
+        """With a number of steps where there was none: by how many cases were corrected."""
+        if self.steps:
+            return self
+        steps = min(max(STEPS_PER_CASE * corrected, FEWEST_STEPS), MOST_STEPS)
+        return dataclasses.replace(self, steps=steps)
 
 
 def first_model_settings(steps: int, seed: int = 0, device: str = "auto") -> TrainSettings:

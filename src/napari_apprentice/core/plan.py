@@ -30,7 +30,7 @@ MAPS = 12
 # The same per output row: logits, softmax, truth and what the loss keeps for its gradient. Measured: a step
 # with 117 labels takes 4 GB on patches that hold 1.5 GB of features.
 OUTPUT_MAPS = 6
-MOST_LABELS = 254  # a training target is one byte, and 255 means unknown
+MOST_LABELS = 249  # a training target is one byte, and the values from 250 mean kinds of not knowing: learn.loss
 
 NORMALISATIONS = (
     "ct", "fixed", "zscore", "zscore_inside", "zscore_where", "zscore_nonzero", "range", "range_inside",
@@ -160,7 +160,7 @@ def derive_plan(
     Raises
     ------
     ModelError
-        No example, examples with differing channels, or more than 254 labels.
+        No example, examples with differing channels, or more than 249 labels.
     """
     _refuse_unlearnable(fingerprints, schema)
     spacing = _target_spacing(np.array([f.spacing for f in fingerprints]))

@@ -148,6 +148,22 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class OpenLabels:
+    """Voxels that were called background when some labels did not exist yet: they may be of one of those.
+
+    Parameters
+    ----------
+    sets
+        Label ids that did not exist, one tuple for each list of labels that voxels were seen under.
+    where
+        (z, y, x) uint8: 0 where nothing is open, i where a label of `sets[i - 1]` may be.
+    """
+
+    sets: tuple[tuple[int, ...], ...]
+    where: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
 class Example:
     """One revision as training or evaluation material.
 
@@ -163,6 +179,8 @@ class Example:
         Millimetres along (z, y, x).
     replay
         True when the base model version already learned from (or was held out on) this revision.
+    open
+        Where background may be a label that is newer than the revision; None where nowhere.
     """
 
     revision: str
@@ -173,6 +191,7 @@ class Example:
     spacing: tuple[float, float, float]
     channels: tuple[str, ...] = ()
     replay: bool = False
+    open: OpenLabels | None = None
 
 
 @dataclass(frozen=True)

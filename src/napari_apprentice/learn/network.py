@@ -26,11 +26,14 @@ class Network(nn.Module, ABC):
     ----------
     net
         The network itself; it sees axes in the plan's orientation.
+    labels
+        How many output rows there are beside background.
     """
 
     def __init__(self, plan: Plan, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.labels = len(plan.labels)
         axes, flips = view(plan.orientation)
         self._there = (0, 1, *(2 + a for a in axes))
         self._home = (0, 1, *(2 + axes.index(a) for a in range(3)))

@@ -8,6 +8,7 @@ from torch import nn
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.errors import RunError
 from napari_apprentice.learn.device import needs_scaler
+from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.weights import tensors
 
 Named = Mapping[str, torch.Tensor]
@@ -32,11 +33,16 @@ class Optimiser:
         Rate, decay, clipping, EMA.
     device
         Where the module is.
+    ranks
+        Who computes with it; gradients are added up over all.
     """
 
-    def __init__(self, module: nn.Module, settings: TrainSettings, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Module, settings: TrainSettings, device: torch.device, ranks: Ranks | None = None
+    ) -> None:
         self._named = dict(module.named_parameters())
         self._settings = settings
+        self._ranks = ranks or Ranks()
         self._sgd = torch.optim.SGD(
             self._named.values(), settings.rate, 0.99, weight_decay=settings.weight_decay, nesterov=True
         )
@@ -48,18 +54,25 @@ class Optimiser:
         """Loss scale of fp16 training, else 1."""
         return float(self._scaler.get_scale())
 
-    def step(self, loss: torch.Tensor, number: int) -> None:
-        """Move the weights against the gradient of a loss, then the average after them.
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self._sgd.zero_grad(set_to_none=True)
+
+    def add(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a loss, or of a part of one."""
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, number: int, rate: float) -> None:
+        """Move the weights against the gradient, then the average after them.
 
         Raises
         ------
         RunError
-            The gradient is not finite.
+            The gradient is not finite; the weights are as they were.
         """
         for group in self._sgd.param_groups:
-            group["lr"] = rate(number, self._settings)
-        self._sgd.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            group["lr"] = rate
+        self._ranks.add_gradients(self._named.values())
         self._scaler.unscale_(self._sgd)
         norm = nn.utils.clip_grad_norm_(self._named.values(), self._settings.clip)
         if not self._scaler.is_enabled() and not bool(torch.isfinite(norm)):  # the scaler skips such steps
@@ -99,5 +112,6 @@ def not_finite(what: str, number: int) -> str:
     """The text for a run that went astray."""
     return (
         f"The {what} is not a number any more at step {number + 1}, so training was stopped; the last good "
-        "checkpoint is kept. Try a lower learning rate, and look for scans with broken values."
+        "checkpoint is kept, and resuming goes on from it with half the learning rate. Look for scans with "
+        "broken values."
     )

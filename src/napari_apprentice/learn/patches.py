@@ -23,6 +23,14 @@ class Batch:
     target: torch.Tensor
     edited: torch.Tensor
 
+    def part(self, which: slice) -> "Batch":
+        """Some of its patches."""
+        return Batch(self.voxels[which], self.target[which], self.edited[which])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(self.voxels.to(device), self.target.to(device), self.edited.to(device))
+
 
 class PatchSampler:
     """Draws batches from prepared examples.

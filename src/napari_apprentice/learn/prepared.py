@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_apprentice.core.correction import EDITED, UNSEEN, StatusArray
-from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.correction import EDITED, StatusArray
+from napari_apprentice.core.correction import UNSEEN as NOT_SEEN
+from napari_apprentice.core.plan import MOST_LABELS, Plan
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ModelError
-from napari_apprentice.learn.loss import IGNORE
+from napari_apprentice.learn.loss import FIRST_OPEN, IGNORE, UNSEEN
 from napari_apprentice.learn.normalise import normalise
 from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
 
@@ -33,7 +34,7 @@ class Prepared:
     voxels
         (c, z, y, x) float16, normalised.
     target
-        (z, y, x) uint8 output rows, 255 where unknown.
+        (z, y, x) uint8 output rows; 250 and more where not or not fully known, see `learn.loss`.
     edited
         (z, y, x) bool, within 2 voxels of an edit.
     edits, any_known
@@ -73,7 +74,7 @@ def prepare(example: Example, plan: Plan, device: torch.device) -> Prepared:
     target = resample_labels(rows, shape)
     status = resample_labels(torch.from_numpy(np.ascontiguousarray(example.status)), shape).numpy()
     edited = ndimage.binary_dilation(status == EDITED, iterations=NEAR)
-    known, flat = status != UNSEEN, target.numpy()
+    known, flat = status != NOT_SEEN, target.numpy()
     accepted = known & (status != EDITED)
     by_row = {row: _some(accepted & (flat == row)) for row in range(1, len(plan.labels) + 1)}
     return Prepared(
@@ -83,10 +84,10 @@ def prepare(example: Example, plan: Plan, device: torch.device) -> Prepared:
 
 
 def to_rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
-    """(z, y, x) uint8 output rows of an example's labels; unknown voxels become 255."""
-    if len(plan.labels) >= IGNORE:
-        raise ModelError(f"A model can have at most {IGNORE - 1} labels, not {len(plan.labels)}.")
-    known = example.status != UNSEEN
+    """(z, y, x) uint8 output rows of an example's labels; unseen voxels become 254, open ones 250 and more."""
+    if len(plan.labels) > MOST_LABELS:
+        raise ModelError(f"A model can have at most {MOST_LABELS} labels, not {len(plan.labels)}.")
+    known = example.status != NOT_SEEN
     strange = sorted({int(i) for i in np.unique(example.labels[known])} - {0, *plan.labels})
     if strange:
         raise ModelError(
@@ -98,7 +99,11 @@ def to_rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
     for row, label in enumerate(plan.labels, 1):
         if label < len(table):
             table[label] = row
-    return np.where(known, table[example.labels], np.uint8(IGNORE))
+    rows = np.where(known, table[example.labels], np.uint8(UNSEEN))
+    if example.open is not None:
+        left_open = known & (example.open.where > 0)
+        rows[left_open] = FIRST_OPEN - 1 + example.open.where[left_open]
+    return rows
 
 
 def _shape(labels: LabelArray | StatusArray) -> tuple[int, int, int]:

@@ -2,37 +2,32 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
-from napari_apprentice.errors import Cancelled, ModelError, RunError
-from napari_apprentice.learn import checkpoint as checkpoints
+from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn import weights
-from napari_apprentice.learn.augment import augment
-from napari_apprentice.learn.checkpoint import Checkpoint, Point
-from napari_apprentice.learn.device import autocast, choose_device, free_bytes, memory_errors
-from napari_apprentice.learn.evaluate import scores
-from napari_apprentice.learn.loss import loss as masked_loss
+from napari_apprentice.learn.checkpoint import Point
+from napari_apprentice.learn.device import choose_device, free_bytes, memory_errors
+from napari_apprentice.learn.loss import MOST_OPEN
+from napari_apprentice.learn.memory import affordable, need
 from napari_apprentice.learn.network import Network, build
-from napari_apprentice.learn.optimiser import Optimiser, not_finite
-from napari_apprentice.learn.patches import Batch, PatchSampler
-from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.optimiser import Optimiser
+from napari_apprentice.learn.patches import PatchSampler
 from napari_apprentice.learn.prepared import Prepared, prepare
+from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.stepper import Stepper
+from napari_apprentice.learn.teacher import Teacher
+from napari_apprentice.learn.training import MOST_MEASURED, Training
 
 Cancel = Callable[[], bool]
-
-REPORT_EVERY = 10  # steps
-# The curve needs no more scans than this; the gate measures all of them afterwards.
-MOST_MEASURED = 10
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,10 @@ class FitResult:
         Mean held-out Dice at the end; None without held-out examples.
     history
         (step, mean loss, held-out Dice or None) per report.
+    settings
+        As given, with the number of steps that was settled.
+    notes
+        Sentences for the person: what was planned, and what had to be done otherwise.
     """
 
     steps: int
@@ -56,6 +55,8 @@ class FitResult:
     loss: float
     dice: float | None
     history: tuple[Point, ...]
+    settings: TrainSettings
+    notes: tuple[str, ...] = ()
 
 
 def fit(
@@ -67,6 +68,8 @@ def fit(
     out: Path,
     checkpoint: Path,
     cancelled: Cancel,
+    added: Sequence[int] = (),
+    ranks: Ranks | None = None,
 ) -> Generator[Progress, None, FitResult]:
     """Train, and write the averaged (EMA) weights.
 
@@ -85,6 +88,10 @@ def fit(
         and base weights; the device may differ), training goes on from there, exactly.
     cancelled
         Asked before every step.
+    added
+        Label ids of the plan that the base never learned.
+    ranks
+        Who computes together; by default this process alone.
 
     Yields
     ------
@@ -95,115 +102,68 @@ def fit(
     ModelError
         There is no known voxel to learn from, or weights, channels or labels do not fit the plan.
     RunError
-        Loss or gradient is not finite, or the GPU's memory is too small; the checkpoint is kept.
+        Loss or gradient is not finite, or there is too little memory; the checkpoint is kept.
     Cancelled
         `cancelled` said so; the checkpoint is kept.
     """
     if start is not None and start.resolve() == out.resolve():
         raise ModelError("The base weights are never overwritten: give the new weights a path of their own.")
+    ranks = ranks or Ranks()
+    fresh = sum(bool(e.status.any()) and not e.replay for e in examples)
+    settings = settings.for_cases(fresh)
     with memory_errors():
         device = choose_device(settings.device)
         cases = yield from _prepare(plan, examples, settings, device, cancelled)
-        sampler = PatchSampler(cases, plan.patch, plan.batch, settings.replay_share)
+        sampler = PatchSampler(cases, plan.patch, ranks.batch(plan.batch), settings.replay_share)
         module = _network(plan, start, settings.seed).to(device)
-        run = _Run(plan, settings, module, Optimiser(module, settings, device), device, checkpoint)
-        run.resume(_key(plan, settings, start, examples, held_out))
-        yield from run.train(sampler, held_out[:MOST_MEASURED], cancelled)
-    weights.write(run.optimiser.average, out)
-    return run.result()
-
-
-@dataclass(eq=False)
-class _Run:
-    """A run while it runs; the one thing here that changes."""
-
-    plan: Plan
-    settings: TrainSettings
-    module: Network
-    optimiser: Optimiser
-    device: torch.device
-    folder: Path
-    key: str = ""
-    step: int = 0
-    before: float = 0.0  # seconds of the parts that were resumed
-    began: float = field(default_factory=time.monotonic)
-    history: list[Point] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.began
-
-    def resume(self, key: str) -> None:
-        self.key = key
-        state = checkpoints.read(self.folder, key)
-        if state is not None:
-            self.optimiser.restore(state.tensors, state.scale)
-            self.step, self.before, self.history = state.step, state.seconds, list(state.history)
-
-    def keep(self) -> None:
-        checkpoints.write(
-            self.folder,
-            Checkpoint(
-                self.key, self.step, self.seconds, self.optimiser.scale, tuple(self.history),
-                self.optimiser.state(),
-            ),
+        optimiser = Optimiser(module, settings, device, ranks)
+        teacher = _teacher(plan, start, settings, examples, added, device)
+        micro = affordable(
+            need(module, plan, taught=teacher is not None), ranks.batch(plan.batch) // ranks.count, device
+        )
+        stepper = Stepper(module, optimiser, settings, _open_rows(plan, examples, device), teacher, ranks, micro)
+        run = Training(
+            plan, settings, module, optimiser, stepper, sampler, held_out[:MOST_MEASURED], device, ranks,
+            checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
+        run.resume()
+        if settings.minutes and run.pace is None:
+            yield from run.plan_ahead()
+        yield from run.train()
+    if ranks.first:
+        weights.write(optimiser.average, out)
+    return _result(run)
 
-    def train(
-        self, sampler: PatchSampler, held_out: Sequence[Example], cancelled: Cancel
-    ) -> Generator[Progress, None, None]:
-        losses: list[float] = []
-        first, began, told = self.step, time.monotonic(), time.monotonic()
-        total = self.settings.steps
-        while self.step < total:
-            if cancelled():
-                self.keep()
-                raise Cancelled(f"Training was cancelled after {self.step} of {total} steps; it can go on later.")
-            losses.append(self._one(sampler))
-            measure = self.step % self.settings.validate_every == 0 or self.step == total
-            if measure or self.step % REPORT_EVERY == 0 or time.monotonic() - told >= 1:
-                dice = self._measure(held_out, cancelled) if measure else None
-                self.history.append((self.step, float(np.mean(losses)), dice))
-                left = (time.monotonic() - began) / (self.step - first) * (total - self.step)
-                yield Progress(self.step, total, "Training", self.history[-1][1], dice, left)
-                losses, told = [], time.monotonic()
-            if measure:
-                self.keep()
 
-    def _one(self, sampler: PatchSampler) -> float:
-        """One step; everything random comes from the seed and the step's number."""
-        rng = np.random.default_rng([self.settings.seed, self.step])
-        noise = torch.Generator(self.device).manual_seed(self.settings.seed * 1_000_003 + self.step)
-        batch = _moved(sampler.draw(rng), self.device)
-        if self.settings.augment:
-            batch = augment(batch, self.plan, rng, noise)
-        self.module.train()
-        with autocast(self.device):
-            logits = self.module(batch.voxels)
-        weight = torch.where(batch.edited, self.settings.edited_weight, 1.0)
-        value = masked_loss(logits, batch.target, weight)
-        number = float(value.detach())
-        if not np.isfinite(number):
-            raise RunError(not_finite("loss", self.step))
-        self.optimiser.step(value, self.step)
-        self.step += 1
-        return number
+def _result(run: Training) -> FitResult:
+    loss = run.history[-1][1] if run.history else float("nan")
+    measured = [d for _, _, d in run.history if d is not None]
+    last = measured[-1] if measured else None
+    return FitResult(run.step, run.seconds, loss, last, tuple(run.history), run.settings, tuple(run.notes))
 
-    def _measure(self, held_out: Sequence[Example], cancelled: Cancel) -> float | None:
-        """Mean Dice of the averaged weights; less overlap than a real prediction, since it is only a curve."""
-        if not held_out:
-            return None
-        average = build(self.plan)
-        weights.assign(average, self.optimiser.average, "the averaged weights")
-        predictor = Predictor.of(self.plan, average, self.device)
-        found = scores(predictor, held_out, PredictSettings(quality="draft"), cancelled)
-        return float(np.mean([s.dice for s in found])) if found else None
 
-    def result(self) -> FitResult:
-        loss = self.history[-1][1] if self.history else float("nan")
-        measured = [d for _, _, d in self.history if d is not None]
-        last = measured[-1] if measured else None
-        return FitResult(self.step, self.seconds, loss, last, tuple(self.history))
+def _teacher(
+    plan: Plan, start: Path | None, settings: TrainSettings, examples: Sequence[Example], added: Sequence[int],
+    device: torch.device,
+) -> Teacher | None:  # fmt: skip
+    """The base, unless its own scans are there to be replayed, or all was looked at."""
+    replayed = settings.replay_share > 0 and any(e.replay and e.status.any() for e in examples)
+    if start is None or not settings.distil or replayed or all(e.status.all() for e in examples):
+        return None
+    rows = [plan.labels.index(label) + 1 for label in added]
+    return Teacher(_network(plan, start, settings.seed).to(device), rows, settings.distil_temperature)
+
+
+def _open_rows(plan: Plan, examples: Sequence[Example], device: torch.device) -> torch.Tensor | None:
+    """(sets, 1 + labels) bool: the rows of the labels in each set, and background."""
+    sets = next((e.open.sets for e in examples if e.open is not None), ())[:MOST_OPEN]
+    if not sets:
+        return None
+    rows = torch.zeros(len(sets), 1 + len(plan.labels), dtype=torch.bool)
+    rows[:, 0] = True
+    for i, labels in enumerate(sets):
+        rows[i, [plan.labels.index(label) + 1 for label in labels if label in plan.labels]] = True
+    return rows.to(device)
 
 
 def _network(plan: Plan, start: Path | None, seed: int) -> Network:
@@ -231,10 +191,6 @@ def _prepare(
     return cases
 
 
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    return Batch(batch.voxels.to(device), batch.target.to(device), batch.edited.to(device))
-
-
 def _key(
     plan: Plan,
     settings: TrainSettings,
@@ -249,5 +205,6 @@ def _key(
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start is not None else None,
         "examples": [(e.revision, e.replay) for e in examples],
         "held_out": [e.revision for e in held_out],
+        "open": next((e.open.sets for e in examples if e.open is not None), ()),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

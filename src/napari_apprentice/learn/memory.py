@@ -1,0 +1,99 @@
+"""How much memory training takes, before any of it is asked for."""
+
+import math
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from napari_apprentice.core.plan import OUTPUT_MAPS, Plan
+from napari_apprentice.errors import RunError
+from napari_apprentice.learn.device import autocast, free_bytes
+from napari_apprentice.learn.network import Network
+
+COPIES = 4  # of the weights beside the network's own: gradient, momentum, average, and room to work in
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that training asks for: `fixed`, and as much again as `patch` for each patch computed at once."""
+
+    fixed: float
+    patch: float
+
+    def of(self, patches: int) -> float:
+        """Bytes with so many patches at once."""
+        return self.fixed + self.patch * patches
+
+
+def need(network: Network, plan: Plan, *, taught: bool) -> Need | None:
+    """What a step keeps for its gradient, found out by doing one on a small patch.
+
+    Parameters
+    ----------
+    taught
+        Whether a second network of the same size teaches it.
+
+    Returns
+    -------
+    None for a network whose patch cannot be made smaller.
+    """
+    kept = _kept(network, plan)
+    if kept is None:
+        return None
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    voxels = float(plan.patch[0] * plan.patch[1] * plan.patch[2])
+    outputs = OUTPUT_MAPS * 4.0 * (1 + len(plan.labels)) * voxels
+    # the gradient passes through the largest maps, of which a few live beside what is kept
+    passing = 4 * 4.0 * voxels * max(plan.features[:1], default=1)
+    return Need(weights * (COPIES + (1 if taught else 0)), kept + outputs + passing)
+
+
+def affordable(found: Need | None, batch: int, device: torch.device) -> int:
+    """Patches that can be computed at once: the batch, or what memory has room for.
+
+    Raises
+    ------
+    RunError
+        There is not even room for one.
+    """
+    if found is None:
+        return batch
+    free = free_memory(device)
+    while batch > 1 and found.of(batch) > free:
+        batch //= 2
+    if found.of(batch) > free:
+        raise RunError(
+            f"Training this network takes about {found.of(1) / GB:.1f} GB of memory, and {free / GB:.1f} GB are free "
+            f"on {'the GPU' if device.type == 'cuda' else 'this computer'}. Close other programs, or train a first "
+            "model with less memory."
+        )
+    return batch
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free where it is computed."""
+    found = free_bytes(device)
+    return float(psutil.virtual_memory().available if found is None else found)
+
+
+def _kept(network: Network, plan: Plan) -> float | None:
+    """Bytes kept for the gradient of one patch; measured on a smaller one, since they grow with its voxels."""
+    if len(plan.strides) < 2:
+        return None
+    smallest = [2 * math.prod(s[axis] for s in plan.strides) for axis in range(3)]
+    size = [min(n, max(m, 1)) for n, m in zip(plan.patch, smallest, strict=True)]
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept: dict[int, torch.Tensor] = {}  # the tensors themselves, so that no address is used twice
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    device = next(network.parameters()).device
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(device):
+        logits = network.train()(torch.zeros(1, len(plan.normalisation), *size, device=device))
+    size_of_kept = sum(t.untyped_storage().nbytes() for address, t in kept.items() if address not in own)
+    del logits
+    return size_of_kept * math.prod(plan.patch) / math.prod(size)

@@ -1,0 +1,226 @@
+"""A training run while it runs: steps, reports, checkpoints."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import Example
+from napari_apprentice.errors import Cancelled, RunError
+from napari_apprentice.learn import checkpoint as checkpoints
+from napari_apprentice.learn import weights
+from napari_apprentice.learn.augment import augment
+from napari_apprentice.learn.checkpoint import Checkpoint, Point, Settled
+from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.network import Network, build
+from napari_apprentice.learn.optimiser import Optimiser, rate
+from napari_apprentice.learn.pace import Pace, plan_pace, time_steps
+from napari_apprentice.learn.patches import Batch, PatchSampler
+from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.stepper import Stepper
+
+Cancel = Callable[[], bool]
+
+REPORT_EVERY = 10  # steps
+KEEP_SECONDS = 60.0  # a killed run loses no more than this
+# The curve needs no more scans than this; the gate measures all of them afterwards.
+MOST_MEASURED = 10
+
+
+@dataclass(eq=False)
+class Training:
+    """A run while it runs; the one thing in this room that changes.
+
+    Parameters
+    ----------
+    plan, settings
+        As given to `trainer.fit`; a number of steps among them, unless there is a time budget.
+    module, optimiser, stepper, sampler
+        What makes a step.
+    held_out
+        Examples to measure on.
+    device, ranks
+        Where it is computed, and by whom.
+    folder, key
+        Of the checkpoint, and what it must belong to.
+    cancelled
+        Asked before every step.
+    """
+
+    plan: Plan
+    settings: TrainSettings
+    module: Network
+    optimiser: Optimiser
+    stepper: Stepper
+    sampler: PatchSampler
+    held_out: Sequence[Example]
+    device: torch.device
+    ranks: Ranks
+    folder: Path
+    key: str
+    cancelled: Cancel
+    began: float = field(default_factory=time.monotonic)
+    step: int = 0
+    before: float = 0.0  # seconds of the parts that were resumed
+    calmed: int = 0
+    pace: Pace | None = None
+    history: list[Point] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken, resumed parts included."""
+        return self.before + time.monotonic() - self.began
+
+    @property
+    def every(self) -> int:
+        """Steps between two measurements; 0 without any."""
+        return self.pace.every if self.pace else self.settings.validate_every
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the person, about what the run settled by itself."""
+        return self.stepper.notes
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint, where it has one of this very run."""
+        state = checkpoints.read(self.folder, self.key)
+        if state is None:
+            return
+        self.optimiser.restore(state.tensors, state.scale)
+        self.step, self.before, self.history = state.step, state.seconds, list(state.history)
+        how = state.how
+        self.calmed, self.stepper.micro = how.calmed, how.micro or self.stepper.micro
+        self.notes[:] = how.notes
+        if how.calmed:
+            self.notes.append(f"Went on from step {self.step} with the learning rate halved {how.calmed}x.")
+        if how.pace:
+            self._take(how.pace)
+
+    def keep(self) -> None:
+        """Write a checkpoint."""
+        if not self.ranks.first:
+            return
+        how = Settled(self.pace, self.stepper.micro, self.calmed, tuple(self.notes))
+        state = Checkpoint(
+            self.key, self.step, self.seconds, self.optimiser.scale, tuple(self.history), self.optimiser.state(), how
+        )
+        checkpoints.write(self.folder, state)
+
+    def plan_ahead(self) -> Generator[Progress, None, None]:
+        """Find out how many steps fit into the time budget, by trying some that are then forgotten."""
+        budget = 60 * self.settings.minutes
+        yield Progress(0, 0, "Measuring how long a step takes")
+        seconds = self._trial(budget)
+        began = time.monotonic()
+        self._measure()
+        measuring = time.monotonic() - began if self.held_out else 0.0
+        left = max(budget - self.seconds, 0.0)
+        pace = plan_pace(left, seconds, measuring, self.settings.validate_every)
+        told = self.ranks.same([pace.steps, pace.every, pace.step_seconds, pace.measure_seconds], self.device)
+        self._take(Pace(int(told[0]), int(told[1]), told[2], told[3]))
+        assert self.pace is not None  # just taken; for the type checker
+        self.notes.append(self.pace.sentence(self.settings.minutes))
+        self.keep()  # a run that is killed from here on keeps to the plan
+        yield Progress(0, self.settings.steps, self.notes[-1])
+
+    def _take(self, pace: Pace) -> None:
+        self.pace = pace
+        self.settings = replace(self.settings, steps=pace.steps)
+
+    def _trial(self, budget: float) -> float:
+        """Seconds of a step; at a rate of 0 it moves no weight, and its momentum is thrown away."""
+        real = self.optimiser
+        try:
+            self.optimiser = Optimiser(self.module, self.settings, self.device, self.ranks)
+            self.stepper.optimiser = self.optimiser
+            return self.ranks.same([time_steps(self._try, budget, self._agree)], self.device)[0]
+        finally:
+            self.optimiser = self.stepper.optimiser = real
+            real.clear()
+
+    def _agree(self, said: bool) -> bool:
+        return self.ranks.any(said, self.device)
+
+    def _try(self, number: int) -> None:
+        self._refuse_cancelled()
+        self.stepper.gradient(self._batch(number), number)
+        self.optimiser.step(number, 0.0)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def train(self) -> Generator[Progress, None, None]:
+        """All steps that are left."""
+        losses: list[float] = []
+        first, began, told, kept = self.step, time.monotonic(), time.monotonic(), time.monotonic()
+        total = self.settings.steps
+        while self.step < total:
+            self._refuse_cancelled()
+            noted = len(self.notes)
+            losses.append(self._one())
+            measure = bool(self.every) and (self.step % self.every == 0 or self.step == total)
+            if measure or self.step % REPORT_EVERY == 0 or self.step == total or time.monotonic() - told >= 1:
+                dice = self._measure_or_keep() if measure else None
+                self.history.append((self.step, float(np.mean(losses)), dice))
+                left = (time.monotonic() - began) / (self.step - first) * (total - self.step)
+                yield Progress(self.step, total, "Training", self.history[-1][1], dice, left)
+                losses, told = [], time.monotonic()
+            if len(self.notes) > noted:
+                yield Progress(self.step, total, self.notes[-1])
+            if measure or time.monotonic() - kept > KEEP_SECONDS:
+                self.keep()
+                kept = time.monotonic()
+
+    def _refuse_cancelled(self) -> None:
+        if not self._agree(self.cancelled()):
+            return
+        if self.settings.minutes and self.pace is None:
+            raise Cancelled("Training was cancelled before its first step.")
+        self.keep()
+        raise Cancelled(f"Training was cancelled after {self.step} of {self.settings.steps} steps; it can go on later.")
+
+    def _one(self) -> float:
+        try:
+            number = self.stepper.gradient(self._batch(self.step), self.step)
+            self.optimiser.step(self.step, rate(self.step, self.settings) * 0.5**self.calmed)
+        except RunError:
+            if self.ranks.first:
+                checkpoints.calm(self.folder, self.key)
+            raise
+        self.step += 1
+        return number
+
+    def _batch(self, number: int) -> Batch:
+        """Patches of a step; everything random comes from the seed and the step's number."""
+        rng = np.random.default_rng([self.settings.seed, number])
+        batch = self.sampler.draw(rng)
+        mine = self.ranks.share(len(batch.voxels))
+        batch = batch.part(mine).to(self.device)
+        if not self.settings.augment:
+            return batch
+        who = self.ranks.number
+        noise = torch.Generator(self.device).manual_seed((self.settings.seed * 1_000_003 + number) * 64 + who)
+        return augment(batch, self.plan, np.random.default_rng([self.settings.seed, number, 1 + who]), noise)
+
+    def _measure_or_keep(self) -> float | None:
+        try:
+            return self._measure()
+        except Cancelled:
+            self.keep()
+            raise
+
+    def _measure(self) -> float | None:
+        """Mean Dice of the averaged weights; less overlap than a real prediction, since it is only a curve."""
+        if not self.held_out or not self.ranks.first:
+            return None
+        average = build(self.plan)
+        weights.assign(average, self.optimiser.average, "the averaged weights")
+        predictor = Predictor.of(self.plan, average, self.device)
+        found = scores(predictor, self.held_out, PredictSettings(quality="draft"), self.cancelled)
+        return float(np.mean([s.dice for s in found])) if found else None
