@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
-from napari_apprentice.core.config import PredictSettings, Settings, TrainSettings
+from napari_apprentice.core.config import PRESETS, PredictSettings, Settings, TrainSettings
 from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.postprocess import TEXTS
 from napari_apprentice.core.reading import ReadSettings
@@ -135,10 +135,10 @@ class _ChannelAction(argparse.Action):
 def _learning_commands(commands: Any) -> None:
     for name, text, steps in (
         ("train", "train a first model version on all revisions", "standard"),
-        ("fine-tune", "fine-tune the base model version on corrections", "quick"),
+        ("fine-tune", "fine-tune the base model version on corrections", "auto"),
     ):
         verb = _command(commands, name, text)
-        verb.add_argument("--steps", default=steps, help=f"quick, standard, thorough or a number (default {steps})")
+        verb.add_argument("--steps", default=steps, help=f"{', '.join(PRESETS)} or a number (default {steps})")
         verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
         _settings(verb, TrainSettings, leave_out=("steps",))
 

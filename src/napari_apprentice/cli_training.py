@@ -35,7 +35,7 @@ def _tuned(session: Session, kind: str, settings: TrainSettings, options: Option
         report = drain(session.follow_training(run), options.json)
     except KeyboardInterrupt:
         return _stopped(session, run, options)
-    return tune_facts(report), [*_gate_lines(session, report), report.verdict]
+    return tune_facts(report), [*report.notes, *_gate_lines(session, report), report.verdict]
 
 
 def _resumable(session: Session, kind: str) -> RunFolder:
@@ -64,7 +64,7 @@ def tune_facts(report: TuneReport) -> dict[str, Any]:
     gate = report.gate.to_json() if report.gate else None
     return {
         "run": report.run_id, "model": report.model, "active": report.active, "gate": gate,
-        "steps": report.steps, "seconds": report.seconds, "verdict": report.verdict,
+        "steps": report.steps, "seconds": report.seconds, "verdict": report.verdict, "notes": list(report.notes),
     }  # fmt: skip
 
 

@@ -1,40 +1,25 @@
+import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from small import finish, make_example, make_plan, never
+from small import make_example, make_plan, never
+from training import base_weights, half_seen, same_weights, settings, train
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.network import build
-from napari_apprentice.learn.optimiser import rate
+from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.predictor import Predictor
-from napari_apprentice.learn.trainer import fit
 
 CPU = torch.device("cpu")
-
-
-def settings(steps=6, **changes):
-    return replace(TrainSettings(steps=steps, device="cpu", validate_every=4), **changes)
-
-
-def base_weights(plan, path):
-    torch.manual_seed(3)
-    weights.save(build(plan), path)
-    return path
-
-
-def train(tmp_path, name, examples=None, held_out=(), how=None, start=None, cancelled=never, plan=None):
-    examples = examples if examples is not None else [make_example(0), make_example(1)]
-    return finish(
-        fit(
-            plan or make_plan(), examples, list(held_out), how or settings(), start,
-            tmp_path / f"{name}.safetensors", tmp_path / f"{name}-checkpoint", cancelled,
-        )
-    )  # fmt: skip
 
 
 def after(calls):
@@ -68,8 +53,81 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path):
     reports, result = train(tmp_path, "parts", start=base)
     assert min(r.done for r in reports if r.loss is not None) > 3
     assert result.steps == 6
-    one, two = (weights.read(tmp_path / f"{n}.safetensors") for n in ("whole", "parts"))
-    assert all(torch.equal(one[n], two[n]) for n in one)
+    assert same_weights(tmp_path, "whole", "parts")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from training import half_seen, settings, train
+from napari_apprentice.learn import training
+from napari_apprentice.learn.pace import Pace
+folder, left = Path(sys.argv[1]), [6]
+training.plan_pace = lambda *_: Pace(9, 4, 0.1, 0.0)
+def killed():
+    if (folder / "killed-checkpoint" / "state.json").exists():  # it has planned
+        left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+how = settings(0, minutes=1.0, ema=0.9)
+train(folder, "killed", [half_seen(0), half_seen(1)], how=how, start=folder / "base.safetensors", cancelled=killed)
+"""
+
+
+def test_a_run_that_is_killed_goes_on_to_the_very_same_weights(tmp_path):
+    """Steps that were planned for a time, averaged weights, and what is distilled, all of it."""
+    base = base_weights(make_plan(), tmp_path / "base.safetensors")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=env, check=False)
+    assert ran.returncode == -signal.SIGKILL
+    assert json.loads((tmp_path / "killed-checkpoint" / "state.json").read_text())["step"] == 4
+    examples = [half_seen(0), half_seen(1)]
+    reports, result = train(tmp_path, "killed", examples, how=settings(0, minutes=1.0, ema=0.9), start=base)
+    assert min(r.done for r in reports if r.loss is not None) > 4
+    assert result.steps == result.settings.steps == 9
+    train(tmp_path, "whole", examples, how=settings(9, ema=0.9), start=base)
+    assert same_weights(tmp_path, "killed", "whole")
+
+
+def test_the_time_decides_how_many_steps_there_are(tmp_path):
+    reports, result = train(tmp_path, "timed", held_out=[make_example(5)], how=settings(0, minutes=0.03))
+    (told,) = result.notes
+    assert f"{result.steps} steps of" in told
+    assert "fit into 0.03 minutes" in told
+    assert any(r.text == told and r.total == result.steps for r in reports)
+    assert result.steps == reports[-1].done == reports[-1].total
+    train(tmp_path, "counted", held_out=[make_example(5)], how=settings(result.steps))
+    assert same_weights(tmp_path, "timed", "counted")  # what was tried first has left no trace
+
+
+def test_a_cancelled_measurement_keeps_the_step_before_it(tmp_path):
+    asked = after(6 + 2)  # two while reading, one per step, then during the measurement after step 4
+    with pytest.raises(Cancelled):
+        train(tmp_path, "a", held_out=[make_example(5)], cancelled=asked)
+    assert json.loads((tmp_path / "a-checkpoint" / "state.json").read_text())["step"] >= 4
+
+
+def test_a_run_that_went_astray_goes_on_with_half_the_rate(tmp_path, monkeypatch):
+    step, fail = Optimiser.step, [True]
+    rates = []
+
+    def astray(self, number, rate):
+        rates.append(rate)
+        if number == 5 and fail:
+            next(iter(self._named.values())).grad.fill_(float("nan"))
+        step(self, number, rate)
+
+    monkeypatch.setattr(Optimiser, "step", astray)
+    with pytest.raises(RunError, match=r"gradient is not a number any more at step 6.*half the learning rate"):
+        train(tmp_path, "a", how=settings(8))
+    assert not (tmp_path / "a.safetensors").exists()
+    before = rates[4]
+    fail.clear()
+    _, result = train(tmp_path, "a", how=settings(8))
+    assert rates[6] == pytest.approx(before / 2)  # step 5 again
+    assert result.steps == 8
+    assert result.notes == ("Went on from step 4 with the learning rate halved 1x.",)
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):

@@ -53,6 +53,13 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRESETS: Mapping[str, int] = {"auto": 0, "quick": 250, "standard": 2000, "thorough": 12500}
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 100, 250, 2000
 
+# What a person is offered: steps, and minutes where time decides.
+LENGTHS: Mapping[str, tuple[int, float]] = {
+    "auto (100 steps per corrected case, 250 to 2000)": (0, 0.0),
+    **{f"{name} ({steps} steps)": (steps, 0.0) for name, steps in PRESETS.items() if steps},
+    **{f"{minutes} minutes": (0, float(minutes)) for minutes in (2, 10, 60)},
+}
+
 
 def steps_from(text: str) -> int:
     """Steps for a preset's name or a number written out; 0 for "auto"."""

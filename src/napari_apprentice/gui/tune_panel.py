@@ -1,9 +1,11 @@
 """Fine-tune: train on what was corrected, watch it, and see whether it is better."""
 
-from qtpy.QtCore import Signal
+from dataclasses import replace
+
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel
 
-from napari_apprentice.core.config import PRESETS, TrainSettings, first_model_settings
+from napari_apprentice.core.config import LENGTHS, TrainSettings, first_model_settings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.gui.curves import Curves
 from napari_apprentice.gui.facts import Facts
@@ -16,8 +18,6 @@ from napari_apprentice.gui.settings_form import SettingsForm
 from napari_apprentice.gui.status_line import time_left
 from napari_apprentice.gui.work import Job
 from napari_apprentice.loop.tuning import TuneReport
-
-DEFAULT_PRESET = "quick"
 
 
 class TunePanel(Panel):
@@ -39,12 +39,10 @@ class TunePanel(Panel):
             "Train first model", "Train a model version from nothing, on all saved corrections of this study."
         )
         self.preset = QComboBox()
-        for name, steps in PRESETS.items():
-            self.preset.addItem(f"{name} ({steps} steps)", name)
-        self.preset.setCurrentIndex(list(PRESETS).index(DEFAULT_PRESET))
+        self.preset.addItems(list(LENGTHS))
         self.preset.setPlaceholderText("as in Advanced settings")
         self.preset.setToolTip("How long to train; longer is usually better, up to a point.")
-        self.form = SettingsForm(TrainSettings(steps=PRESETS[DEFAULT_PRESET]))
+        self.form = SettingsForm(TrainSettings(steps=0))
         self.advanced = Section("Advanced settings", self.form.native, "The recipe of the training run.", False)
         self.step = note("", "How far the training run is.")
         self.cancel = button("Cancel", "Stop after the current step; the checkpoint is kept.")
@@ -102,17 +100,18 @@ class TunePanel(Panel):
         self.desk.facts.changed.connect(self._show)
         self.desk.bridge.study_changed.connect(self._forget)
 
-    def _steps(self) -> int:
-        return PRESETS.get(str(self.preset.currentData()), self.form.get("steps"))
-
     def _on_preset(self, index: int) -> None:
         if index >= 0:
-            self.form.set("steps", self._steps())
+            steps, minutes = list(LENGTHS.values())[index]
+            self.form.set("minutes", minutes)
+            self.form.set("steps", steps)
 
     def _on_form(self) -> None:
-        steps = list(PRESETS.values())
-        now = self.form.get("steps")
-        self.preset.setCurrentIndex(steps.index(now) if now in steps else -1)
+        lengths = list(LENGTHS.values())
+        minutes = self.form.get("minutes")
+        now = (0 if minutes else self.form.get("steps"), minutes)
+        with QSignalBlocker(self.preset):  # it shows what the form has, and is not to be asked about it
+            self.preset.setCurrentIndex(lengths.index(now) if now in lengths else -1)
 
     def _ask(self) -> None:
         self.desk.runner.attempt(lambda: self.train_requested.emit(self.form.value()))
@@ -126,7 +125,9 @@ class TunePanel(Panel):
         first = facts.active is None or facts.outgrown
         if first != self._first:
             self._first = first
-            self.form.show(first_model_settings(self._steps()) if first else TrainSettings(steps=self._steps()))
+            steps, minutes = self.form.get("steps"), self.form.get("minutes")
+            recipe = first_model_settings(steps) if first else TrainSettings(steps=steps)
+            self.form.show(replace(recipe, minutes=minutes))
         running = self.desk.models.training is not None
         learnable = any(row.revisions for row in facts.rows)
         self.fine_tune.setEnabled(not running and not first and learnable)
@@ -159,7 +160,7 @@ class TunePanel(Panel):
         self.step.setText(f"{last.text}{'' if str(last.total) in last.text else count}{time_left(last)}")
 
     def _on_tuned(self, report: TuneReport) -> None:
-        self.verdict.setText(f"<b>{report.verdict}</b>")
+        self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *report.notes)))
         self.verdict.show()
         self.table.show_report(report.gate, self.desk.session.study.schema)
 

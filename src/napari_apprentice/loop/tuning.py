@@ -21,7 +21,10 @@ TRAINING = ("train", "fine-tune")
 
 @dataclass(frozen=True)
 class TuneReport:
-    """How a training run ended: the new model version, whether it is active, and the gate's table."""
+    """How a training run ended: the new model version, whether it is active, and the gate's table.
+
+    `notes` are sentences about what the run settled by itself.
+    """
 
     run_id: str
     model: str
@@ -29,6 +32,7 @@ class TuneReport:
     gate: GateReport | None
     steps: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -115,7 +119,7 @@ def running_training(study: Study) -> RunFolder | None:
 
 
 def resumable_training(study: Study) -> RunFolder | None:
-    """The newest training run, if it was cancelled or killed, or the disk failed it.
+    """The newest training run, if it was cancelled or killed, or failed for a reason that may be gone.
 
     It goes on from its last checkpoint; from the start when it had not come to one.
     """
@@ -124,10 +128,18 @@ def resumable_training(study: Study) -> RunFolder | None:
     if newest is None or is_running(newest):
         return None
     ended = outcome(newest.events(0)[0]) or {"event": "killed"}
-    disk_failed = ended["event"] == "failed" and ended["error"] == StorageError.__name__
-    return newest if disk_failed or ended["event"] in ("killed", "cancelled") else None
+    return newest if ended["event"] in ("killed", "cancelled") or _may_go_on(newest, ended) else None
+
+
+def _may_go_on(run: RunFolder, ended: dict[str, Any]) -> bool:
+    """Whether a run that failed has something to go on from: the disk was full, memory ran out, a rate too high."""
+    if ended["event"] != "failed":
+        return False
+    kept = (run.path / "checkpoint").is_dir()
+    return ended["error"] == StorageError.__name__ or (ended["error"] == RunError.__name__ and kept)
 
 
 def _report(run: RunFolder, result: dict[str, Any]) -> TuneReport:
     gate = GateReport.from_json(result["gate"]) if result["gate"] else None
-    return TuneReport(run.run_id, result["model"], result["active"], gate, result["steps"], result["seconds"])
+    notes = tuple(result.get("notes", ()))
+    return TuneReport(run.run_id, result["model"], result["active"], gate, result["steps"], result["seconds"], notes)

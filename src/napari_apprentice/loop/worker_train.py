@@ -31,8 +31,9 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     fitted = run.path / "weights.safetensors"
     start = study.models.weights(base.name) if base else None
     result = yield from fit(plan, examples, held_out, settings, start, fitted, run.path / "checkpoint", run.cancelled)
-    verdict = yield from conclude(run, study, base, plan, (examples, held_out), settings, fitted)
-    return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result)}
+    verdict = yield from conclude(run, study, base, plan, (examples, held_out), result.settings, fitted)
+    return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
+            "notes": list(result.notes)}  # fmt: skip
 
 
 def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[Example]]:

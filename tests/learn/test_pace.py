@@ -1,0 +1,37 @@
+import pytest
+
+from napari_apprentice.learn.pace import plan_pace, time_steps
+
+
+def test_the_time_is_filled_with_steps():
+    assert plan_pace(60.0, 0.5, 0.0, 100).steps == 120
+    assert plan_pace(0.0, 0.5, 0.0, 100).steps == 1  # something is always learned
+
+
+@pytest.mark.parametrize("measuring", [0.1, 1.0, 8.0])
+def test_measuring_takes_its_time_but_never_most_of_it(measuring):
+    pace = plan_pace(60.0, 0.1, measuring, 100)
+    assert pace.every >= 100
+    measured = pace.steps / pace.every * measuring
+    assert measured <= 0.16 * 60
+    assert 0.1 * pace.steps + measured <= 60
+    assert 0.1 * (pace.steps + 2) + measured > 59
+
+
+def test_what_takes_too_long_to_measure_is_left_to_the_gate():
+    assert plan_pace(60.0, 0.1, 30.0, 100).every == 0
+
+
+def test_the_first_steps_are_not_counted_and_slow_ones_are_tried_fewer_times(monkeypatch):
+    clock, done = [0.0], []
+    monkeypatch.setattr("napari_apprentice.learn.pace.time.monotonic", lambda: clock[0])
+
+    def step(number, long):
+        done.append(number)
+        clock[0] += 50.0 * long if number < 2 else long
+
+    assert time_steps(lambda n: step(n, 0.1), 10_000.0, bool) == pytest.approx(0.1)
+    assert len(done) == 7
+    done.clear()
+    assert time_steps(lambda n: step(n, 4.0), 120.0, bool) == pytest.approx(200.0)
+    assert done == [0]
