@@ -16,12 +16,13 @@ from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
 from napari_apprentice.learn.device import choose_device, free_bytes, memory_errors
+from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.loss import MOST_OPEN
 from napari_apprentice.learn.memory import affordable, need
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser
-from napari_apprentice.learn.patches import PatchSampler
 from napari_apprentice.learn.prepared import Prepared, prepare
+from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
 from napari_apprentice.learn.teacher import Teacher
@@ -114,8 +115,8 @@ def fit(
     with memory_errors():
         device = choose_device(settings.device)
         cases = yield from _prepare(plan, examples, settings, device, cancelled)
-        sampler = PatchSampler(cases, plan.patch, ranks.batch(plan.batch), settings.replay_share)
-        module = _network(plan, start, settings.seed).to(device)
+        feed = Feed(cases, plan, settings, device, ranks)
+        module = quicken(_network(plan, start, settings.seed).to(device), device)
         optimiser = Optimiser(module, settings, device, ranks)
         teacher = _teacher(plan, start, settings, examples, added, device)
         micro = affordable(
@@ -123,7 +124,7 @@ def fit(
         )
         stepper = Stepper(module, optimiser, settings, _open_rows(plan, examples, device), teacher, ranks, micro)
         run = Training(
-            plan, settings, module, optimiser, stepper, sampler, held_out[:MOST_MEASURED], device, ranks,
+            plan, settings, module, optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
         run.resume()

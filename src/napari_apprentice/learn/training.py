@@ -15,13 +15,12 @@ from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled, RunError
 from napari_apprentice.learn import checkpoint as checkpoints
 from napari_apprentice.learn import weights
-from napari_apprentice.learn.augment import augment
 from napari_apprentice.learn.checkpoint import Checkpoint, Point, Settled
 from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.pace import Pace, plan_pace, time_steps
-from napari_apprentice.learn.patches import Batch, PatchSampler
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
@@ -42,7 +41,7 @@ class Training:
     ----------
     plan, settings
         As given to `trainer.fit`; a number of steps among them, unless there is a time budget.
-    module, optimiser, stepper, sampler
+    module, optimiser, stepper, feed
         What makes a step.
     held_out
         Examples to measure on.
@@ -59,7 +58,7 @@ class Training:
     module: Network
     optimiser: Optimiser
     stepper: Stepper
-    sampler: PatchSampler
+    feed: Feed
     held_out: Sequence[Example]
     device: torch.device
     ranks: Ranks
@@ -150,7 +149,7 @@ class Training:
 
     def _try(self, number: int) -> None:
         self._refuse_cancelled()
-        self.stepper.gradient(self._batch(number), number)
+        self.stepper.gradient(self.feed.batch(number), number)
         self.optimiser.step(number, 0.0)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
@@ -187,7 +186,7 @@ class Training:
 
     def _one(self) -> float:
         try:
-            number = self.stepper.gradient(self._batch(self.step), self.step)
+            number = self.stepper.gradient(self.feed.batch(self.step), self.step)
             self.optimiser.step(self.step, rate(self.step, self.settings) * 0.5**self.calmed)
         except RunError:
             if self.ranks.first:
@@ -195,18 +194,6 @@ class Training:
             raise
         self.step += 1
         return number
-
-    def _batch(self, number: int) -> Batch:
-        """Patches of a step; everything random comes from the seed and the step's number."""
-        rng = np.random.default_rng([self.settings.seed, number])
-        batch = self.sampler.draw(rng)
-        mine = self.ranks.share(len(batch.voxels))
-        batch = batch.part(mine).to(self.device)
-        if not self.settings.augment:
-            return batch
-        who = self.ranks.number
-        noise = torch.Generator(self.device).manual_seed((self.settings.seed * 1_000_003 + number) * 64 + who)
-        return augment(batch, self.plan, np.random.default_rng([self.settings.seed, number, 1 + who]), noise)
 
     def _measure_or_keep(self) -> float | None:
         try:

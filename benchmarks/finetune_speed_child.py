@@ -1,0 +1,246 @@
+"""What one process of `finetune_speed.py` measures; the order comes as JSON, the last line printed is the answer."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import monai.transforms as mt
+import numpy as np
+import psutil
+import torch
+from common import ROOT
+from monai.data import CacheDataset, DataLoader
+from monai.losses import DeepSupervisionLoss, DiceCELoss
+from predict_child import peak_mb
+from torch import nn
+
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.phantom import phantom
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.records import Example
+from napari_apprentice.learn import weights
+from napari_apprentice.learn.device import autocast, choose_device
+from napari_apprentice.learn.feed import Feed
+from napari_apprentice.learn.network import bare, build
+from napari_apprentice.learn.normalise import normalise
+from napari_apprentice.learn.prepared import prepare
+from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.trainer import fit
+
+STARTER = ROOT / "sample_data" / "starter"
+SCANS = 8
+WARM = 5  # steps that do not count
+MOST = 100_000
+Order = dict[str, Any]
+
+
+def main() -> None:
+    order: Order = json.loads(sys.argv[1])
+    engine: str = order["engine"]
+    work = with_this if engine == "this" else with_monai
+    print(json.dumps({**work(order), "peak": peak_mb()}))
+
+
+def examples(seed: int) -> list[Example]:
+    """Scans the starter has not seen, all of them known."""
+    made = [phantom(5000 + 100 * seed + i, "A") for i in range(SCANS)]
+    return [
+        Example(
+            f"{i}/r0001", str(i), v.voxels, m.voxels.astype(np.uint8), np.ones(m.voxels.shape, np.uint8),
+            v.geometry.spacing, ("CT",),
+        )
+        for i, (v, m) in enumerate(made)
+    ]  # fmt: skip
+
+
+def plan() -> Plan:
+    """The starter's network; no label is mirrored there, so flips along two axes are allowed for the benchmark."""
+    facts = json.loads((STARTER / "model.json").read_text())["plan"]
+    return Plan.from_json({**facts, "mirror_axes": [0, 1]})
+
+
+class Clock:
+    """Steps, seconds, and processor seconds of this process and its workers, after the warm-up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._limit, self._began, self._cpu = seconds, 0.0, 0.0
+        self._step, self._first, self._rate, self._used = 0, 0, 0.0, 0.0
+        self._process = psutil.Process()
+
+    def over(self, step: int) -> bool:
+        """Told after each step; whether the time is up."""
+        now = time.perf_counter()
+        if step < WARM:
+            return False
+        if not self._began:
+            self._began, self._cpu, self._first = now, self._processor(), step
+            return False
+        if now - self._began < self._limit:
+            return False
+        steps = step - self._first
+        self._rate, self._used = steps / (now - self._began), (self._processor() - self._cpu) / steps
+        return True
+
+    def found(self, waiting: float, kind: str) -> dict[str, Any]:
+        """What was measured, with the share of the time that went into data."""
+        return {"rate": self._rate, "cpu": self._used, "waiting": 100 * waiting, "kind": kind}
+
+    def _processor(self) -> float:
+        everyone = [self._process, *self._process.children(recursive=True)]
+        return sum(t.user + t.system for t in (p.cpu_times() for p in everyone))
+
+
+def kind_of(device: torch.device) -> str:
+    with autocast(device):
+        on = torch.is_autocast_enabled(device.type)
+        return str(torch.get_autocast_dtype(device.type)).removeprefix("torch.") if on else "float32"
+
+
+def with_this(order: Order) -> dict[str, Any]:
+    """`fit` as the program calls it; the time its batches take is measured on the same feed afterwards."""
+    device, clock, scans = choose_device(order["device"]), Clock(order["seconds"]), examples(order["seed"])
+    settings = TrainSettings(steps=MOST, seed=order["seed"], device=order["device"], validate_every=MOST)
+    with tempfile.TemporaryDirectory(prefix="finetune-speed-") as folder:
+        out, kept = Path(folder) / "out.safetensors", Path(folder) / "checkpoint"
+        work = fit(plan(), scans, [], settings, STARTER / "weights.safetensors", out, kept, lambda: False)
+        for report in work:
+            if report.loss is not None and clock.over(report.done):
+                break
+        work.close()
+    found = clock.found(0.0, kind_of(device))
+    found["waiting"] = 100 * found["rate"] * seconds_per_batch(scans, settings, device)
+    return found
+
+
+def seconds_per_batch(scans: list[Example], settings: TrainSettings, device: torch.device) -> float:
+    how = plan()
+    feed = Feed([prepare(e, how, device) for e in scans], how, settings, device, Ranks())
+    feed.batch(0)
+    wait(device)
+    began = time.perf_counter()
+    for step in range(1, 41):
+        feed.batch(step)
+    wait(device)
+    return (time.perf_counter() - began) / 40
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def with_monai(order: Order) -> dict[str, Any]:
+    """A training loop as MONAI's tutorials have it."""
+    device = choose_device(order["device"])
+    network = DeepSupervised(bare(plan()))
+    module = build(plan())
+    weights.load(module, STARTER / "weights.safetensors")
+    network.net.load_state_dict(module.net.state_dict())
+    network.to(device).train()
+    optimiser = torch.optim.SGD(network.parameters(), 1e-3, 0.99, weight_decay=3e-5, nesterov=True)
+    loss = DeepSupervisionLoss(DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
+    half = order["engine"].endswith("autocast")
+    clock, waited, counted, step = Clock(order["seconds"]), 0.0, 0.0, 0
+    batches = endless(loader(order, device))
+    while True:
+        asked = time.perf_counter()
+        batch = next(batches)
+        voxels, target = (batch[key].to(device, non_blocking=True) for key in ("image", "label"))
+        wait(device)
+        got = time.perf_counter()
+        optimiser.zero_grad(set_to_none=True)
+        with autocast(device) if half else nullcontext():
+            logits = network(voxels.as_tensor())
+        value = loss([m.float() for m in logits], target.as_tensor())
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 12)
+        optimiser.step()
+        wait(device)
+        step += 1
+        if step > WARM:
+            waited, counted = waited + got - asked, counted + time.perf_counter() - asked
+        if clock.over(step):
+            return clock.found(waited / counted, kind_of(device) if half else "float32")
+
+
+class DeepSupervised(nn.Module):
+    """DynUNet in training stacks its maps along axis 1; the loss wants a list."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, voxels: torch.Tensor) -> list[torch.Tensor]:
+        """All at full size, the finest first."""
+        return list(self.net(voxels).unbind(1))
+
+
+def loader(order: Order, device: torch.device) -> "DataLoader[Any]":
+    """Cached scans, random crops and nnU-Net's policy as MONAI's dictionary transforms."""
+    mt.Randomizable.R = np.random.RandomState(order["seed"])
+    how = plan()
+    items = [
+        {"image": normalise(e.voxels, how, torch.device("cpu")).numpy(), "label": e.labels[None].astype(np.float32)}
+        for e in examples(order["seed"])
+    ]
+    transform = mt.Compose(
+        [
+            mt.EnsureTyped(("image", "label")),
+            mt.SpatialPadd(("image", "label"), how.patch),
+            mt.RandCropByPosNegLabeld(("image", "label"), "label", how.patch, pos=2, neg=1, num_samples=1),
+            *policy(how),
+        ]
+    ).set_random_state(order["seed"])
+    data = CacheDataset(items, transform, progress=False)
+    workers: int = order["workers"]
+    return DataLoader(
+        Repeated(data), batch_size=how.batch, shuffle=True, num_workers=workers, drop_last=True,
+        persistent_workers=workers > 0, pin_memory=device.type == "cuda",
+    )  # fmt: skip
+
+
+class Repeated(torch.utils.data.Dataset[Any]):
+    """An epoch of many rounds through the scans, so that no worker waits at the end of a short one."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return 1000 * len(self._data)
+
+    def __getitem__(self, index: int) -> Any:
+        found = self._data[index % len(self._data)]
+        return found[0] if isinstance(found, list) else found
+
+
+def policy(how: Plan) -> list[Callable[..., Any]]:
+    """What `learn.augment` does, in MONAI's words: the same chances, the same ranges."""
+    both, image = ("image", "label"), ("image",)
+    turn, scale = (0.5236,) * 3, (-0.3, 0.4)
+    modes = ("bilinear", "nearest")
+    return [
+        mt.RandAffined(both, 0.2, rotate_range=turn, mode=modes, padding_mode="zeros"),
+        mt.RandAffined(both, 0.2, scale_range=(scale,) * 3, mode=modes, padding_mode="zeros"),
+        mt.RandGaussianNoised(image, 0.1, std=0.3),
+        mt.RandGaussianSmoothd(image, (0.5, 1.0), (0.5, 1.0), (0.5, 1.0), prob=0.2),
+        mt.RandScaleIntensityd(image, 0.25, 0.15),
+        mt.RandScaleIntensityFixedMeand(image, prob=0.15, factors=0.25, preserve_range=True),
+        mt.RandSimulateLowResolutiond(image, 0.25, zoom_range=(0.5, 1.0)),
+        mt.RandAdjustContrastd(image, 0.1, (0.7, 1.5), invert_image=True, retain_stats=True),
+        mt.RandAdjustContrastd(image, 0.3, (0.7, 1.5), retain_stats=True),
+        *(mt.RandFlipd(both, 0.5, axis) for axis in how.mirror_axes),
+    ]
+
+
+def endless(batches: "DataLoader[Any]") -> Iterator[Any]:
+    while True:
+        yield from batches
+
+
+if __name__ == "__main__":
+    main()

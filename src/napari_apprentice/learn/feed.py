@@ -1,0 +1,48 @@
+"""Batches as a training step wants them: drawn, augmented, on its device; the same for the same step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.learn.augment import augment
+from napari_apprentice.learn.patches import Batch, PatchSampler
+from napari_apprentice.learn.prepared import Prepared
+from napari_apprentice.learn.ranks import Ranks
+
+
+class Feed:
+    """Gives the batch of each step.
+
+    Parameters
+    ----------
+    cases
+        What was prepared, on the device or on the host.
+    device
+        Where the step is computed.
+    ranks
+        Who computes together; each gets its share of the batch.
+
+    Raises
+    ------
+    ModelError
+        No case has a known voxel.
+    """
+
+    def __init__(
+        self, cases: Sequence[Prepared], plan: Plan, settings: TrainSettings, device: torch.device, ranks: Ranks
+    ) -> None:
+        self._sampler = PatchSampler(cases, plan.patch, ranks.batch(plan.batch), settings.replay_share)
+        self._plan, self._settings, self._device, self._ranks = plan, settings, device, ranks
+
+    def batch(self, step: int) -> Batch:
+        """Patches of a step; everything random comes from the run's seed and the step's number."""
+        seed, who = self._settings.seed, self._ranks.number
+        batch = self._sampler.draw(np.random.default_rng([seed, step]))
+        batch = batch.part(self._ranks.share(len(batch.voxels))).to(self._device)
+        if not self._settings.augment:
+            return batch
+        noise = torch.Generator(self._device).manual_seed((seed * 1_000_003 + step) * 64 + who)
+        return augment(batch, self._plan, np.random.default_rng([seed, step, 1 + who]), noise)

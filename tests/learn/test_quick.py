@@ -1,0 +1,53 @@
+import copy
+
+import pytest
+import torch
+from small import make_plan
+from torch import nn
+
+from napari_apprentice.learn import quick
+from napari_apprentice.learn.network import build
+from napari_apprentice.learn.quick import InstanceNorm, quicken
+
+CPU = torch.device("cpu")
+
+
+def test_the_norm_is_pytorchs_own_in_value_and_gradient():
+    torch.manual_seed(0)
+    theirs = nn.InstanceNorm3d(5, affine=True)
+    nn.init.normal_(theirs.weight)
+    nn.init.normal_(theirs.bias)
+    ours = InstanceNorm(copy.deepcopy(theirs))
+    values, slope = torch.randn(3, 5, 4, 6, 2), torch.randn(3, 5, 4, 6, 2)
+    found = []
+    for norm in (theirs, ours):
+        given = values.clone().requires_grad_()
+        out = norm(given)
+        out.backward(slope)
+        found.append((out, given.grad, norm.weight.grad, norm.bias.grad))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("patch", [(16, 16, 16), (1, 16, 16)])
+def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypatch):
+    monkeypatch.setattr(quick, "_half", lambda device: False)
+    torch.manual_seed(0)
+    usual = build(make_plan(patch=patch))
+    fast = quicken(copy.deepcopy(usual), CPU)
+    assert any(isinstance(m, InstanceNorm) for m in fast.modules())
+    assert [n for n, _ in usual.named_parameters()] == [n for n, _ in fast.named_parameters()]
+    voxels = torch.randn(2, 1, *patch)
+    for one, other in zip(usual.train()(voxels), fast.train()(voxels), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    for module in (usual, fast):
+        sum((m**2).mean() for m in module(voxels)).backward()
+    for one, other in zip(usual.parameters(), fast.parameters(), strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=2e-3)
+
+
+def test_bf16_and_other_devices_keep_the_usual_order(monkeypatch):
+    monkeypatch.setattr(quick, "_half", lambda device: True)
+    module = quicken(build(make_plan()), CPU)
+    assert not any(isinstance(m, InstanceNorm) for m in module.modules())
