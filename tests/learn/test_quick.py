@@ -31,7 +31,7 @@ def test_the_norm_is_pytorchs_own_in_value_and_gradient():
 
 @pytest.mark.parametrize("patch", [(16, 16, 16), (1, 16, 16)])
 def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypatch):
-    monkeypatch.setattr(quick, "_half", lambda device: False)
+    monkeypatch.setattr(quick, "_half", lambda _: False)
     torch.manual_seed(0)
     usual = build(make_plan(patch=patch))
     fast = quicken(copy.deepcopy(usual), CPU)
@@ -48,6 +48,6 @@ def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypa
 
 
 def test_bf16_and_other_devices_keep_the_usual_order(monkeypatch):
-    monkeypatch.setattr(quick, "_half", lambda device: True)
+    monkeypatch.setattr(quick, "_half", lambda _: True)
     module = quicken(build(make_plan()), CPU)
     assert not any(isinstance(m, InstanceNorm) for m in module.modules())
