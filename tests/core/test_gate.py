@@ -1,6 +1,10 @@
 """The gate lets a better candidate through and nothing else."""
 
-from napari_apprentice.core.gate import CaseScore, GateReport
+import json
+
+import pytest
+
+from napari_apprentice.core.gate import ALL_LABELS, CaseScore, GatePair, GateReport
 from napari_apprentice.core.gate import judge as judge_named
 
 
@@ -58,3 +62,63 @@ def test_a_label_invented_by_the_candidate_counts_against_it() -> None:
     report = judge(present, [CaseScore("a/r0001", 1, 0.9), CaseScore("a/r0001", 2, 0.0)])
     assert not report.passed
     assert judge([*present, CaseScore("a/r0001", 2, 0.0)], [CaseScore("a/r0001", 1, 0.9)]).passed
+
+
+def _people(values: list[float], label: int = 1, *, replay: bool = False, kind: str = "c") -> list[CaseScore]:
+    return [CaseScore(f"{kind}{i}/r0001", label, v, replay, f"s{i}") for i, v in enumerate(values)]
+
+
+def test_earlier_scans_may_drop_by_one_point_a_label_and_half_a_point_in_the_mean() -> None:
+    corrections = ([CaseScore("a/r0001", 1, 0.5)], [CaseScore("a/r0001", 1, 0.9)])
+
+    def replay(*drops: float) -> GateReport:
+        before = [CaseScore("old/r0001", i, 0.9, replay=True) for i, _ in enumerate(drops, 1)]
+        after = [CaseScore("old/r0001", i, 0.9 - d, replay=True) for i, d in enumerate(drops, 1)]
+        return judge([*corrections[0], *before], [*corrections[1], *after])
+
+    assert replay(0.009, 0.0).passed
+    assert "liver is forgotten" in replay(0.011, -0.05).reason
+    assert "earlier scans are forgotten" in replay(0.009, 0.009).reason
+
+
+def test_pairs_are_kept_with_their_people() -> None:
+    report = judge(_people([0.5, 0.6]), _people([0.7, 0.5]))
+    assert report.pairs == (
+        GatePair("c0/r0001", "s0", 1, False, 0.5, 0.7), GatePair("c1/r0001", "s1", 1, False, 0.6, 0.5),
+    )  # fmt: skip
+    assert (report.rows[0].cases, report.rows[0].subjects) == (2, 2)
+    assert report.totals[0].label == ALL_LABELS
+
+
+def test_a_change_that_all_people_share_has_an_interval_of_no_width() -> None:
+    row = judge(_people([0.5, 0.6, 0.7]), _people([0.6, 0.7, 0.8])).rows[0]
+    assert row.low == pytest.approx(0.1)
+    assert row.high == pytest.approx(0.1)
+    assert row.interval == "+0.100 to +0.100"
+
+
+def test_one_subject_has_no_interval_and_says_so() -> None:
+    report = judge(_people([0.5]), _people([0.9]))
+    assert report.rows[0].interval == ""
+    assert "One held-out subject" in report.caution
+    few = judge(_people([0.5, 0.6, 0.7]), _people([0.9, 0.9, 0.9]))
+    assert "75 of 100" in few.caution
+    assert judge(_people([0.5] * 12), _people([0.9] * 12)).caution == ""
+
+
+def test_reports_of_earlier_versions_read_as_ever() -> None:
+    stored = (
+        '{"rows": [{"label": 1, "replay": false, "before": 0.5, "after": 0.75, "cases": 2}],'
+        ' "passed": true, "reason": "better"}'
+    )
+    report = GateReport.from_json(json.loads(stored))
+    assert report.passed
+    assert report.rows[0].change == 0.25
+    assert report.rows[0].interval == report.caution == ""
+    assert GateReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_what_was_left_out_is_said() -> None:
+    report = judge_named([], [], {}, left_out=2)
+    assert "neither model version has learned the subject" in report.reason
+    assert "2 held-out scans could not be measured on" in report.caution

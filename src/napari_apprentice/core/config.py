@@ -146,6 +146,9 @@ class TrainSettings(Settings):
     )
     ema: float = setting(0.995, "Highest decay of the averaged weights; these are what is kept.", 0.0, 0.9999)
     augment: bool = setting(True, "Rotate, scale, blur, brighten and mirror patches at random.")
+    interpolation: int = setting(
+        5, "Shares of the change that are tried on held-out scans, up to all of it; 1 takes it whole.", 1, 10
+    )
     validate_every: int = setting(100, "Steps between two measurements on held-out scans.", 1, 100_000)
 
     def for_cases(self, corrected: int) -> Self:

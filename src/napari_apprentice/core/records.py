@@ -218,6 +218,10 @@ class ModelVersion:
         Of one that was imported: library, name, digest of the file, labels and channels by name, lineage ...
     temperature
         What its logits are divided by before the softmax; 1 leaves them as they are.
+    metrics
+        What else was measured, as JSON values: shares of the change that were tried, calibration ...
+    pictures
+        File name of each picture of a held-out scan to what it shows, with its digest, as JSON values.
     """
 
     name: str
@@ -235,6 +239,8 @@ class ModelVersion:
     note: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -244,7 +250,7 @@ class ModelVersion:
         data["gate"] = self.gate.to_json() if self.gate else None
         for key in ("revisions", "held_out"):
             data[key] = list(data[key])
-        for key in ("settings", "libraries", "origin"):
+        for key in ("settings", "libraries", "origin", "metrics", "pictures"):
             data[key] = dict(data[key])
         return data
 
@@ -267,4 +273,6 @@ class ModelVersion:
             note=str(data.get("note", "")),
             origin=dict(data.get("origin", {})),
             temperature=float(data.get("temperature", 1.0)),
+            metrics=dict(data.get("metrics", {})),
+            pictures=dict(data.get("pictures", {})),
         )

@@ -9,6 +9,7 @@ from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.records import Example, Prediction
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.learn.predictor import Predictor
 
 
@@ -26,23 +27,36 @@ def scores(
     """
     found: list[CaseScore] = []
     for example in examples:
-        prediction = _predict(predictor, example, settings, cancelled)
-        known = example.status != UNSEEN
-        present = {int(i) for i in np.unique(example.labels[known])} - {0}
-        for label in sorted({*predictor.labels, *present}):
-            value = dice(prediction.labels, example.labels, label, known)
-            if value is not None:
-                found.append(CaseScore(example.revision, label, value, example.replay))
+        found += case_scores(label_map(predictor, example, settings, cancelled), example, predictor.labels)
     return found
 
 
-def _predict(
+def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) -> list[CaseScore]:
+    """Dice of one predicted label map (z, y, x), as in `scores`; `labels` are those that the model knows."""
+    known = example.status != UNSEEN
+    present = {int(i) for i in np.unique(example.labels[known])} - {0}
+    found = []
+    for label in sorted({*labels, *present}):
+        value = dice(predicted, example.labels, label, known)
+        if value is not None:
+            found.append(CaseScore(example.revision, label, value, example.replay, example.subject))
+    return found
+
+
+def label_map(
     predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
-) -> Prediction:
+) -> LabelArray:
+    """(z, y, x) labels that a model proposes for an example.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` said so.
+    """
     work = predictor.predict_array(example.voxels, example.spacing, settings, cancelled)
     while True:
         try:
             next(work)
         except StopIteration as end:
             prediction: Prediction = end.value
-            return prediction
+            return prediction.labels

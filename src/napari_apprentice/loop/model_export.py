@@ -91,7 +91,9 @@ def read_export(folder: Path) -> tuple[ModelVersion, dict[str, Any]]:
 
 
 def _document(version: ModelVersion, material: Material, ancestors: list[dict[str, Any]]) -> Mapping[str, Any]:
-    shared = replace(version, parent=None, revisions=(), held_out=())
+    # What names a case or a person stays here: the pairs that the gate's table is the mean of, and the pictures.
+    gate = replace(version.gate, pairs=()) if version.gate else None
+    shared = replace(version, parent=None, revisions=(), held_out=(), gate=gate, pictures={})
     return {
         "format": _FORMAT, "format_version": _VERSION, **shared.to_json(), "material": vars(material),
         "lineage": ancestors,

@@ -1,52 +1,102 @@
 """In the child process: a candidate against the active model version, on the same held-out scans."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from napari_apprentice.core.config import PredictSettings, TrainSettings
-from napari_apprentice.core.gate import CaseScore, GateReport, judge
+from napari_apprentice.core.gate import CaseScore, judge
 from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.plane import Plane, plane_of_change
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
+from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
-from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.evaluate import case_scores, label_map, scores
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.loop.candidate import Candidate, Verdict
+from napari_apprentice.loop.leakage import fair
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
-DRAWN_BACK = (0.85, 0.7, 0.55, 0.4, 0.25)  # shares of the tuned weights that are tried when it forgets
+MOST_CHOSEN_ON = 10  # scans of either kind on which the share is chosen; the verdict takes all
 
 
-def gate(
-    run: RunFolder, study: Study, plan: Plan, fitted: Path, held_out: Sequence[Example], settings: TrainSettings
-) -> Generator[Progress, None, tuple[GateReport | None, Path, float]]:
-    """The verdict, the weights it is about, and the share of the tuned weights in them.
-
-    A fine-tune that gains but forgets is drawn back towards its base, step by step, and measured again;
-    the first that passes is taken. When none does, the verdict is that of the fine-tune itself.
-    """
+def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings) -> Generator[Progress, None, Verdict]:
+    """Choose how much of the change to take, and compare that with the active model version."""
     active = study.models.active()
+    base = made.base.name if made.base else None
+    held_out = fair(study, (active, base), made.examples, made.held_out)
     if active is None:
-        return None, fitted, 1.0
-    yield Progress(settings.steps, settings.steps, f"Comparing with {active} on {len(held_out)} held-out scans")
-    device = choose_device(settings.device)
-    names = {i: study.schema.name(i) for i in study.schema.ids}
-    version = study.models.info(active)
-    before = _scores(Predictor(version.plan, study.models.weights(active), device), held_out, run)
-    first = judge(before, _scores(Predictor(plan, fitted, device), held_out, run), names)
-    base = run.request["base"]
-    if first.passed or base is None or not any(row.replay for row in first.rows):
-        return first, fitted, 1.0
-    for share in DRAWN_BACK:
-        yield Progress(settings.steps, settings.steps, f"Drawing back to {share:.0%} of the change, against forgetting")
-        weights = run.path / f"weights-{share:.2f}.safetensors"
-        between(study.models.weights(base), fitted, share, weights)
-        report = judge(before, _scores(Predictor(plan, weights, device), held_out, run), names)
-        if report.passed:
-            return report, weights, share
-    return first, fitted, 1.0
+        return Verdict(None, made.fitted, tuple(held_out))
+    bench = _Bench(run, study, choose_device(settings.device), settings.steps)
+    before = bench.predictor(study.models.info(active).plan, study.models.weights(active))
+    weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
+    if made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out):
+        weights, share, tried = yield from bench.choose(made, before, held_out, settings.interpolation)
+    after = bench.predictor(made.plan, weights)
+    pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
+    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out))
+    return Verdict(report, weights, tuple(held_out), share, tried, planes)
 
 
-def _scores(predictor: Predictor, held_out: Sequence[Example], run: RunFolder) -> list[CaseScore]:
-    return scores(predictor, held_out, PredictSettings(), run.cancelled)
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """Where model versions are measured: a run, its study, a device."""
+
+    run: RunFolder
+    study: Study
+    device: torch.device
+    steps: int
+
+    @property
+    def names(self) -> dict[int, str]:
+        return {i: self.study.schema.name(i) for i in self.study.schema.ids}
+
+    def predictor(self, plan: Plan, weights: Path) -> Predictor:
+        return Predictor(plan, weights, self.device)
+
+    def choose(
+        self, made: Candidate, before: Predictor, held_out: Sequence[Example], count: int
+    ) -> Generator[Progress, None, tuple[Path, float, tuple[ShareScore, ...]]]:
+        """Try shares of the change on some of the scans, in draft quality, each scan once for each share."""
+        assert made.start is not None  # the caller has looked; for the type checker
+        some = [*_first(held_out, replay=False), *_first(held_out, replay=True)]
+        draft, paths = PredictSettings(quality="draft"), dict[float, Path]()
+        measured: dict[float, list[CaseScore]] = {}
+        yield self._progress("Measuring the active model version")
+        earlier = scores(before, some, draft, self.run.cancelled)
+        for share in shares(count):
+            yield self._progress(f"Trying {share:.0%} of the change on {len(some)} held-out scans")
+            paths[share] = made.fitted if share == 1 else self.run.path / f"weights-{share:.3f}.safetensors"
+            if share < 1:
+                between(made.start, made.fitted, share, paths[share])
+            measured[share] = scores(self.predictor(made.plan, paths[share]), some, draft, self.run.cancelled)
+        share, tried = choose_share(earlier, measured, self.names)
+        for other in paths.keys() - {share, 1.0}:
+            paths[other].unlink(missing_ok=True)
+        return paths[share], share, tried
+
+    def compare(
+        self, before: Predictor, after: Predictor, held_out: Sequence[Example], text: str
+    ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...]]]:
+        """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
+        found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
+        planes = []
+        for number, example in enumerate(held_out, 1):
+            yield self._progress(f"{text}: held-out scan {number} of {len(held_out)}")
+            maps = [label_map(p, example, PredictSettings(), self.run.cancelled) for p in (before, after)]
+            for scored, predictor, labels in zip(found, (before, after), maps, strict=True):
+                scored += case_scores(labels, example, predictor.labels)
+            planes.append(plane_of_change(example, *maps))
+        return found, tuple(planes)
+
+    def _progress(self, text: str) -> Progress:
+        return Progress(self.steps, self.steps, text)
+
+
+def _first(examples: Iterable[Example], *, replay: bool) -> list[Example]:
+    return [e for e in examples if e.replay == replay][:MOST_CHOSEN_ON]

@@ -10,6 +10,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.trainer import FitResult, fit
+from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -31,7 +32,8 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     fitted = run.path / "weights.safetensors"
     start = study.models.weights(base.name) if base else None
     result = yield from fit(plan, examples, held_out, settings, start, fitted, run.path / "checkpoint", run.cancelled)
-    verdict = yield from conclude(run, study, base, plan, (examples, held_out), result.settings, fitted)
+    made = Candidate(base, start, plan, fitted, examples, held_out)
+    verdict = yield from conclude(run, study, made, result.settings)
     return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
             "notes": list(result.notes)}  # fmt: skip
 

@@ -1,0 +1,59 @@
+"""What a training run has made, and what the gate found out about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_apprentice.core.gate import GateReport
+from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.plane import Plane
+from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.shares import ShareScore
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What a training run has made.
+
+    Parameters
+    ----------
+    base, start
+        The model version it was tuned from, and the weights that training began with; None for a first one.
+    fitted
+        The trained weights (safetensors), of a network as `plan` says.
+    examples, held_out
+        What it was taught, and what it was not.
+    """
+
+    base: ModelVersion | None
+    start: Path | None
+    plan: Plan
+    fitted: Path
+    examples: Sequence[Example]
+    held_out: Sequence[Example]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What came of the gate.
+
+    Parameters
+    ----------
+    report
+        None for a first model version, which there is nothing to compare with.
+    weights, share
+        Those it is about, and the share of the change in them.
+    tried
+        How other shares did, where they were tried.
+    measured
+        The held-out examples that it was fair to measure on.
+    planes
+        One slice of each of them.
+    """
+
+    report: GateReport | None
+    weights: Path
+    measured: tuple[Example, ...]
+    share: float = 1.0
+    tried: tuple[ShareScore, ...] = ()
+    planes: tuple[Plane, ...] = ()

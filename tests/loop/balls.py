@@ -1,0 +1,57 @@
+"""A study of small scans that a network learns within seconds: two bright balls, one per label, in noise."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learn.small import make_example
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.core.volume import LabelArray, Volume
+from napari_apprentice.loop.tuning import begin_training
+from napari_apprentice.loop.worker_train import train
+from napari_apprentice.store.study import Study
+
+SHAPE = (16, 18, 20)
+
+
+def ball_study(folder: Path, subjects: int = 3, validation: tuple[int, ...] = (3,)) -> Study:
+    """Cases c1, c2 ... of subjects s1, s2 ..., all accepted as they are."""
+    made = Study.create(folder / "balls.study", LabelSchema.from_names(["one", "two"]))
+    for n in range(1, subjects + 1):
+        made.split.assign(f"s{n}", side="validation" if n in validation else "train")
+        add_case(made, n)
+    return made
+
+
+def add_case(study: Study, n: int, subject: str = "", *, bright: float = 1.0) -> None:
+    """Another case, corrected."""
+    example = make_example(n, SHAPE)
+    geometry = Geometry.from_source(SHAPE[::-1], np.diag([-1.0, -1.0, 1.0, 1.0]))
+    study.cases.add(
+        f"c{n}", subject or f"s{n}", Volume(example.voxels**1 * bright, geometry, ("MR",), f"c{n}.nii.gz", "0" * 64)
+    )
+    revise(study, n)
+
+
+def revise(study: Study, n: int, labels: LabelArray | None = None) -> None:
+    """A new revision of a case, by default of the truth."""
+    truth = make_example(n, SHAPE).labels if labels is None else labels
+    study.revisions.save(f"c{n}", truth, np.ones_like(truth), Provenance("ann"))
+
+
+def trained(study: Study, kind: str, settings: TrainSettings) -> dict[str, Any]:
+    """A whole training run in this process; what it says at its end."""
+    run = begin_training(study, kind, settings, memory_mb=20.0, features=4)
+    work: Generator[Progress, None, dict[str, Any]] = train(run)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: dict[str, Any] = end.value
+            return result

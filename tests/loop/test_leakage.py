@@ -1,0 +1,75 @@
+"""Nobody is examined on what they learned, however subjects are moved between the rounds."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import study as small_study
+from learn.small import make_plan
+from napari_apprentice.core.records import Example, ModelVersion, now
+from napari_apprentice.loop.leakage import fair, subjects_learned
+from napari_apprentice.store.study import Study
+
+SUBJECTS = ("s1", "s2", "s3", "s4")
+_MOVE = st.tuples(st.sampled_from(SUBJECTS), st.sampled_from(("train", "validation")))
+_ROUND = st.sampled_from(("first", "tuned", "activated"))
+
+
+def _example(n: int) -> Example:
+    empty = np.zeros((1, 1, 1), np.uint8)
+    return Example(f"c{n}/r0001", f"s{n}", empty[None], empty, empty, (1.0, 1.0, 1.0))
+
+
+def _register(study: Study, parent: str | None, taught: list[Example], held_out: list[Example], folder: Path) -> str:
+    weights = folder / "w"
+    weights.write_bytes(b"w")
+    revisions = [tuple(e.revision for e in some) for some in (taught, held_out)]
+    version = ModelVersion(
+        study.models.next_name(), parent, now(), make_plan(), study.schema, *revisions, None, {}, 0, {}, ""
+    )
+    return study.models.register(version, weights).name
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.one_of(_MOVE, _ROUND), min_size=3, max_size=9))
+def test_no_scan_judges_a_model_that_learned_its_subject(steps: list[str | tuple[str, str]]) -> None:
+    with TemporaryDirectory() as name:
+        study = small_study(Path(name), len(SUBJECTS))
+        for n, subject in enumerate(SUBJECTS):
+            study.split.assign(subject, side="validation" if n == 2 else "train")
+        learned: dict[str | None, set[str]] = {None: set()}  # kept by the test itself, version by version
+        for step in steps:
+            if isinstance(step, tuple):
+                if study.split.side(step[0]) != step[1]:
+                    study.split.move(*step, reason="trial")
+                continue
+            _one_round(study, step, learned, Path(name))
+
+
+def _one_round(study: Study, kind: str, learned: dict[str | None, set[str]], folder: Path) -> None:
+    active = study.models.active()
+    base = None if active is None or kind == "first" else study.models.base_of(active)
+    held = study.split.validation()
+    taught = [_example(n) for n, s in enumerate(SUBJECTS, 1) if s not in held]
+    held_out = [_example(n) for n, s in enumerate(SUBJECTS, 1) if s in held]
+    measured = {e.subject for e in fair(study, (active, base), taught, held_out)}
+    mine = {e.subject for e in taught} | learned[base]
+    assert not measured & (mine | learned[active])
+    assert measured == set(held) - mine - learned[active]  # and none is left out without need
+    name = _register(study, base, taught, held_out, folder)
+    learned[name] = mine
+    assert subjects_learned(study, name) == mine
+    if active is None or kind == "activated":
+        study.models.activate(name, "trial")
+
+
+def test_what_another_study_taught_is_unknown_and_does_not_stop_anything(tmp_path: Path) -> None:
+    study = small_study(tmp_path, 2)
+    name = _register(study, None, [], [], tmp_path)
+    assert subjects_learned(study, name) == frozenset()
+    gone = _register(study, "imported", [_example(9)], [], tmp_path)
+    assert subjects_learned(study, gone) == frozenset()
+    assert [e.subject for e in fair(study, (name, None), [_example(1)], [_example(1), _example(2)])] == ["s2"]

@@ -1,0 +1,41 @@
+"""Real training runs before the gate: what is better passes, what learned nonsense does not."""
+
+import numpy as np
+import pytest
+
+from learn.small import make_example
+from loop.balls import SHAPE, ball_study, revise, trained
+from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.store.study import Study
+
+QUICK = TrainSettings(steps=40, rate=5e-3, device="cpu", interpolation=2, augment=False)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A first model version that is not good yet, and corrections on both sides since."""
+    study = ball_study(tmp_path_factory.mktemp("gate"), 4, (3, 4))
+    assert trained(study, "train", first_model_settings(30, device="cpu"))["active"]
+    return study
+
+
+def test_a_better_model_passes_and_the_next_that_learned_from_flipped_labels_does_not(first: Study) -> None:
+    for n in (1, 2, 3):
+        revise(first, n)
+    better = trained(first, "fine-tune", QUICK)
+    version = first.models.info(better["model"])
+    assert better["active"], better["gate"]["reason"]
+    assert version.gate is not None
+    assert {(p.revision, p.subject, p.replay) for p in version.gate.pairs} == {
+        ("c3/r0002", "s3", False), ("c4/r0001", "s4", True),
+    }  # fmt: skip
+    assert [s["share"] for s in version.metrics["shares"]] == [0.5, 1.0]
+
+    for n in (1, 2):
+        flipped = make_example(n, SHAPE).labels
+        revise(first, n, np.where(flipped > 0, 3 - flipped, 0).astype(np.uint8))
+    worse = trained(first, "fine-tune", QUICK)
+    assert not worse["active"]
+    assert first.models.active() == better["model"]
+    assert "worse" in worse["gate"]["reason"]
+    assert worse["gate"]["totals"][0]["after"] < worse["gate"]["totals"][0]["before"]
