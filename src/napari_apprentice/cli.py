@@ -22,11 +22,12 @@ from napari_apprentice.cli_add import (
 )
 from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_key import key
-from napari_apprentice.cli_models import export_model, import_model
+from napari_apprentice.cli_models import export_model, import_model, models
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_postprocess import postprocess
 from napari_apprentice.cli_predict import predict
 from napari_apprentice.cli_progress import drain
+from napari_apprentice.cli_runs import runs, split
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import steps_from
@@ -166,15 +167,6 @@ def _correct(options: Options, session: Session) -> Answer:
     return facts, [text, *imported.notes]
 
 
-def _models(options: Options, session: Session) -> Answer:
-    session.open_study(options.study)
-    if options.activate:
-        session.activate(options.activate)
-    rows = session.models()
-    lines = [f"{'*' if r.active else ' '} {r.name}  from {r.parent or 'nothing'}  {r.verdict}" for r in rows]
-    return {"models": [asdict(r) for r in rows]}, lines or ["No model version yet."]
-
-
 def _queue(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     items = session.queue()
@@ -228,7 +220,9 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "predict": predict,
     "postprocess": postprocess,
     "correct": _correct,
-    "models": _models,
+    "models": models,
+    "runs": runs,
+    "split": split,
     "import-model": import_model,
     "export-model": export_model,
     "queue": _queue,

@@ -1,13 +1,16 @@
-"""`apprentice import-model` and `export-model`: models from elsewhere, and models handed on."""
+"""`apprentice models`, `import-model` and `export-model`: which there are, from elsewhere, and handed on."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from napari_apprentice.cli_gate import gate_lines
 from napari_apprentice.cli_options import settings_from
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.core.import_settings import ImportSettings
-from napari_apprentice.session import Session
+from napari_apprentice.loop.choosing import ModelDetails
+from napari_apprentice.session import ModelRow, Session
 
 Options = argparse.Namespace
 Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
@@ -32,3 +35,58 @@ def export_model(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     out = session.export_model(options.model, options.out)
     return {"written": str(out), "model": options.model}, [f"Wrote {out} with its model card, {out / 'README.md'}."]
+
+
+def models(options: Options, session: Session) -> Answer:
+    """List model versions, after choosing one, going back to one or writing about one."""
+    session.open_study(options.study)
+    if options.show:
+        return _shown(session.model_details(options.show))
+    if options.activate:
+        session.activate(options.activate, options.why)
+    elif options.refuse:
+        session.refuse_model(options.refuse, options.why)
+    elif options.back:
+        session.go_back()
+    elif options.note:
+        session.note_model(*options.note)
+    rows = session.models()
+    return {"models": [asdict(r) for r in rows]}, [_model_line(r) for r in rows] or ["No model version yet."]
+
+
+def _model_line(row: ModelRow) -> str:
+    dice = "" if row.before is None or row.after is None else f"Dice {row.before:.3f} to {row.after:.3f}"
+    note = f"note: {row.note}" if row.note else ""
+    overruled = f"overruled by {row.overruled}" if row.overruled else ""
+    parts = (f"{row.name}", f"from {row.parent or 'nothing'}", dice, row.verdict, overruled, note)
+    return f"{'*' if row.active else ' '} " + "  ".join(p for p in parts if p)
+
+
+def _shown(known: ModelDetails) -> Answer:
+    version = known.version
+    facts = {
+        "name": version.name, "active": known.active, "created": version.created, "note": known.note,
+        "lineage": list(known.lineage), "gate": version.gate.to_json() if version.gate else None,
+        "metrics": dict(version.metrics), "temperature": version.temperature, "settings": dict(version.settings),
+        "revisions": list(version.revisions), "held_out": list(version.held_out),
+        "turns": [asdict(t) for t in known.turns],
+    }  # fmt: skip
+    names = {label.id: label.name for label in version.schema.labels}
+    lines = [
+        f"{version.name}{', active' * known.active}, made {version.created}",
+        *(f"from {a['name']}, made {a.get('created', '?')}" for a in known.lineage[1:]),
+        f"It learned from {len(version.revisions)} corrected scans; {len(version.held_out)} were held out.",
+        *gate_lines(version.gate, names),
+        *([f"{'Passed' if version.gate.passed else 'Refused'}: {version.gate.reason}."] if version.gate else []),
+        f"Temperature {version.temperature:.3g}{_calibrated(version.metrics)}.",
+        *(f"{t.time} {t.reason}{f': {t.why}' * bool(t.why)}" for t in known.turns),
+        *([f"Note: {known.note}"] if known.note else []),
+    ]
+    return facts, lines
+
+
+def _calibrated(metrics: Mapping[str, Any]) -> str:
+    found = metrics.get("calibration")
+    if not found:
+        return ""
+    return f"; calibration error {found['ece_before']:.4f} before, {found['ece_after']:.4f} with it"

@@ -150,8 +150,14 @@ def _learning_commands(commands: Any) -> None:
 
     _postprocess_command(_command(commands, "postprocess", "steps that predictions go through, label by label"))
 
-    models = _command(commands, "models", "list model versions, or go back to one")
-    models.add_argument("--activate", metavar="V", help="make this version the active one")
+    _models_command(_command(commands, "models", "list model versions, choose one, go back to one, write about one"))
+    runs = _command(commands, "runs", "list training runs and compare them")
+    runs.add_argument("--all", action="store_true", help="also runs that predicted or imported")
+    split = _command(commands, "split", "say which subjects are learned from and which are measured on, or move one")
+    text = "put a subject on the other side (train or validation)"
+    split.add_argument("--move", nargs=2, metavar=("SUBJECT", "SIDE"), help=text)
+    split.add_argument("--why", default="", help="the reason, which is kept with the split")
+    _author(split)
     taken = _command(commands, "import-model", "take over a model of nnU-Net v2, a MONAI bundle or another study")
     text = "a study, a folder made by export-model, a model folder of nnU-Net, a MONAI bundle (folder or .zip)"
     taken.add_argument("--from", dest="source", type=Path, required=True, metavar="PATH", help=text)
@@ -160,6 +166,17 @@ def _learning_commands(commands: Any) -> None:
     handed.add_argument("model", metavar="VERSION")
     handed.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     _command(commands, "queue", "review queue with reasons")
+
+
+def _models_command(models: argparse.ArgumentParser) -> None:
+    what = models.add_mutually_exclusive_group()
+    what.add_argument("--activate", metavar="V", help="make this version the active one; against the gate with --why")
+    what.add_argument("--refuse", metavar="V", help="do not use the active version although it passed the gate")
+    what.add_argument("--back", action="store_true", help="go back to the version that was active before")
+    what.add_argument("--note", nargs=2, metavar=("V", "TEXT"), help="write something about a version")
+    what.add_argument("--show", metavar="V", help="all that is known of one version")
+    models.add_argument("--why", default="", help="the reason for going against the gate, which is kept")
+    _author(models)
 
 
 def _postprocess_command(post: argparse.ArgumentParser) -> None:

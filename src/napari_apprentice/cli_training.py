@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from napari_apprentice.cli_gate import gate_lines
 from napari_apprentice.cli_options import settings_from
 from napari_apprentice.cli_progress import drain, say
 from napari_apprentice.core.config import TrainSettings, first_model_settings, steps_from
@@ -35,7 +36,7 @@ def _tuned(session: Session, kind: str, settings: TrainSettings, options: Option
         report = drain(session.follow_training(run), options.json)
     except KeyboardInterrupt:
         return _stopped(session, run, options)
-    return tune_facts(report), [*report.notes, *_gate_lines(session, report), report.verdict]
+    return tune_facts(report), [*report.notes, *gate_lines(report.gate, _names(session)), report.verdict]
 
 
 def _resumable(session: Session, kind: str) -> RunFolder:
@@ -68,13 +69,5 @@ def tune_facts(report: TuneReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _gate_lines(session: Session, report: TuneReport) -> list[str]:
-    if report.gate is None or not report.gate.rows:
-        return []
-    lines = ["held-out scans | label | scans | before | after"]
-    for row in report.gate.rows:
-        kind = "replay" if row.replay else "corrections"
-        lines.append(
-            f"{kind} | {session.study.schema.name(row.label)} | {row.cases} | {row.before:.3f} | {row.after:.3f}"
-        )
-    return lines
+def _names(session: Session) -> dict[int, str]:
+    return {label.id: label.name for label in session.study.schema.labels}

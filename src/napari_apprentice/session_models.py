@@ -8,7 +8,7 @@ from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import ModelVersion
-from napari_apprentice.loop import model_export, model_import, tuning
+from napari_apprentice.loop import choosing, model_export, model_import, run_rows, sides, tuning
 from napari_apprentice.loop.rows import ModelRow, model_rows
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.store.runs import RunFolder
@@ -74,14 +74,49 @@ class ModelVerbs(ABC):
         """Write a model version with its model card into a new folder."""
         return model_export.export_model(self.study, name, out)
 
-    def activate(self, name: str, reason: str = "chosen by hand") -> None:
-        """Make a model version the active one; the ledger keeps who was active before."""
-        self.study.models.activate(name, f"{reason} ({self.author})")
+    def activate(self, name: str, why: str = "") -> None:
+        """Make a model version the active one; against the gate only with a reason, see `loop.choosing.choose`."""
+        choosing.choose(self.study, name, self.author, why)
+        self._announce_models()
+
+    def refuse_model(self, name: str, why: str) -> str:
+        """Do not use the active model version although it passed the gate; which one is active now."""
+        earlier = choosing.refuse(self.study, name, self.author, why)
+        self._announce_models()
+        return earlier
+
+    def go_back(self) -> str:
+        """Make the model version active that was so before; which one that is."""
+        earlier = choosing.go_back(self.study, self.author)
+        self._announce_models()
+        return earlier
+
+    def note_model(self, name: str, text: str) -> None:
+        """Write something about a model version; what was written before is kept."""
+        self.study.models.note(name, text, self.author)
         self.events.models_changed.emit()
+
+    def model_details(self, name: str) -> choosing.ModelDetails:
+        """All that a person may want to know of a model version."""
+        return choosing.details(self.study, name)
+
+    def runs(self, *, everything: bool = False) -> tuple[run_rows.RunRow, ...]:
+        """The training runs, oldest first; with `everything` also those that predicted or imported."""
+        return run_rows.run_rows(self.study, everything=everything)
+
+    def sides(self) -> tuple[sides.SubjectSide, ...]:
+        """Which subjects are learned from and which are measured on."""
+        return sides.subject_sides(self.study)
+
+    def move_subject(self, subject: str, side: str, why: str) -> None:
+        """Put a subject on the other side ("train" or "validation"); the ledger keeps who did it and why."""
+        self.study.split.move(subject, side, why, self.author)
         self.events.cases_changed.emit()
 
     def previous_model(self) -> str | None:
         """The model version that was active before the present one; where one click back leads."""
-        active = self.study.models.active()
-        past = [a.name for a in self.study.models.activations() if a.name != active]
-        return past[-1] if past else None
+        return choosing.previous(self.study)
+
+    def _announce_models(self) -> None:
+        self.events.models_changed.emit()
+        self.events.cases_changed.emit()

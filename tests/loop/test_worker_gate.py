@@ -1,21 +1,33 @@
 """Real training runs before the gate: what is better passes, what learned nonsense does not."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 
 from learn.small import make_example
 from loop.balls import SHAPE, ball_study, revise, trained
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.store.study import Study
 
-QUICK = TrainSettings(steps=40, rate=5e-3, device="cpu", interpolation=2, augment=False)
+QUICK = TrainSettings(steps=25, rate=1e-2, device="cpu", interpolation=2, augment=False)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def _one_thread() -> Iterator[None]:
+    """Networks this small are faster on one thread, many times so where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def first(_one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A first model version that is not good yet, and corrections on both sides since."""
     study = ball_study(tmp_path_factory.mktemp("gate"), 4, (3, 4))
-    assert trained(study, "train", first_model_settings(30, device="cpu"))["active"]
+    assert trained(study, "train", first_model_settings(20, device="cpu"))["active"]
     return study
 
 
@@ -30,6 +42,8 @@ def test_a_better_model_passes_and_the_next_that_learned_from_flipped_labels_doe
         ("c3/r0002", "s3", False), ("c4/r0001", "s4", True),
     }  # fmt: skip
     assert [s["share"] for s in version.metrics["shares"]] == [0.5, 1.0]
+    assert version.temperature == version.metrics["calibration"]["temperature"] > 0
+    assert version.metrics["calibration"]["subjects"] == 2
 
     for n in (1, 2):
         flipped = make_example(n, SHAPE).labels

@@ -1,6 +1,7 @@
 """A trained network becomes a model version of the study, and the active one when it has proved itself."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from typing import Any
 
@@ -13,9 +14,24 @@ from napari_apprentice.store.study import Study
 LIBRARIES = ("napari-apprentice", "torch", "monai", "numpy")
 
 
-def register(
-    study: Study, made: Candidate, verdict: Verdict, settings: TrainSettings, metrics: Mapping[str, Any], note: str
-) -> ModelVersion:
+@dataclass(frozen=True)
+class Findings:
+    """What was found out about a candidate beside the gate's verdict; see `ModelVersion`.
+
+    Parameters
+    ----------
+    pictures, shown
+        PNG files by name, and what each shows.
+    """
+
+    metrics: Mapping[str, Any]
+    temperature: float
+    note: str
+    pictures: Mapping[str, bytes]
+    shown: Mapping[str, Any]
+
+
+def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSettings, found: Findings) -> ModelVersion:
     """Store weights with all that is to be known of them under the next free name; see `Models.register`."""
     version = ModelVersion(
         name=study.models.next_name(),
@@ -30,10 +46,12 @@ def register(
         seed=settings.seed,
         libraries={name: library_version(name) for name in LIBRARIES},
         weights_digest="",
-        note=note,
-        metrics=metrics,
+        note=found.note,
+        temperature=found.temperature,
+        metrics=found.metrics,
+        pictures=found.shown,
     )
-    return study.models.register(version, verdict.weights)
+    return study.models.register(version, verdict.weights, found.pictures)
 
 
 def activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:

@@ -28,13 +28,35 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One line of the model list."""
+    """One line of the model list.
+
+    Parameters
+    ----------
+    verdict
+        The gate's reason, or how it was made.
+    passed
+        Whether it passed the gate; None where it did not go through it.
+    before, after
+        Mean Dice over labels on held-out corrections, as the gate saw it; None where it did not.
+    temperature
+        What its logits are divided by.
+    note
+        What a person wrote about it.
+    overruled
+        Who went against the gate's verdict on it, and why; "" where nobody did.
+    """
 
     name: str
     active: bool
     created: str
     parent: str | None
     verdict: str
+    passed: bool | None = None
+    before: float | None = None
+    after: float | None = None
+    temperature: float = 1.0
+    note: str = ""
+    overruled: str = ""
 
 
 def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
@@ -68,10 +90,22 @@ def candidate(row: CaseRow) -> Candidate:
 
 def model_rows(study: Study) -> tuple[ModelRow, ...]:
     """The model versions, oldest first."""
-    active = study.models.active()
-    return tuple(_model_row(study.models.info(name), active) for name in study.models.names())
+    active, notes = study.models.active(), study.models.notes()
+    overruled = {a.overrules: f"{a.author}: {a.why}" for a in study.models.activations() if a.overrules}
+    return tuple(
+        replace(
+            _model_row(study.models.info(name), active),
+            note=notes[name].text if name in notes else "", overruled=overruled.get(name, ""),
+        )
+        for name in study.models.names()
+    )  # fmt: skip
 
 
 def _model_row(version: ModelVersion, active: str | None) -> ModelRow:
-    verdict = "" if version.gate is None else version.gate.reason
-    return ModelRow(version.name, version.name == active, version.created, version.parent, verdict or version.note)
+    gate = version.gate
+    before, after = (gate.mean(replay=False) if gate else None) or (None, None)
+    return ModelRow(
+        version.name, version.name == active, version.created, version.parent,
+        (gate.reason if gate else "") or version.note, gate.passed if gate else None, before, after,
+        version.temperature,
+    )  # fmt: skip

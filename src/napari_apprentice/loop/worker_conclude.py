@@ -6,9 +6,13 @@ from typing import Any
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.learn import weights
+from napari_apprentice.learn.calibration import Calibration, calibrate
 from napari_apprentice.learn.device import choose_device, describe
+from napari_apprentice.learn.network import build
 from napari_apprentice.loop.candidate import Candidate, Verdict
-from napari_apprentice.loop.registering import activate, register
+from napari_apprentice.loop.change_pictures import change_pictures
+from napari_apprentice.loop.registering import Findings, activate, register
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -24,12 +28,27 @@ def conclude(
     The new model version's name, whether it is active, the gate's report and the device, as JSON values.
     """
     verdict = yield from gate(run, study, made, settings)
-    version = register(study, made, verdict, settings, _metrics(verdict), _note(made, verdict))
+    yield Progress(settings.steps, settings.steps, "Fitting how sure it may be of itself")
+    sure = _calibration(run, made, verdict, settings)
+    temperature = sure.temperature if sure else 1.0
+    pictures, shown = _pictures(study, verdict)
+    version = register(
+        study, made, verdict, settings,
+        Findings(_metrics(verdict, sure), temperature, _note(made, verdict), pictures, shown),
+    )  # fmt: skip
     active = activate(study, version, verdict.report)
     return {
         "model": version.name, "active": active, "gate": verdict.report.to_json() if verdict.report else None,
         "device": describe(choose_device(settings.device)),
     }  # fmt: skip
+
+
+def _pictures(study: Study, verdict: Verdict) -> tuple[dict[str, bytes], dict[str, Any]]:
+    if verdict.report is None:
+        return {}, {}
+    # Under the name that comes next: a run of the same study registers nothing meanwhile.
+    titles = (str(study.models.active()), study.models.next_name())
+    return change_pictures(verdict.report, verdict.planes, study.schema, titles)
 
 
 def _note(made: Candidate, verdict: Verdict) -> str:
@@ -38,7 +57,12 @@ def _note(made: Candidate, verdict: Verdict) -> str:
     return f"{verdict.share:.0%} of the way from {made.base.name} to the tuned weights"
 
 
-def _metrics(verdict: Verdict) -> dict[str, Any]:
-    if not verdict.tried:
-        return {}
-    return {"share": verdict.share, "shares": [asdict(t) for t in verdict.tried]}
+def _calibration(run: RunFolder, made: Candidate, verdict: Verdict, settings: TrainSettings) -> Calibration | None:
+    network = build(made.plan)
+    weights.load(network, verdict.weights)
+    return calibrate(made.plan, network, verdict.measured, choose_device(settings.device), run.cancelled)
+
+
+def _metrics(verdict: Verdict, sure: Calibration | None) -> dict[str, Any]:
+    tried = {"share": verdict.share, "shares": [asdict(t) for t in verdict.tried]} if verdict.tried else {}
+    return tried | ({"calibration": asdict(sure)} if sure else {})

@@ -12,7 +12,7 @@ from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.models import DOCUMENT as MODEL_DOCUMENT
 from napari_apprentice.store.models import file_digest
-from napari_apprentice.store.names import folders_in
+from napari_apprentice.store.names import folders_in, is_name
 from napari_apprentice.store.postprocess import recipe_faults
 from napari_apprentice.store.runs import DOCUMENT as RUN_DOCUMENT
 from napari_apprentice.store.seal import is_broken
@@ -83,6 +83,10 @@ def _model(study: Study, name: str) -> list[str]:
         faults.append(f"The folder of model version {version.name} is called {name}; give it its name back.")
     if file_digest(study.models.weights(name)) != version.weights_digest:
         faults.append(f"Model version {name} is damaged: its weights are not what was registered.")
+    for picture, told in version.pictures.items():
+        path = study.models.root / name / picture
+        if not is_name(picture) or not path.is_file() or file_digest(path) != told.get("digest"):
+            faults.append(f"Model version {name}: its picture {picture} is not what was stored.")
     return faults
 
 
@@ -93,7 +97,7 @@ def _activations(study: Study) -> list[str]:
     predicted = any(study.predictions.models(c) for c in study.cases.ids())
     if known and predicted and not study.models.activations():
         faults.append("No model version is active although there are predictions; activate one again.")
-    return faults + _lines(study.models.ledger)
+    return faults + _lines(study.models.ledger) + _lines(study.models.note_ledger)
 
 
 def _split(study: Study) -> list[str]:

@@ -11,23 +11,52 @@ from typing import Any
 
 from napari_apprentice.core.records import ModelVersion, now
 from napari_apprentice.errors import ApprenticeError, InputError, ModelError, StudyError
+from napari_apprentice.store.cipher import SealError
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.names import check_name, folders_in, is_name
-from napari_apprentice.store.trust import refuse_links
+from napari_apprentice.store.trust import read_plain, refuse_links
 from napari_apprentice.store.vault import PLAIN, Vault
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
+_LARGEST_PICTURE = 32 * 1024**2  # bytes
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One turn of the switch: which model version became active, why and when."""
+    """One turn of the switch.
+
+    Parameters
+    ----------
+    name
+        Which model version became active.
+    reason, time
+        Why, for a person, and when, UTC.
+    author
+        Who turned it; "" for the gate itself, and where an earlier version did not write it down.
+    overrules
+        The model version whose verdict a person went against; "" for none.
+    why
+        The person's own words.
+    """
 
     name: str
     reason: str
+    time: str
+    author: str = ""
+    overrules: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person wrote about a model version; the newest counts."""
+
+    name: str
+    text: str
+    author: str
     time: str
 
 
@@ -46,6 +75,7 @@ class Models:
         self.root = root
         self._vault = vault.at("models")
         self.ledger = Ledger(root / "activations.jsonl", self._vault)
+        self.note_ledger = Ledger(root / "notes.jsonl", self._vault)
 
     def names(self) -> tuple[str, ...]:
         """Registered model versions, sorted."""
@@ -86,12 +116,19 @@ class Models:
             raise ModelError(f"The weights of model version {name} are missing; choose another version.")
         return path
 
-    def register(self, version: ModelVersion, weights: Path) -> ModelVersion:
+    def register(
+        self, version: ModelVersion, weights: Path, pictures: Mapping[str, bytes] | None = None
+    ) -> ModelVersion:
         """Copy weights into the study under a free name, whole or not at all.
+
+        Parameters
+        ----------
+        pictures
+            PNG files by name; the version's own `pictures` says what each of them shows.
 
         Returns
         -------
-        The version with the SHA-256 of its weights filled in.
+        The version with the SHA-256 of its weights and of its pictures filled in.
 
         Raises
         ------
@@ -106,7 +143,11 @@ class Models:
             try:
                 aside.mkdir()
                 shutil.copyfile(weights, aside / WEIGHTS)
-                version = replace(version, weights_digest=file_digest(aside / WEIGHTS))
+                version = replace(
+                    version,
+                    weights_digest=file_digest(aside / WEIGHTS),
+                    pictures=self._draw(version, aside, pictures or {}),
+                )
                 text = json.dumps(self._vault.at(version.name).close_record(version.to_json()), indent=2)
                 (aside / DOCUMENT).write_text(text + "\n", encoding="utf-8")
                 committed = commit_folder(aside, final)
@@ -115,6 +156,36 @@ class Models:
         if not committed:
             raise InputError(f"Model version {version.name} exists already; take the next free name.")
         return version
+
+    def _draw(self, version: ModelVersion, folder: Path, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+        """Write pictures, and say what they show and are."""
+        told = dict(version.pictures)
+        for name, data in pictures.items():
+            path = folder / check_name("picture", name)
+            path.write_bytes(self._vault.at(version.name, name).seal(data))
+            told[name] = {**told.get(name, {}), "digest": file_digest(path)}
+        return told
+
+    def picture(self, name: str, picture: str) -> bytes:
+        """A picture of a model version, a PNG file.
+
+        Raises
+        ------
+        ModelError
+            No such model version or picture.
+        StudyError
+            It is not what was stored.
+        """
+        folder = self._folder(name)
+        path = folder / picture
+        if not is_name(picture) or not path.is_file():
+            raise ModelError(f"Model version {name} has no picture {picture[:120]!r}.")
+        with storage_errors(f"a picture of model version {name}"):
+            data = read_plain(path, _LARGEST_PICTURE)
+        try:
+            return bytes(self._vault.at(name, picture).open(data))
+        except SealError as error:
+            raise StudyError(f"The picture {picture} of model version {name} is damaged: {error}.") from error
 
     def next_name(self) -> str:
         """v0001, or one more than the highest taken number."""
@@ -133,8 +204,8 @@ class Models:
         lines = self.activations()
         return lines[-1].name if lines else None
 
-    def activate(self, name: str, reason: str) -> None:
-        """Make a registered model version the active one; every switch is kept with its reason.
+    def activate(self, name: str, reason: str, *, author: str = "", overrules: str = "", why: str = "") -> None:
+        """Make a registered model version the active one; every switch is kept, see `Activation`.
 
         Raises
         ------
@@ -142,7 +213,29 @@ class Models:
             No such model version.
         """
         self._folder(name)
-        self.ledger.append({"name": name, "reason": reason, "time": now()})
+        told = {"author": author, "overrules": overrules, "why": why}
+        self.ledger.append({"name": name, "reason": reason, "time": now(), **{k: v for k, v in told.items() if v}})
+
+    def note(self, name: str, text: str, author: str) -> None:
+        """Write something about a model version; what was written before stays in the ledger.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        """
+        self._folder(name)
+        self.note_ledger.append({"name": name, "text": text, "author": author, "time": now()})
+
+    def notes(self) -> dict[str, Note]:
+        """The newest note on each model version that has one."""
+        try:
+            return {
+                str(r["name"]): Note(str(r["name"]), str(r["text"]), str(r["author"]), str(r["time"]))
+                for r in self.note_ledger.read()
+            }
+        except MALFORMED as error:
+            raise StudyError("notes.jsonl is damaged: a line has no note.") from error
 
     def base_of(self, name: str) -> str:
         """The model version without a parent that a version descends from; itself when it has none.
@@ -176,4 +269,5 @@ def file_digest(path: Path) -> str:
 
 
 def _activation(record: Mapping[str, object]) -> Activation:
-    return Activation(str(record["name"]), str(record.get("reason", "")), str(record.get("time", "")))
+    told = (str(record.get(key, "")) for key in ("reason", "time", "author", "overrules", "why"))
+    return Activation(str(record["name"]), *told)

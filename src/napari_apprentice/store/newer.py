@@ -54,7 +54,7 @@ class NewerJournal(_Refusal, Journal):
 class NewerModels(_Refusal, Models):
     """Model versions that can only be read."""
 
-    register = activate = _Refusal._refuse
+    register = activate = note = _Refusal._refuse
 
 
 class NewerRuns(_Refusal, Runs):

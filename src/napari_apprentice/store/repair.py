@@ -73,7 +73,7 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
     for case_id in folders_in(study.journal.root):
         yield f"Journal of {case_id}", partial(_mend_journal, study, away, case_id)
         yield f"Strokes of revisions of {case_id}", partial(_mend_archives, study, away, case_id)
-    for path in (study.path / "split.jsonl", study.models.root / "activations.jsonl"):
+    for path in (study.split.ledger.path, study.models.ledger.path, study.models.note_ledger.path):
         yield path.name, partial(_mend_ledger, away, path)
     for case_id in study.cases.ids():
         for mend in (mend_groups, mend_image, mend_label_list):

@@ -1,6 +1,7 @@
 """Which subjects models learn from and which they are only measured on; decided once, kept for good."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_apprentice.core.records import now
@@ -10,6 +11,17 @@ from napari_apprentice.store.vault import PLAIN, Vault
 
 TRAIN, VALIDATION = "train", "validation"
 SIDES = (TRAIN, VALIDATION)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A subject that a person put on the other side: to which one, why, who and when (UTC)."""
+
+    subject: str
+    side: str
+    reason: str
+    author: str
+    time: str
 
 
 class Split:
@@ -77,18 +89,32 @@ class Split:
         self.ledger.append({"subject": subject, "side": side, "time": now()})
         return side
 
-    def move(self, subject: str, side: str, reason: str) -> None:
-        """Put a subject on the other side; the ledger keeps that and why.
+    def move(self, subject: str, side: str, reason: str, author: str = "") -> None:
+        """Put a subject on the other side; the ledger keeps that, who did it and why.
 
         Raises
         ------
         InputError
-            An unknown side, or a subject that was never assigned.
+            An unknown side, no reason, or a subject that was never assigned or is on that side already.
         """
         _check(side)
-        if self.side(subject) is None:
+        now_on = self.side(subject)
+        if now_on is None:
             raise InputError(f"Subject {subject} has no side yet; it gets one with its first revision.")
-        self.ledger.append({"subject": subject, "side": side, "moved": True, "reason": reason, "time": now()})
+        if now_on == side:
+            raise InputError(f"Subject {subject} is on the {side} side already.")
+        if not reason.strip():
+            raise InputError(f"Say why subject {subject} is moved; the reason is kept with the split.")
+        self.ledger.append(
+            {"subject": subject, "side": side, "moved": True, "reason": reason.strip(), "author": author, "time": now()}
+        )
+
+    def moves(self) -> tuple[Move, ...]:
+        """Every time a person moved a subject, oldest first."""
+        moved = [r for r in self.ledger.read() if r.get("moved")]
+        return tuple(
+            Move(*(str(r.get(key, "")) for key in ("subject", "side", "reason", "author", "time"))) for r in moved
+        )
 
 
 def _check(side: str) -> None:

@@ -1,0 +1,207 @@
+"""One temperature per model version, so that what it calls 80 % sure is right in 80 % of voxels."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.plan import Plan, Triple
+from napari_apprentice.core.records import Example
+from napari_apprentice.errors import Cancelled
+from napari_apprentice.learn.loss import IGNORE
+from napari_apprentice.learn.network import Network
+from napari_apprentice.learn.normalise import normalise
+from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
+
+LOWEST, HIGHEST = 0.25, 10.0  # a network that is never wrong on few scans would ask for 0
+HALVINGS = 40
+BINS = 15
+FOLDS = 5
+LEAST_SUBJECTS = 2
+SCANS, WINDOWS = 20, 8  # of the held-out scans, and of each of them
+MOST_NUMBERS = 4_000_000  # logits kept, of all scans together
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature, and what it does to held-out scans.
+
+    Parameters
+    ----------
+    temperature
+        What logits are divided by.
+    ece_before, ece_after
+        Expected calibration error without it and with it; the latter with a temperature that was fitted on the
+        other subjects, so that it does not flatter itself.
+    nll_before, nll_after
+        Mean negative log likelihood of the truth, in the same way.
+    voxels, subjects
+        What it was fitted on.
+    """
+
+    temperature: float
+    ece_before: float
+    ece_after: float
+    nll_before: float
+    nll_after: float
+    voxels: int
+    subjects: int
+
+
+def calibrate(
+    plan: Plan, network: Network, examples: Sequence[Example], device: torch.device, cancelled: Callable[[], bool]
+) -> Calibration | None:
+    """Fit a temperature on the known voxels of held-out examples.
+
+    Logits are those of single windows, in their middle, where stitching gives them nearly all the weight. When
+    the temperature of the other subjects makes the truth of a subject less likely than none would, 1 is kept.
+
+    Returns
+    -------
+    None with fewer than two subjects: one person's scan would set the confidence for all.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` said so.
+    """
+    subjects = sorted({e.subject for e in examples})
+    if len(subjects) < LEAST_SUBJECTS:
+        return None
+    network = network.to(device).eval()
+    some = _balanced(examples, subjects)
+    each = MOST_NUMBERS // ((1 + len(plan.labels)) * WINDOWS * len(some))
+    parts = [_known_logits(plan, network, e, device, max(each, 1), cancelled) for e in some]
+    folds = np.concatenate(
+        [np.full(len(t), subjects.index(e.subject) % FOLDS) for e, (_, t) in zip(some, parts, strict=True)]
+    )
+    logits, target = (torch.cat(column) for column in zip(*parts, strict=True))
+    return _judged(logits, target, torch.from_numpy(folds), len(subjects)) if len(target) else None
+
+
+def fit_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The temperature under which the truth is likeliest (Guo et al., ICML 2017).
+
+    The negative log likelihood is convex in the inverse temperature, so its slope has one zero, which is found
+    by halving.
+
+    Parameters
+    ----------
+    logits
+        (n, 1 + labels) float.
+    target
+        (n,) rows that are true.
+
+    Returns
+    -------
+    From 0.25 to 10.
+    """
+    low, high = np.log(1 / HIGHEST), np.log(1 / LOWEST)
+    logits = logits.double()
+    true = logits.gather(1, target[:, None])[:, 0]
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        expected = (torch.softmax(logits * float(np.exp(middle)), 1) * logits).sum(1)
+        if float((expected - true).mean()) < 0:  # more confidence still makes the truth likelier
+            low = middle
+        else:
+            high = middle
+    return float(np.exp(-(low + high) / 2))
+
+
+def calibration_error(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """Expected calibration error of the likeliest row, over 15 bins of confidence (Naeini et al., AAAI 2015)."""
+    confidence, found = torch.softmax(logits.double(), 1).max(1)
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    gap = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, confidence - (found == target).double())
+    return float(gap.abs().sum() / len(target))
+
+
+def _judged(logits: torch.Tensor, target: torch.Tensor, folds: torch.Tensor, subjects: int) -> Calibration:
+    temperature = fit_temperature(logits, target)
+    scaled = logits.clone()
+    for fold in range(FOLDS):
+        mine = folds == fold
+        if mine.any():
+            scaled[mine] /= fit_temperature(logits[~mine], target[~mine])
+    before, after = (float(F.cross_entropy(x.double(), target)) for x in (logits, scaled))
+    if after > before:
+        temperature, scaled, after = 1.0, logits, before
+    return Calibration(
+        temperature, calibration_error(logits, target), calibration_error(scaled, target), before, after,
+        len(target), subjects,
+    )  # fmt: skip
+
+
+def _balanced(examples: Sequence[Example], subjects: Sequence[str]) -> list[Example]:
+    """At most `SCANS`, one of each subject before the second of any."""
+    queues = [[e for e in examples if e.subject == s] for s in subjects]
+    turns = (queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue))
+    return [e for e, _ in zip(turns, range(SCANS), strict=False)]
+
+
+def _known_logits(
+    plan: Plan, network: Network, example: Example, device: torch.device, most: int, cancelled: Callable[[], bool]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, 1 + labels) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
+    z, y, x = example.labels.shape
+    shape = target_shape((z, y, x), example.spacing, plan.spacing)
+    voxels = resample_voxels(normalise(example.voxels, plan, device), shape)
+    target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
+    rng = np.random.default_rng(0)
+    logits, true = [], []
+    for inner, outer in _windows(target, plan.patch, rng):
+        if cancelled():
+            raise Cancelled("The run was stopped while the new model version was calibrated.")
+        found = _forward(network, voxels, outer)
+        rows = target[inner]
+        where = np.flatnonzero(rows != IGNORE)
+        where = where if len(where) <= most else rng.choice(where, most, replace=False)
+        inside = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+        logits.append(found[(slice(None), *inside)].flatten(1).T[torch.from_numpy(where)])
+        true.append(torch.from_numpy(rows.ravel()[where].astype(np.int64)))
+    if not true:
+        return torch.zeros(0, 1 + len(plan.labels)), torch.zeros(0, dtype=torch.int64)
+    return torch.cat(logits), torch.cat(true)
+
+
+def _rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
+    """(z, y, x) output rows; 255 where unknown, and for labels that the model does not know."""
+    table = np.full(65536, IGNORE, np.uint8)
+    table[0] = 0
+    for row, label in enumerate(plan.labels, 1):
+        table[label] = row
+    return np.where(example.status != UNSEEN, table[example.labels], np.uint8(IGNORE))
+
+
+Window = tuple[slice, slice, slice]
+
+
+def _windows(target: NDArray[np.uint8], patch: Triple, rng: np.random.Generator) -> Iterator[tuple[Window, Window]]:
+    """The middle half and the whole of windows around known voxels; the whole may reach out of the scan."""
+    known, seen = np.flatnonzero(target != IGNORE), set()
+    for centre in rng.choice(known, min(WINDOWS, len(known)), replace=False):
+        inner, outer = [], []
+        for middle, size, whole in zip(np.unravel_index(int(centre), target.shape), patch, target.shape, strict=True):
+            start = min(max(int(middle) - size // 2, 0), whole - size) if whole >= size else -((size - whole) // 2)
+            margin = 0 if whole <= size else size // 4  # what reaches the scan's edge has no better window
+            outer.append(slice(start, start + size))
+            inner.append(slice(max(start + margin, 0), min(start + size - margin, whole)))
+        if str(outer) not in seen:  # around all voxels of a small scan lies the same one
+            seen.add(str(outer))
+            yield (inner[0], inner[1], inner[2]), (outer[0], outer[1], outer[2])
+
+
+@torch.no_grad()
+def _forward(network: Network, voxels: torch.Tensor, window: Window) -> torch.Tensor:
+    """(1 + labels, z, y, x) logits of one window; what lies outside the scan is 0."""
+    pads, inside = [], []
+    for part, size in zip(window, voxels.shape[1:], strict=True):
+        inside.append(slice(max(part.start, 0), min(part.stop, size)))
+        pads.append((max(-part.start, 0), max(part.stop - size, 0)))
+    patch = F.pad(voxels[:, inside[0], inside[1], inside[2]], [p for pair in reversed(pads) for p in pair])
+    return network.full(patch[None])[0].float().cpu()

@@ -1,0 +1,97 @@
+"""What the runs of a study did, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.gate import GateReport
+from napari_apprentice.loop.launch import is_running, outcome
+from napari_apprentice.loop.tuning import TRAINING
+from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.study import Study
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run.
+
+    Parameters
+    ----------
+    state
+        running, done, failed, cancelled, killed; waiting where it never began.
+    steps, seconds, device
+        What it took; None and "" where it did not say.
+    settings
+        Those that differ from the recipe of its kind.
+    before, after
+        Mean Dice over labels on held-out corrections, with the active model version and with the new one.
+    model, active
+        The model version it made, and whether that became active.
+    verdict
+        Why, or what went wrong.
+    """
+
+    run: str
+    kind: str
+    created: str
+    state: str
+    steps: int | None = None
+    seconds: float | None = None
+    device: str = ""
+    settings: Mapping[str, Any] | None = None
+    before: float | None = None
+    after: float | None = None
+    model: str | None = None
+    active: bool | None = None
+    verdict: str = ""
+
+
+def run_rows(study: Study, *, everything: bool = False) -> tuple[RunRow, ...]:
+    """Training runs, oldest first; with `everything` also those that predicted or imported."""
+    runs = (study.runs.open(run_id) for run_id in study.runs.ids())
+    return tuple(_row(run) for run in runs if everything or run.kind in TRAINING)
+
+
+def differing(rows: Sequence[RunRow]) -> dict[str, dict[str, Any]]:
+    """Settings in which runs differ from each other: name to run to value, None for that of the recipe."""
+    names = sorted({name for row in rows for name in row.settings or {}})
+    found = {name: {r.run: (r.settings or {}).get(name) for r in rows} for name in names}
+    return {name: by_run for name, by_run in found.items() if len({str(v) for v in by_run.values()}) > 1}
+
+
+def _row(run: RunFolder) -> RunRow:
+    events, _ = run.events(0)
+    ended = outcome(events) or {}
+    result: Mapping[str, Any] = ended.get("result") or {}
+    gate = GateReport.from_json(result["gate"]) if result.get("gate") else None
+    before, after = (gate.mean(replay=False) if gate else None) or (None, None)
+    return RunRow(
+        run.run_id, run.kind, str(run.record().get("created", "")), _state(run, events, ended),
+        _steps(events, result), result.get("seconds"), str(result.get("device", "")), _unusual(run), before, after,
+        result.get("model"), result.get("active"), gate.reason if gate else str(ended.get("text", "")),
+    )  # fmt: skip
+
+
+def _state(run: RunFolder, events: Sequence[Mapping[str, Any]], ended: Mapping[str, Any]) -> str:
+    if ended:
+        return str(ended["event"])
+    if not any(e.get("event") == "started" for e in events):
+        return "waiting"
+    return "running" if is_running(run) else "killed"
+
+
+def _steps(events: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> int | None:
+    if result.get("steps") is not None:
+        return int(result["steps"])
+    done = [int(e["done"]) for e in events if e.get("event") == "progress" and e.get("loss") is not None]
+    return max(done, default=None)
+
+
+def _unusual(run: RunFolder) -> dict[str, Any]:
+    settings = run.request.get("settings")
+    if run.kind not in TRAINING or not isinstance(settings, dict):
+        return {}
+    steps = int(settings.get("steps", 1))
+    usual = (first_model_settings(steps) if run.kind == "train" else TrainSettings(steps=steps)).to_json()
+    return {k: v for k, v in settings.items() if k == "steps" or usual.get(k) != v}
