@@ -230,7 +230,7 @@ def _rows(pairs: Sequence[GatePair]) -> tuple[tuple[GateRow, ...], tuple[GateRow
             continue
         by_label, over_all = intervals([(p.subject, p.label, p.after - p.before) for p in some])
         mine = [_row([p for p in some if p.label == label], label, found) for label, found in by_label.items()]
-        before, after = (float(np.mean([getattr(r, when) for r in mine])) for when in ("before", "after"))
+        before, after = float(np.mean([r.before for r in mine])), float(np.mean([r.after for r in mine]))
         totals.append(GateRow(ALL_LABELS, replay, before, after, *_counts(some), *(over_all or (None, None))))
         rows += mine
     return tuple(rows), tuple(totals)
