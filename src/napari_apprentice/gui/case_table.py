@@ -3,11 +3,12 @@
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtGui import QFont, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QTableView
+from qtpy.QtGui import QContextMenuEvent, QFont, QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
 
 from napari_apprentice.gui.tables import compact
 from napari_apprentice.session import CaseRow
+from napari_apprentice.store.split import TRAIN, VALIDATION
 
 COLUMNS = (
     ("Case", "Name of the case; a double click opens it."),
@@ -83,6 +84,8 @@ class CaseTable(QTableView):
     """Sortable; announces the case that is to be opened."""
 
     opened = Signal(str)
+    move_requested = Signal(str, str)
+    """A subject, and the side of the split that it is to be put on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +125,25 @@ class CaseTable(QTableView):
         if case_id is not None:
             self.opened.emit(case_id)
 
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 - Qt's name
+        """What else can be done with the case under the mouse."""
+        if event is not None:
+            self.menu(self.indexAt(event.pos())).popup(event.globalPos())
+
+    def menu(self, index: QModelIndex) -> QMenu:
+        """The menu of a row; it goes when it is closed."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if index.isValid():
+            row = self.cases.rows[self._sorted.mapToSource(index).row()]
+            menu.addAction(f"Open {row.case_id}", lambda: self.opened.emit(row.case_id))
+            other = TRAIN if row.side == VALIDATION else VALIDATION
+            text = f"Move subject {row.subject} to the {other} side ..." if row.side else "No side of the split yet"
+            move = menu.addAction(text, lambda: self.move_requested.emit(row.subject, other))
+            if move is not None:
+                move.setEnabled(bool(row.side))
+        return menu
+
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Return opens, like a double click."""
         if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
@@ -132,6 +154,7 @@ class CaseTable(QTableView):
 
 def _tip(row: CaseRow) -> str:
     lines = [f"{row.case_id}, subject {row.subject}: {row.state}", *(o.sentence for o in row.others)]
+    lines += [f"Side of the split: {row.side}; a right click can move the subject"] * bool(row.side)
     if row.by_label:
         lines.append("Predicted Dice:")
         lines += [f"{name}: {dice:.2f}" for name, dice in sorted(row.by_label, key=lambda x: x[1])[:MOST_LABELS]]

@@ -153,9 +153,21 @@ class ModelActions(QObject):
             self.training.cancel()
             self._runner.changed.emit()
 
-    def activate(self, name: str) -> None:
-        """Make a model version the active one."""
-        self._runner.attempt(lambda: self._session.activate(name))
+    def activate(self, name: str, why: str = "") -> None:
+        """Make a model version the active one; `why` although the gate refused it."""
+        self._runner.attempt(lambda: self._session.activate(name, why))
+
+    def refuse(self, name: str, why: str) -> None:
+        """Do not use the active model version although it passed the gate."""
+        self._runner.attempt(lambda: self._session.refuse_model(name, why))
+
+    def go_back(self) -> None:
+        """Make the model version active that was so before."""
+        self._runner.attempt(self._session.go_back)
+
+    def keep_note(self, name: str, text: str) -> None:
+        """Write something about a model version."""
+        self._runner.attempt(lambda: self._session.note_model(name, text))
 
     def _beginning(self, kind: str, settings: TrainSettings) -> Generator[Progress, None, TuneReport]:
         self._run = self._session.begin_training(kind, settings)

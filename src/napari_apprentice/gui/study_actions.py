@@ -50,6 +50,10 @@ class StudyActions(QObject):
         if self._cases.may_leave():
             self._runner.attempt(lambda: self._session.create_study(path, schema, encrypted=encrypted))
 
+    def move_subject(self, subject: str, side: str, why: str) -> None:
+        """Put a subject on the other side of the split."""
+        self._runner.attempt(lambda: self._session.move_subject(subject, side, why))
+
     def open(self, path: Path) -> None:
         """Open a study; the key of an encrypted one is asked for where this computer does not have it."""
         if self._cases.may_leave():

@@ -10,6 +10,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.gui.case_table import CaseTable
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.labels_dialog import LabelsDialog
+from napari_apprentice.gui.move_dialog import MoveDialog
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
 
@@ -41,6 +42,8 @@ class StudyPanel(Panel):
     layers_added = Signal()
     labels_changed = Signal(object)
     case_requested = Signal(str)
+    move_requested = Signal(str, str, str)
+    """A subject, the side of the split it is to be put on, and why."""
 
     def _build(self) -> None:
         self.setAcceptDrops(True)
@@ -93,6 +96,8 @@ class StudyPanel(Panel):
         self.labels_changed.connect(studies.set_labels)
         self.open_case.clicked.connect(self.table.open_selected)
         self.table.opened.connect(self.case_requested)
+        self.table.move_requested.connect(self.ask_why)
+        self.move_requested.connect(studies.move_subject)
         self.recent_menu.aboutToShow.connect(self._list_recent)
         self.create_requested.connect(studies.create)
         self.open_requested.connect(studies.open)
@@ -152,6 +157,13 @@ class StudyPanel(Panel):
         dialog = NewStudyDialog(self)
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self._create(dialog.path(), dialog.schema(), encrypted=dialog.encrypted())
+        dialog.deleteLater()
+
+    def ask_why(self, subject: str, side: str) -> None:
+        """Show the dialog that asks why a subject is to change sides."""
+        dialog = MoveDialog(subject, side, self)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.move_requested.emit(subject, side, dialog.why.text())
         dialog.deleteLater()
 
     def ask_for_labels(self) -> None:

@@ -12,6 +12,7 @@ from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.model_exchange import ModelExchange
 from napari_apprentice.gui.model_list import ModelList
+from napari_apprentice.gui.model_viewing import ModelViewing
 from napari_apprentice.gui.panel import Panel, button, note
 from napari_apprentice.gui.section import Section
 from napari_apprentice.gui.settings_form import SettingsForm
@@ -27,6 +28,8 @@ class TunePanel(Panel):
     cancel_requested = Signal()
     resume_requested = Signal()
     activate_requested = Signal(str)
+    back_requested = Signal()
+    details_requested = Signal(str)
 
     def _build(self) -> None:
         self._first: bool | None = None
@@ -50,12 +53,18 @@ class TunePanel(Panel):
         self.curves = Curves()
         self.verdict = note("", "Whether the new model version is better, and so active.")
         self.table = GateTable()
+        self.details = button(
+            "Pictures and details ...", "See what changed, and decide otherwise where you know better."
+        )
+        self.viewing = ModelViewing(self.desk, self)
+        self._tuned = ""
         self.models = ModelList()
         self.exchange = ModelExchange(self.desk)
         self._lay_out()
         self._connect()
         self.curves.hide()
         self.table.hide()
+        self.details.hide()
         self._show(self.desk.facts.now)
 
     def _lay_out(self) -> None:
@@ -77,6 +86,7 @@ class TunePanel(Panel):
         self._box.addWidget(self.curves)
         self._box.addWidget(self.verdict)
         self._box.addWidget(self.table)
+        self._box.addWidget(self.details)
         self._box.addWidget(self.models)
         self._box.addWidget(self.exchange)
 
@@ -89,11 +99,16 @@ class TunePanel(Panel):
         self.cancel.clicked.connect(self.cancel_requested)
         self.resume.clicked.connect(self.resume_requested)
         self.models.activated.connect(self.activate_requested)
+        self.models.back_requested.connect(self.back_requested)
+        self.models.details_requested.connect(self.details_requested)
+        self.details.clicked.connect(lambda: self.details_requested.emit(self._tuned))
         self.models.selected.connect(self.exchange.choose)
         self.train_requested.connect(models.train)
         self.cancel_requested.connect(models.cancel_training)
         self.resume_requested.connect(models.resume)
-        self.activate_requested.connect(models.activate)
+        self.activate_requested.connect(self.viewing.choose)
+        self.back_requested.connect(models.go_back)
+        self.details_requested.connect(self.viewing.open)
         models.training_began.connect(self._on_began)
         models.training_ended.connect(self._refresh)
         models.tuned.connect(self._on_tuned)
@@ -149,6 +164,7 @@ class TunePanel(Panel):
         self.verdict.setText("")
         self.verdict.hide()
         self.table.hide()
+        self.details.hide()
         self.step.setText("Starting the training process ...")
         job.progressed.connect(self._on_progress)
         self._refresh()
@@ -163,8 +179,11 @@ class TunePanel(Panel):
         self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *report.notes)))
         self.verdict.show()
         self.table.show_report(report.gate, self.desk.session.study.schema)
+        self._tuned = report.model
+        self.details.show()
 
     def _forget(self) -> None:
+        self.details.hide()
         self.verdict.hide()
         self.table.hide()
         self.curves.hide()

@@ -24,6 +24,8 @@ class CaseRow:
     """Other windows that have the case open."""
     by_label: tuple[tuple[str, float], ...] = ()
     """Name and predicted Dice of every label that the active model version found."""
+    side: str = ""
+    """Of the split: train or validation; "" before the subject's first correction."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class ModelRow:
     note: str = ""
     overruled: str = ""
 
+    @property
+    def refused(self) -> bool:
+        """Whether the gate found it worse and nobody has decided otherwise."""
+        return self.passed is False and self.before is not None and not self.overruled
+
 
 def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
     """The case table, by case id; `present` says who else has which case open."""
@@ -80,7 +87,16 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
         state = "predicted" if predicted else "unseen"
     names = {label.id: label.name for label in study.schema.labels}
     by_label = tuple((names.get(i, f"label {i}"), dice) for i, dice in sorted(quality.items()))
-    return CaseRow(case_id, subject, state, mean_quality(quality), revisions, predicted, by_label=by_label)
+    return CaseRow(
+        case_id,
+        subject,
+        state,
+        mean_quality(quality),
+        revisions,
+        predicted,
+        by_label=by_label,
+        side=sides.get(subject, ""),
+    )
 
 
 def candidate(row: CaseRow) -> Candidate:
