@@ -85,8 +85,11 @@ def test_table_and_pictures_after_a_run_and_a_refused_candidate_used_all_the_sam
     assert [panel.table.item(0, c).text() for c in (0, 1, 4, 5)] == [
         "one", "2 corrections", "-0.200", "-0.200 to -0.200",
     ]  # fmt: skip
+    assert panel.table.isColumnHidden(5)
+    assert "95 % interval -0.200 to -0.200 (2 subjects)" in panel.verdict.text()
     ready.click(panel.details)
     dialog = _details(ready)
+    assert not dialog.table.isColumnHidden(5)
     assert sorted(dialog.pictures) == ["best.png", "worst.png"]
     assert all(p.pixmap().width() > 600 for p in dialog.pictures.values())
     assert "too narrow" in dialog.caution.text()

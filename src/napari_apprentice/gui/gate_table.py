@@ -17,15 +17,22 @@ MOST_ROWS = 8  # shown at once
 
 
 class GateTable(QTableWidget):
-    """One row per label and kind of held-out scan, and one for all labels where there are several."""
+    """One row per label and kind of held-out scan, and one for all labels where there are several.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    narrow
+        Leave the intervals to the tooltips of the changes: the dock has no room for them.
+    """
+
+    def __init__(self, *, narrow: bool = False) -> None:
         super().__init__(0, len(COLUMNS))
         self.setHorizontalHeaderLabels(COLUMNS)
         self.setToolTip(TIP)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self._header = compact(self, stretched=1)
+        self.setColumnHidden(len(COLUMNS) - 1, narrow)
 
     def show_report(self, report: GateReport | None, schema: LabelSchema) -> None:
         """Show a report, or nothing where there was no gate."""
@@ -48,6 +55,8 @@ class GateTable(QTableWidget):
         items = [QTableWidgetItem(text) for text in texts]
         if abs(row.change) >= 0.0005:
             items[4].setForeground(BETTER if row.change > 0 else WORSE)
+        if row.interval:
+            items[4].setToolTip(f"95 % interval of the mean change: {row.interval}, {row.subjects} subjects")
         if row.label == ALL_LABELS:
             font = QFont()
             font.setBold(True)

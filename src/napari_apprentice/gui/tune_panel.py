@@ -43,6 +43,8 @@ class TunePanel(Panel):
         )
         self.preset = QComboBox()
         self.preset.addItems(list(LENGTHS))
+        self.preset.setMinimumContentsLength(8)  # the dock stays narrow; the list is as wide as its texts
+        self.preset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.preset.setPlaceholderText("as in Advanced settings")
         self.preset.setToolTip("How long to train; longer is usually better, up to a point.")
         self.form = SettingsForm(TrainSettings(steps=0))
@@ -52,7 +54,7 @@ class TunePanel(Panel):
         self.resume = button("Resume", "Go on with the cancelled training run from its checkpoint.")
         self.curves = Curves()
         self.verdict = note("", "Whether the new model version is better, and so active.")
-        self.table = GateTable()
+        self.table = GateTable(narrow=True)
         self.details = button(
             "Pictures and details ...", "See what changed, and decide otherwise where you know better."
         )
@@ -176,7 +178,7 @@ class TunePanel(Panel):
         self.step.setText(f"{last.text}{'' if str(last.total) in last.text else count}{time_left(last)}")
 
     def _on_tuned(self, report: TuneReport) -> None:
-        self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *report.notes)))
+        self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *_proof(report), *report.notes)))
         self.verdict.show()
         self.table.show_report(report.gate, self.desk.session.study.schema)
         self._tuned = report.model
@@ -187,6 +189,14 @@ class TunePanel(Panel):
         self.verdict.hide()
         self.table.hide()
         self.curves.hide()
+
+
+def _proof(report: TuneReport) -> tuple[str, ...]:
+    """How sure the change on held-out corrections is."""
+    row = next((t for t in report.gate.totals if not t.replay), None) if report.gate else None
+    if row is None or not row.interval:
+        return ()
+    return (f"Change of mean Dice {row.change:+.3f}, 95 % interval {row.interval} ({row.subjects} subjects).",)
 
 
 def _why_not(facts: Facts, learnable: bool) -> str:
