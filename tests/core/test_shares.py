@@ -34,7 +34,7 @@ def test_one_that_forgets_is_not_taken() -> None:
     assert tried[1].replay == pytest.approx(0.897)
 
 
-def test_a_smaller_share_needs_more_than_one_standard_error() -> None:
+def test_a_smaller_share_has_to_be_better_beyond_chance() -> None:
     before = _scores([0.5, 0.5, 0.5])
     clearly = {0.5: _scores([0.80, 0.81, 0.80]), 1.0: _scores([0.70, 0.71, 0.70])}
     by_chance = {0.5: _scores([0.90, 0.60, 0.61]), 1.0: _scores([0.70, 0.70, 0.70])}

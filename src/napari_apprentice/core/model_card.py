@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_apprentice.core.architecture import MonaiNetwork, NnUNet
+from napari_apprentice.core.gate import ALL_LABELS, GateRow
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import ModelVersion
 
@@ -99,14 +100,31 @@ def _data(material: Material, origin: Mapping[str, Any]) -> str:
 def _metrics(version: ModelVersion) -> str:
     if version.gate is None or not version.gate.rows:
         return "It was not measured against another model version."
-    rows = [
-        f"| {version.schema.name(r.label)} | {'earlier scans' if r.replay else 'corrections'} | {r.cases} "
-        f"| {r.before:.3f} | {r.after:.3f} |"
-        for r in version.gate.rows
-    ]
-    head = "| label | held-out scans | count | Dice before | Dice after |\n|---|---|---|---|---|"
+    rows = [_row(row, version) for row in (*version.gate.rows, *version.gate.totals)]
+    head = (
+        "| label | held-out scans | count | Dice before | Dice after | 95 % interval of the change |\n"
+        "|---|---|---|---|---|---|"
+    )
     verdict = "It passed the gate" if version.gate.passed else "It did not pass the gate"
-    return "\n".join([head, *rows]) + f"\n\n{verdict}: {version.gate.reason}."
+    texts = (f"{verdict}: {version.gate.reason}.", version.gate.caution, _calibration(version))
+    return "\n\n".join(["\n".join([head, *rows]), *(t for t in texts if t)])
+
+
+def _row(row: GateRow, version: ModelVersion) -> str:
+    label = "all" if row.label == ALL_LABELS else version.schema.name(row.label)
+    kind = "earlier scans" if row.replay else "corrections"
+    return f"| {label} | {kind} | {row.cases} | {row.before:.3f} | {row.after:.3f} | {row.interval} |"
+
+
+def _calibration(version: ModelVersion) -> str:
+    found = version.metrics.get("calibration")
+    if not found:
+        return ""
+    return (
+        f"Its logits are divided by {version.temperature:.3g} (temperature scaling). On held-out scans of "
+        f"{found['subjects']} subjects that takes the expected calibration error from {found['ece_before']:.4f} to "
+        f"{found['ece_after']:.4f}."
+    )
 
 
 def _lineage(version: ModelVersion, lineage: Sequence[Mapping[str, Any]]) -> str:

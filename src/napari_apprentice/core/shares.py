@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
+
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,10 @@ def choose_share(
 
     Only shares that pass the gate come into question; when none does, the whole change is taken, and the gate
     will say what is wrong with it. Of those that pass, the best is the one with the highest mean Dice on held-out
-    corrections, and the largest is taken that lies within one standard error of it (of the paired difference over
-    subjects): the rule of Breiman et al., Classification and Regression Trees, 1984, section 3.4.3, with the whole
-    change as the simplest choice. With one subject there is no standard error; then only the gate's bounds decide.
+    corrections, and the largest is taken that is not worse than it at the 5 % level, by a one-sided paired t-test
+    over subjects (Student, Biometrika 6, 1908). It is the idea of the one-standard-error rule of Breiman et al.
+    (Classification and Regression Trees, 1984, section 3.4.3), with the whole change as the simplest choice, and
+    with more patience where subjects are few. With one subject only the gate's bounds decide.
 
     Parameters
     ----------
@@ -74,4 +78,5 @@ def _as_good(share: Mapping[str, float], best: Mapping[str, float]) -> bool:
     behind = np.array([best[s] - share[s] for s in best])
     if len(behind) < 2:
         return True
-    return bool(behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)))
+    error = behind.std(ddof=1) / np.sqrt(len(behind))
+    return bool(behind.mean() <= float(special.stdtrit(len(behind) - 1, 1 - LEVEL)) * error)

@@ -12,6 +12,7 @@ from napari_apprentice.core.postprocess_trial import PostRow, Trial, choose, jud
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
+from napari_apprentice.loop.leakage import subjects_learned
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import process_again, read_unprocessed
@@ -64,24 +65,27 @@ def suggest(study: Study, model: str) -> Generator[Progress, None, PostReport]:
             f"No corrected case was predicted by {model}, so there is nothing to learn from: "
             "predict the corrected cases first."
         )
+    learned = subjects_learned(study, model)
+    held = [c for c in cases if _is_held_out(study, c, learned)]
     trials: dict[int, list[Trial]] = {i: [] for i in study.schema.ids}
     for done, case_id in enumerate(cases):
-        yield from _try_case(study, case_id, model, trials, (done, len(cases)))
+        yield from _try_case(study, case_id, model, trials, (done, len(cases)), held_out=case_id in held)
     rows = tuple(choose(label, found) for label, found in trials.items())
-    held = [c for c in cases if _is_held_out(study, c)]
     rows = yield from _together(study, model, rows, held)
     return PostReport(model, rows, len(cases) - len(held), len(held), tuple(c for c in corrected if c not in cases))
 
 
-def _is_held_out(study: Study, case_id: str) -> bool:
-    # A subject without a side gets it here once and for good, as in training.
-    return study.split.assign(study.cases.info(case_id).subject) == VALIDATION
+def _is_held_out(study: Study, case_id: str, learned: frozenset[str]) -> bool:
+    # A subject without a side gets it here once and for good, as in training. One that was moved to the validation
+    # side after this model version had learned from it proves nothing about it.
+    subject = study.cases.info(case_id).subject
+    return study.split.assign(subject) == VALIDATION and subject not in learned
 
 
 def _try_case(
-    study: Study, case_id: str, model: str, trials: dict[int, list[Trial]], place: tuple[int, int]
+    study: Study, case_id: str, model: str, trials: dict[int, list[Trial]], place: tuple[int, int], *, held_out: bool
 ) -> Generator[Progress, None, None]:
-    info, held_out = study.cases.info(case_id), _is_held_out(study, case_id)
+    info = study.cases.info(case_id)
     predicted, reference, status = _pair(study, case_id, model)
     boxes = dict(_boxes(predicted, reference, tuple(trials)))
     done, total = place
