@@ -126,12 +126,22 @@ def around(p: Photographer, steps: int) -> None:
     p.settle(lambda: p.desk.models.training is None)
     p.show(dock.tune_panel.models)
     p.take("7-verdict")
+    details(p)
     dock.predict_panel.all_open.click()
     p.settle()
     dock.queue_panel.next.click()
     p.settle()
     dock.area.verticalScrollBar().setValue(0)
     p.take("8-next-case")
+
+
+def details(p: Photographer) -> None:
+    """What the gate found out about the newest model version."""
+    viewing = p.dock.tune_panel.viewing
+    p.dock.tune_panel.details.click()
+    p.settle(lambda: viewing.dialog is not None)
+    viewing.dialog.grab().save(str(p.folder / "13-details.png"))
+    viewing.dialog.close()
 
 
 def killed(p: Photographer) -> None:
