@@ -2,7 +2,7 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 
-from napari_apprentice.learn.loss import IGNORE, loss, single
+from napari_apprentice.learn.loss import FIRST_OPEN, IGNORE, loss, single
 
 
 def case(seed=0, rows=3, shape=(2, 6, 8, 8)):
@@ -60,6 +60,31 @@ def test_only_known_voxels_count_in_the_mean():
     assert single(logits, hidden, weight).item() == pytest.approx(
         single(logits[:, :, :2], target[:, :2], weight[:, :2]).item(), abs=1e-6
     )
+
+
+def test_what_may_be_a_newer_label_is_not_taught_to_be_background():
+    """Rows 0 and 2 count as one where a voxel is open; row 2 learns nothing from it, row 1 that it is not there."""
+    logits, target, weight = case()
+    target[:] = 0
+    hidden = torch.rand(target.shape) < 0.5
+    left_open = torch.where(hidden, FIRST_OPEN, 0).to(torch.uint8)
+    rows = torch.tensor([[True, False, True]])
+    merged = torch.stack([logits[:, [0, 2]].logsumexp(1), logits[:, 1]], 1)
+    alone = loss([logits], torch.full_like(target, FIRST_OPEN), weight, rows)
+    # Dice of row 2 without any voxel of its own is 0, and the mean is over two rows instead of one
+    entropy, dice = parts_of(merged, target, weight)
+    assert alone.item() == pytest.approx(entropy + dice / 2, rel=1e-5)
+    loss([logits], left_open, weight, rows).backward()
+    gradient = logits.grad.movedim(1, -1)
+    share = logits.detach()[:, [0, 2]].softmax(1).movedim(1, -1)
+    apart = gradient[hidden][:, 0] * share[hidden][:, 1] - gradient[hidden][:, 2] * share[hidden][:, 0]
+    assert apart.abs().max() < 1e-8  # nothing says which of the two it is
+    assert (gradient[hidden][:, 1] > 0).all()
+
+
+def parts_of(logits, target, weight):
+    entropy = torch.nn.functional.cross_entropy(logits, target.long()).item()
+    return entropy, single(logits, target, weight).item() - entropy
 
 
 def test_edited_voxels_weigh_more_in_cross_entropy():

@@ -12,6 +12,7 @@ from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.nnunet_plans import read_plans
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn import weights
+from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.importing import from_nnunet
 from napari_apprentice.learn.network import around, bare, build
 from napari_apprentice.learn.predictor import Predictor
@@ -101,6 +102,20 @@ def test_it_predicts_and_can_be_tuned(name, tmp_path):
     was, now = weights.read(path), weights.read(out)
     assert was.keys() == now.keys()
     assert any(not torch.equal(was[k], now[k]) for k in was)
+
+
+@pytest.mark.parametrize("name", ["plain3d", "plain2d", "residual3d"])
+def test_a_label_can_be_added(name, tmp_path):
+    _, plan, path, _ = imported(name, tmp_path)
+    wanted = with_labels(plan, (*plan.labels, 99))
+    adapt(plan, path, wanted, tmp_path / "more.safetensors")
+    before, after = build(plan), build(wanted)
+    weights.load(before, path)
+    weights.load(after, tmp_path / "more.safetensors")
+    voxels = torch.randn(1, len(plan.normalisation), *plan.patch)
+    with torch.no_grad():
+        maps = [(a, b[:, :-1]) for a, b in zip(before.train()(voxels), after.train()(voxels), strict=True)]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in maps)
 
 
 def _doubled(example):

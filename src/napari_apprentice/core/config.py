@@ -127,6 +127,10 @@ class TrainSettings(Settings):
     )
     seed: int = setting(0, "Seed of everything random.", 0, 2**31 - 1)
     device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
+    devices: int = setting(
+        1, "Processes that compute each batch together, each on a GPU of its own (or on the CPU).", 1, 1024
+    )
+    tensorboard: bool = setting(False, "Write the curves for TensorBoard too, into the run's folder.")
     rate: float = setting(1e-3, "Peak learning rate of SGD with Nesterov momentum 0.99.", 1e-6, 1.0)
     warm_up: float = setting(0.1, "Share of the steps in which the rate rises to its peak.", 0.0, 0.5)
     weight_decay: float = setting(3e-5, "L2 penalty on the weights.", 0.0, 0.1)

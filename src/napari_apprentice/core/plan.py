@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_apprentice.core import architecture as architectures
 from napari_apprentice.core import orientation as orientations
-from napari_apprentice.core.architecture import Architecture, OwnUNet
+from napari_apprentice.core.architecture import Architecture, MonaiNetwork, OwnUNet
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ModelError
@@ -106,6 +106,11 @@ class Plan:
     def dimensions(self) -> int:
         """2 or 3."""
         return 2 if self.patch[0] == 1 else 3
+
+    @property
+    def labels_can_change(self) -> bool:
+        """Whether rows of the network's head can be added and dropped; see `learn.network.Network.heads`."""
+        return not isinstance(self.architecture, MonaiNetwork) or self.architecture.name.lower() == "dynunet"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; what is the program's own is left out, so that earlier versions read it too."""

@@ -105,7 +105,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Revision:
-    """One stored, immutable corrected label map; `digest` is SHA-256 over its labels and status."""
+    """One stored, immutable corrected label map; `digest` is SHA-256 over its labels and status.
+
+    `schema` are the ids of the labels that the study had then; None in revisions of before these were kept.
+    """
 
     case_id: str
     name: str
@@ -114,6 +117,7 @@ class Revision:
     voxels_accepted: int
     voxels_edited: int
     digest: str
+    schema: tuple[int, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -192,6 +196,15 @@ class Example:
     channels: tuple[str, ...] = ()
     replay: bool = False
     open: OpenLabels | None = None
+
+    def known(self, label: int) -> NDArray[np.bool_]:
+        """(z, y, x): where it is known whether a voxel is of a label."""
+        seen: NDArray[np.bool_] = self.status != 0
+        if self.open is None:
+            return seen
+        closed = np.array([True, *(label not in s for s in self.open.sets)])
+        known: NDArray[np.bool_] = seen & closed[self.open.where]
+        return known
 
 
 @dataclass(frozen=True)

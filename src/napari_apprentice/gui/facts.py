@@ -64,8 +64,12 @@ def _facts_or_error(session: Session) -> Facts | ApprenticeError:
 
 
 def _outgrown(session: Session) -> bool:
+    """Whether the active model version lacks a label and cannot be given it by a fine-tune."""
     active = session.study.models.active()
-    return active is not None and not set(session.study.schema.ids) <= set(session.model(active).plan.labels)
+    if active is None:
+        return False
+    plan = session.model(active).plan
+    return not plan.labels_can_change and not set(session.study.schema.ids) <= set(plan.labels)
 
 
 class FactsReader(QObject):

@@ -41,6 +41,14 @@ def describe(device: torch.device) -> str:
     return f"CPU, {threads} core{'s' if threads > 1 else ''}"
 
 
+def identity(device: torch.device) -> str:
+    """Tells this device from the others of this computer, whatever a process may see of them."""
+    if device.type != "cuda":
+        return device.type
+    facts = torch.cuda.get_device_properties(device)
+    return f"cuda-{getattr(facts, 'uuid', None) or torch.cuda.current_device()}"
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """The number type that pays on this device, as a context; losses stay outside it.
 

@@ -37,7 +37,7 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
     present = {int(i) for i in np.unique(example.labels[known])} - {0}
     found = []
     for label in sorted({*labels, *present}):
-        value = dice(predicted, example.labels, label, known)
+        value = dice(predicted, example.labels, label, example.known(label))
         if value is not None:
             found.append(CaseScore(example.revision, label, value, example.replay, example.subject))
     return found

@@ -1,6 +1,8 @@
 """Several processes that train one network together, each on a device of its own; by default there is one."""
 
+import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 from torch import distributed, nn
@@ -47,6 +49,11 @@ class Ranks:
             distributed.all_reduce(whole)
         return whole
 
+    def wait(self) -> None:
+        """Until all have come so far."""
+        if self.many:
+            distributed.barrier()
+
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Put the sum over all processes in place of each gradient."""
         found = [p.grad for p in parameters if p.grad is not None] if self.many else []
@@ -70,3 +77,32 @@ class Ranks:
         told = torch.tensor(numbers, dtype=torch.float64, device=device)
         distributed.broadcast(told, 0)
         return [float(n) for n in told]
+
+
+def joined(device: str) -> Ranks:
+    """Who this process is among those that `torchrun` started; alone when it was started otherwise.
+
+    Parameters
+    ----------
+    device
+        "auto", "cpu" or "cuda"; of several GPUs each process takes its own.
+    """
+    if not several():
+        return Ranks()
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if not distributed.is_initialized():
+        # Patient: the first one may have to wait for its turn on the device.
+        distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
+    return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def several() -> bool:
+    """Whether this process was started as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def first_here() -> bool:
+    """Whether this process writes and reports, as far as its environment says."""
+    return os.environ.get("RANK", "0") == "0"

@@ -38,7 +38,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     place = Path(os.devnull) if run.vault.encrypted else run.path / OUTPUT
     with place.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "napari_apprentice.loop.worker", str(run.path)],
+            [sys.executable, *_together(run), "-m", "napari_apprentice.loop.worker", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -49,6 +49,14 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
     threading.Thread(target=process.wait, name=f"wait for {run.run_id}", daemon=True).start()
     return process
+
+
+def _together(run: RunFolder) -> tuple[str, ...]:
+    """How to start several processes that train together; nothing for one."""
+    devices = int(run.request.get("settings", {}).get("devices", 1))
+    if devices == 1:
+        return ()
+    return "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(devices)
 
 
 def is_running(run: RunFolder) -> bool:

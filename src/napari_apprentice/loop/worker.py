@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import psutil
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, RunError, StorageError
+from napari_apprentice.learn.ranks import first_here, several
 from napari_apprentice.loop.child import DISK_FAILED
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
 from napari_apprentice.loop.worker_import import import_weights
@@ -109,6 +111,19 @@ def _do(request: Request, requests: Requests, prediction: PredictionTask) -> Non
         requests.end(request)
 
 
+def _help(run: RunFolder, task: Task) -> int:
+    """Compute beside the first of several processes, which reports for all."""
+    with suppress(Cancelled):
+        for _ in task(run):
+            pass
+    return 0
+
+
+def _well(run: RunFolder) -> bool:
+    events, _ = run.events()
+    return bool(events) and events[-1].get("event") in ("done", "cancelled")
+
+
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
     try:
@@ -120,7 +135,12 @@ def main(arguments: list[str]) -> int:
         else:
             for path in arguments:
                 run = RunFolder.at(Path(path))
-                run_one(run, task_for(run, PredictionTask()))
+                task = task_for(run, PredictionTask())
+                if not first_here():
+                    return _help(run, task)
+                run_one(run, task)
+                if several() and not _well(run):
+                    return 1  # the others wait for this one: torchrun ends them
     except (StorageError, OSError):
         log.exception("The run folder cannot be written")
         return DISK_FAILED

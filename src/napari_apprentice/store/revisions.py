@@ -1,6 +1,6 @@
 """Corrected label maps: stored once, never changed, never lost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,10 +40,13 @@ class Revisions:
     ----------
     cases
         The study's cases.
+    schema
+        Ids of the study's labels now; each revision keeps those of its day.
     """
 
-    def __init__(self, cases: Cases) -> None:
+    def __init__(self, cases: Cases, schema: Callable[[], tuple[int, ...]] | None = None) -> None:
         self.cases = cases
+        self._schema = schema
 
     def names(self, case_id: str) -> tuple[str, ...]:
         """Revisions of a case, oldest first.
@@ -176,6 +179,8 @@ class Revisions:
             "voxels_accepted": _count(status, ACCEPTED),
             "voxels_edited": _count(status, EDITED),
         }
+        if self._schema is not None:
+            record["schema"] = list(self._schema())
         vault = self._vault(case_id)
         create_group(aside, {"ome": label_attributes(case_id, self.cases.info(case_id).spacing)})
         with ThreadPoolExecutor(1) as beside:
@@ -225,4 +230,5 @@ def _revision(case_id: str, name: str, record: Any) -> Revision:
         voxels_accepted=int(record["voxels_accepted"]),
         voxels_edited=int(record["voxels_edited"]),
         digest=str(record["digest"]),
+        schema=tuple(int(i) for i in record["schema"]) if "schema" in record else None,
     )

@@ -83,6 +83,17 @@ class RunFolder:
         """The run's document, as it was stored."""
         return self.vault.open_record(read_document(self.path / DOCUMENT), f"{self.run_id}/{DOCUMENT}")
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Put what the run found out about itself into its document, as "made"; what stood there goes.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only; the document is as it was.
+        """
+        document = {**self.record(), "made": dict(facts)}
+        write_document(self.path / DOCUMENT, self.vault.close_record(document))
+
     def emit(self, event: Mapping[str, Any]) -> None:
         """Append one event; a reader sees it at once, whole.
 

@@ -61,7 +61,7 @@ class Study:
         version = document["apprentice_study"]
         self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
         self.cases = Cases(path / "cases.zarr", vault)
-        self.revisions = Revisions(self.cases)
+        self.revisions = Revisions(self.cases, lambda: self.schema.ids)
         self.predictions = Predictions(self.cases)
         self.journal = Journal(path / "journal", vault, self.cases.grid_voxels)
         self.models = Models(path / "models", vault)

@@ -1,0 +1,107 @@
+"""Which labels existed when a voxel was called background."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import study as make_study
+from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.loop.seen_labels import SeenLabels
+from napari_apprentice.loop.worker_train import collect
+from napari_apprentice.store.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Of labels 1 and 2; c1 and c2 were looked at in their upper half, c3 never. Then label 3 came."""
+    made = make_study(tmp_path, cases=3)
+    for case_id in ("c1", "c2"):
+        labels, status = maps(made)
+        labels[0, 0] = 1
+        status[:3] = 1
+        made.revisions.save(case_id, labels, status, Provenance("ann"))
+    made.set_schema(LabelSchema((*made.schema.labels, Label(3, "three", "#112233"))))
+    return made
+
+
+def maps(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    shape = study.cases.info("c1").shape
+    return np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+
+
+def open_in(study: Study, case_id: str):  # type: ignore[no-untyped-def]
+    newest = study.revisions.newest(case_id)
+    assert newest is not None
+    return SeenLabels(study).open_in(newest, *study.revisions.read(case_id, newest.name))
+
+
+def test_a_revision_keeps_the_labels_of_its_day(study: Study) -> None:
+    assert study.revisions.info("c1", "r0001").schema == (1, 2)
+    assert study.revisions.save("c3", *maps(study), Provenance("ann")).schema == (1, 2, 3)
+
+
+def test_background_of_before_may_be_the_newer_label(study: Study) -> None:
+    found = open_in(study, "c1")
+    assert found.sets == ((3,),)
+    labels, status = study.revisions.read("c1", "r0001")
+    np.testing.assert_array_equal(found.where, (labels == 0) & (status > 0))
+
+
+def test_what_is_looked_at_later_is_decided_and_the_rest_of_the_case_is_not(study: Study) -> None:
+    labels, status = study.revisions.read("c1", "r0001")
+    status[3:] = 1
+    study.revisions.save("c1", labels, status, Provenance("ann", "r0001"))
+    found = open_in(study, "c1")
+    assert found.where[:3].sum() == found.where[:3].size - labels[0, 0].size
+    assert not found.where[3:].any()
+
+
+def test_a_case_with_the_newer_label_was_looked_through_for_it(study: Study) -> None:
+    labels, status = study.revisions.read("c1", "r0001")
+    labels[2, 2], status[2, 2] = 3, 2
+    study.revisions.save("c1", labels, status, Provenance("ann", "r0001"))
+    assert open_in(study, "c1") is None
+
+
+def test_an_older_revision_that_is_restored_stays_as_open_as_it_was(study: Study) -> None:
+    labels, status = study.revisions.read("c1", "r0001")
+    study.revisions.save("c1", np.where(labels == 0, np.uint8(3), labels), status, Provenance("ann", "r0001"))
+    study.revisions.save("c1", labels, status, Provenance("ann", "r0001", origin="restore"))
+    assert open_in(study, "c1").where.any()
+
+
+def test_a_case_first_corrected_now_is_decided(study: Study) -> None:
+    labels, status = maps(study)
+    status[:] = 1
+    study.revisions.save("c3", labels, status, Provenance("ann"))
+    assert open_in(study, "c3") is None
+
+
+def test_two_labels_added_one_after_another(study: Study) -> None:
+    labels, status = study.revisions.read("c1", "r0001")
+    status[3:] = 1
+    study.revisions.save("c1", labels, status, Provenance("ann", "r0001"))
+    study.set_schema(LabelSchema((*study.schema.labels, Label(4, "four", "#445566"))))
+    found = open_in(study, "c1")
+    assert {found.sets[i - 1] for i in np.unique(found.where[:3]) if i} == {(3, 4)}
+    assert {found.sets[i - 1] for i in np.unique(found.where[3:]) if i} == {(4,)}
+
+
+def test_a_revision_of_an_earlier_version_of_the_program_goes_by_the_model_that_learned_from_it(study: Study) -> None:
+    path = study.path / "cases.zarr/c1/image/labels/r0001/zarr.json"
+    document = json.loads(path.read_text())
+    del document["attributes"]["apprentice"]["schema"]
+    path.write_text(json.dumps(document))
+    assert study.revisions.info("c1", "r0001").schema is None
+    assert open_in(study, "c1") is None  # nobody knows better than today's list
+
+
+def test_examples_count_their_sets_alike(study: Study) -> None:
+    examples, held_out = collect(study, frozenset())
+    assert not held_out
+    assert [e.open.sets for e in examples if e.open] == [((3,),)] * 2
+    assert not examples[0].known(3)[:3][examples[0].labels[:3] == 0].any()
+    assert examples[0].known(1)[:3].all()
