@@ -218,3 +218,14 @@ def _pid(run) -> psutil.Process:  # type: ignore[no-untyped-def]
             return psutil.Process(starts[-1]["pid"])
         time.sleep(0.05)
     raise TimeoutError
+
+
+@pytest.mark.slow
+def test_two_processes_train_together_and_one_of_them_reports(study: Study) -> None:
+    settings = replace(first_model_settings(8, device="cpu"), devices=2, validate_every=4)
+    run = begin_training(study, "train", settings, **TINY)
+    report, seen = drain(follow_training(run))
+    assert report.active
+    assert [p.done for p in seen if p.dice is not None] == [4, 8]
+    assert sum(e["event"] == "done" for e in run.events()[0]) == 1
+    assert sound(study)

@@ -1,0 +1,101 @@
+"""Another fine-tune of the same study: labels that came in between, the device's turn, what is written down."""
+
+import os
+from pathlib import Path
+
+import pytest
+from balls import SHAPE, ball_study, revise, trained
+
+from learn.small import make_example
+from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.errors import Cancelled, ModelError
+from napari_apprentice.loop.tuning import begin_training
+from napari_apprentice.loop.worker_train import train
+from napari_apprentice.store.device_turn import DeviceTurn
+from napari_apprentice.store.study import Study
+
+TUNE = TrainSettings(steps=2, device="cpu", validate_every=2)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """With a first model version of labels 1 and 2."""
+    made = ball_study(tmp_path)
+    trained(made, "train", first_model_settings(2, device="cpu"))
+    return made
+
+
+def add_label(study: Study) -> None:
+    """Label 3, and a case where it is drawn."""
+    study.set_schema(LabelSchema((*study.schema.labels, Label(3, "three", "#112233"))))
+    labels = make_example(1, SHAPE).labels
+    labels[:3, :3] = 3
+    revise(study, 1, labels)
+
+
+def test_a_new_label_is_taken_up_and_the_base_keeps_every_byte(study: Study) -> None:
+    base = study.models.weights("v0001").read_bytes()
+    add_label(study)
+    made = trained(study, "fine-tune", TUNE)
+    tuned = study.models.info(made["model"])
+    assert (tuned.plan.labels, tuned.parent) == ((1, 2, 3), "v0001")
+    assert study.models.weights("v0001").read_bytes() == base
+    assert study.models.info("v0001").plan.labels == (1, 2)
+    again = study.models.info(trained(study, "fine-tune", TUNE)["model"])
+    assert (again.plan.labels, again.parent) == ((1, 2, 3), "v0001")  # from the base, every time
+
+
+def test_run_json_says_all_that_is_needed_to_repeat_it(study: Study) -> None:
+    add_label(study)
+    trained(study, "fine-tune", TUNE)
+    made = study.runs.open(study.runs.ids()[-1]).record()["made"]
+    by_name = {r["revision"]: r for r in made["revisions"]}
+    assert set(by_name) == {"c1/r0002", "c2/r0001", "c3/r0001"}
+    for key, told in by_name.items():
+        assert told["digest"] == study.revisions.info(*key.split("/")).digest
+    assert [by_name[k]["replay"] for k in sorted(by_name)] == [False, True, True]
+    assert [by_name[k]["open"] for k in sorted(by_name)] == [[], [[3]], [[3]]]
+    assert made["split"] == {"s1": "train", "s2": "train", "s3": "validation"}
+    assert made["settings"] == TUNE.to_json()
+    assert made["settled"]["settings"]["steps"] == 2
+    assert made["base"] == {"name": "v0001", "weights": study.models.info("v0001").weights_digest}
+    assert made["plan"]["labels"] == [1, 2, 3]
+    assert {"torch", "numpy", "napari-apprentice"} <= made["libraries"].keys()
+
+
+def test_without_a_correction_nothing_happens(study: Study) -> None:
+    base = study.models.weights("v0001").read_bytes()
+    with pytest.raises(ModelError, match="no correction to learn from since the active model version"):
+        trained(study, "fine-tune", TUNE)
+    assert study.models.names() == ("v0001",)
+    assert study.models.active() == "v0001"
+    assert study.models.weights("v0001").read_bytes() == base
+
+
+def test_a_run_waits_for_that_of_another_study_and_can_be_cancelled(study: Study) -> None:
+    other = DeviceTurn("cpu")
+    list(other.wait(lambda: False))
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    work = train(run)
+    told = next(work).text
+    assert told.startswith("Waiting for CPU")
+    assert f"process {os.getpid()}" in told
+    run.cancel()
+    with pytest.raises(Cancelled, match="waited for its turn"):
+        list(work)
+    run.withdraw_cancel()
+    other.end()
+    work = train(run)
+    assert "Reading corrections" in [p.text for p in work]
+    list(other.wait(lambda: False))  # and it has let go of the device
+    other.end()
+
+
+def test_curves_for_tensorboard_where_asked_for(study: Study) -> None:
+    revise(study, 1)
+    trained(study, "fine-tune", TrainSettings(steps=2, device="cpu", validate_every=2, tensorboard=True))
+    (path,) = (study.runs.open(study.runs.ids()[-1]).path / "tensorboard").iterdir()
+    assert b"train/loss" in path.read_bytes()
+    assert b"held out/Dice" in path.read_bytes()
