@@ -205,6 +205,20 @@ def test_a_label_that_no_model_version_knows_is_learned_by_fine_tuning(opened: P
     assert opened.complaints == ["Label one stays: model version v0001 predicts it."]
 
 
+def test_the_length_of_a_training_run_is_steps_or_a_time(opened: Person) -> None:
+    panel = opened.dock.tune_panel
+    found = []
+    for text in ("2 minutes", "quick (250 steps)", "auto (100 steps per corrected case, 250 to 2000)"):
+        panel.preset.setCurrentText(text)
+        found.append((panel.form.value().steps, panel.form.value().minutes, panel.preset.currentText()))
+    assert found == [
+        (0, 2.0, "2 minutes"), (250, 0.0, "quick (250 steps)"),
+        (0, 0.0, "auto (100 steps per corrected case, 250 to 2000)"),
+    ]  # fmt: skip
+    panel.form.set("steps", 77)
+    assert panel.preset.currentIndex() == -1
+
+
 def test_a_case_whose_labels_are_damaged_leaves_the_one_before_on_the_screen(person: Person, study: Study) -> None:
     person.open_study(study.path)
     person.open_case("c1")

@@ -175,7 +175,10 @@ def _rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
     table[0] = 0
     for row, label in enumerate(plan.labels, 1):
         table[label] = row
-    return np.where(example.status != UNSEEN, table[example.labels], np.uint8(IGNORE))
+    known = example.status != UNSEEN
+    if example.open is not None:  # it may be a label that did not exist then
+        known &= example.open.where == 0
+    return np.where(known, table[example.labels], np.uint8(IGNORE))
 
 
 Window = tuple[slice, slice, slice]

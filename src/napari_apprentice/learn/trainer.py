@@ -117,14 +117,10 @@ def fit(
         cases = yield from _prepare(plan, examples, settings, device, cancelled)
         feed = Feed(cases, plan, settings, device, ranks)
         module = quicken(_network(plan, start, settings.seed).to(device), device)
-        optimiser = Optimiser(module, settings, device, ranks)
         teacher = _teacher(plan, start, settings, examples, added, device)
-        micro = affordable(
-            need(module, plan, taught=teacher is not None), ranks.batch(plan.batch) // ranks.count, device
-        )
-        stepper = Stepper(module, optimiser, settings, _open_rows(plan, examples, device), teacher, ranks, micro)
+        stepper = _stepper(plan, settings, module, teacher, _open_rows(plan, examples, device), ranks)
         run = Training(
-            plan, settings, module, optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
+            plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
         run.resume()
@@ -132,8 +128,19 @@ def fit(
             yield from run.plan_ahead()
         yield from run.train()
     if ranks.first:
-        weights.write(optimiser.average, out)
+        weights.write(run.optimiser.average, out)
     return _result(run)
+
+
+def _stepper(
+    plan: Plan, settings: TrainSettings, module: Network, teacher: Teacher | None, open_rows: torch.Tensor | None,
+    ranks: Ranks,
+) -> Stepper:  # fmt: skip
+    """What makes a step, of as many patches at once as there is memory for."""
+    device = next(module.parameters()).device
+    each = ranks.batch(plan.batch) // ranks.count
+    micro = affordable(need(module, plan, taught=teacher is not None), each, device)
+    return Stepper(module, Optimiser(module, settings, device, ranks), settings, open_rows, teacher, ranks, micro)
 
 
 def _result(run: Training) -> FitResult:
