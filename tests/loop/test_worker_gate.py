@@ -1,14 +1,18 @@
 """Real training runs before the gate: what is better passes, what learned nonsense does not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from learn.small import make_example
+from learn.small import finish, make_example
 from loop.balls import SHAPE, ball_study, revise, trained
 from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.worker_gate import gate
+from napari_apprentice.loop.worker_train import collect
 from napari_apprentice.store.study import Study
 
 QUICK = TrainSettings(steps=25, rate=1e-2, device="cpu", interpolation=2, augment=False)
@@ -53,3 +57,18 @@ def test_a_better_model_passes_and_the_next_that_learned_from_flipped_labels_doe
     assert first.models.active() == better["model"]
     assert "worse" in worse["gate"]["reason"]
     assert worse["gate"]["totals"][0]["after"] < worse["gate"]["totals"][0]["before"]
+
+
+def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> None:
+    first.split.move("s1", "validation", "scanned again")
+    base = first.models.info("v0001")
+    examples, held_out = collect(first, frozenset())
+    assert {e.subject for e in held_out} == {"s1", "s3", "s4"}
+    weights = first.models.weights("v0001")
+    made = Candidate(base, weights, base.plan, weights, examples, held_out)
+    run = first.runs.create("fine-tune", {"base": "v0001"})
+    _, verdict = finish(gate(run, first, made, replace(QUICK, interpolation=1)))
+    assert verdict.report.left_out == 1
+    assert {p.subject for p in verdict.report.pairs} == {"s3", "s4"}
+    assert {p.revision for p in verdict.planes} == {e.revision for e in verdict.measured}
+    assert "1 held-out scan could not be measured on" in verdict.report.caution
