@@ -90,6 +90,15 @@ def report(result: Result, device: str, found: list[dict[str, Row]]) -> None:
     result.claims[f"{device}: {name}, %"] = median(row["this"]["waiting"] for row in found)
 
 
+def memory(result: Result, seed: int) -> None:
+    """One large scan with one corrected box, labels and status whole in memory, voxels read in slabs."""
+    found = measured("memory", seed, 0)
+    grown = found["peak"] - found["started"]
+    result.rows.append(("cpu", "memory: 512x512x600, one box", *[""] * 5, found["peak"], "", ""))
+    result.claims["memory grown by a 512x512x600 scan with one box, MB"] = grown
+    result.claims["the same, as a multiple of the scan"] = grown / found["scan"]
+
+
 def missing(result: Result, device: str) -> None:
     """What could not be measured here, in words."""
     if "monai autocast" not in engines(device):
@@ -114,6 +123,7 @@ def main() -> None:
             continue
         report(result, device, rounds(device, count, seconds, given.seed))
         missing(result, device)
+    memory(result, given.seed)
     result.show(given.json)
 
 

@@ -3,7 +3,6 @@ import torch
 from small import make_plan
 
 from napari_apprentice.learn.augment import augment, blur
-from napari_apprentice.learn.loss import IGNORE
 from napari_apprentice.learn.patches import Batch
 
 
@@ -15,22 +14,6 @@ def batch(shape=(2, 16, 16, 16), seed=0):
 
 def draw(plan, seed, data):
     return augment(data, plan, np.random.default_rng(seed), torch.Generator().manual_seed(seed))
-
-
-def test_labels_move_with_the_voxels_and_outside_is_unknown():
-    z, y, x = torch.meshgrid(*[torch.arange(16.0)] * 3, indexing="ij")
-    ball = ((z - 6) ** 2 + (y - 7) ** 2 + (x - 9) ** 2 < 16).to(torch.uint8)
-    data = Batch(ball[None, None].float() * 100, ball[None], ball[None] == 1)
-    outside = 0
-    for seed in range(40):
-        out = draw(make_plan(), seed, data)
-        inside = out.voxels[0, 0][out.target[0] == 1].mean()
-        around = out.voxels[0, 0][out.target[0] == 0].mean()
-        assert inside > around + 20
-        assert torch.equal(out.edited & (out.target != IGNORE), out.target == 1)
-        assert torch.isfinite(out.voxels).all()
-        outside += int((out.target == IGNORE).any())
-    assert 0 < outside < 30
 
 
 def test_the_same_seed_gives_the_same_batch():
@@ -53,7 +36,7 @@ def test_one_slice_stays_one_slice():
     for seed in range(30):
         out = draw(make_plan(patch=(1, 16, 16)), seed, batch((2, 1, 16, 16)))
         assert out.voxels.shape == (2, 1, 1, 16, 16)
-        assert (out.target != IGNORE).float().mean() > 0.4
+        assert torch.isfinite(out.voxels).all()
 
 
 def test_blur_keeps_the_mean_and_widens_a_point():

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def test_padding_is_unknown():
-    case = prepare(make_example(shape=(6, 18, 20)), make_plan(), CPU)
+    case = prepare(make_example(shape=(6, 18, 20)), make_plan())
     batch = PatchSampler([case], (16, 16, 32), 1, 0).draw(np.random.default_rng(0))
     assert batch.target.shape == (1, 16, 16, 32)
     assert (batch.target[0, :5] == IGNORE).all()
@@ -26,7 +26,7 @@ def test_centres_are_always_known():
     example.status[:] = 0
     example.status[3:6, 4:9, 5:7] = 1
     example.status[4, 5, 5] = 2
-    case = prepare(example, make_plan(), CPU)
+    case = prepare(example, make_plan())
     rng = np.random.default_rng(0)
     hits = [centre(case, rng) for _ in range(200)]
     assert all(example.status[h] > 0 for h in hits)
@@ -53,15 +53,15 @@ def test_a_label_the_model_does_not_know_is_refused_unless_nobody_looked_at_it()
 def test_edits_reach_two_voxels():
     example = make_example()
     example.status[8, 8, 8] = 2
-    case = prepare(example, make_plan(), CPU)
+    case = prepare(example, make_plan())
     assert case.edited[6, 8, 8]
     assert not case.edited[5, 8, 8]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 0.5), (0.1, 0.25), (0.0, 0.0)])
 def test_replay_share(share, expected):
-    fresh = prepare(make_example(0), make_plan(), CPU)
-    old = prepare(make_example(1, replay=True), make_plan(), CPU)
+    fresh = prepare(make_example(0), make_plan())
+    old = prepare(make_example(1, replay=True), make_plan())
     old.voxels[:] = 9
     sampler = PatchSampler([fresh, old], (8, 8, 8), 2, share)
     rng = np.random.default_rng(0)
@@ -70,6 +70,6 @@ def test_replay_share(share, expected):
 
 
 def test_nothing_known_is_said_plainly():
-    case = prepare(make_example(known=0), make_plan(), CPU)
+    case = prepare(make_example(known=0), make_plan())
     with pytest.raises(ModelError, match="nothing to learn from"):
         PatchSampler([case], (8, 8, 8), 2, 0.5)

@@ -52,11 +52,12 @@ def fingerprint(example: "Example") -> Fingerprint:
     """Measure one example; its unknown voxels are not looked at for foreground."""
     known = example.status != UNSEEN
     foreground = known & (example.labels > 0)
-    names = example.channels or tuple(f"channel {i}" for i in range(len(example.voxels)))
+    source = example.source
+    names = example.channels or tuple(f"channel {i}" for i in range(source.shape[0]))
     z, y, x = example.labels.shape
     share = float(foreground.sum() / max(int(known.sum()), 1))
     return Fingerprint(
-        (z, y, x), example.spacing, names, _sample(example.voxels, foreground), share,
+        (z, y, x), example.spacing, names, _sample(source.read(0, z), foreground), share,
         _places(np.where(known, example.labels, 0)),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.reading import Step
+from napari_apprentice.core.slabs import ArraySource, VoxelSource
 from napari_apprentice.core.volume import LabelArray
 
 
@@ -176,7 +177,7 @@ class Example:
     revision
         case_id/rNNNN.
     voxels
-        (c, z, y, x), as in the case.
+        (c, z, y, x), as in the case; or where they are read from, slab by slab, when they are needed.
     labels, status
         (z, y, x); voxels with status 0 are unknown and never taught.
     spacing
@@ -189,13 +190,18 @@ class Example:
 
     revision: str
     subject: str
-    voxels: NDArray[Any]
+    voxels: NDArray[Any] | VoxelSource
     labels: LabelArray
     status: StatusArray
     spacing: tuple[float, float, float]
     channels: tuple[str, ...] = ()
     replay: bool = False
     open: OpenLabels | None = None
+
+    @property
+    def source(self) -> VoxelSource:
+        """The scan, to be read in slabs."""
+        return ArraySource(self.voxels, self.spacing) if isinstance(self.voxels, np.ndarray) else self.voxels
 
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""

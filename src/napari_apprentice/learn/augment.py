@@ -8,18 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from napari_apprentice.core.plan import Plan
-from napari_apprentice.learn.loss import IGNORE
 from napari_apprentice.learn.patches import Batch
 
 Rng = np.random.Generator
 
 
 def augment(batch: Batch, plan: Plan, rng: Rng, noise: torch.Generator) -> Batch:
-    """Change a batch at random: place, noise, sharpness, intensity, mirroring.
+    """Change a batch at random: noise, sharpness, intensity, mirroring; patches were turned when they were cut.
 
     Parameters
     ----------
@@ -32,63 +30,10 @@ def augment(batch: Batch, plan: Plan, rng: Rng, noise: torch.Generator) -> Batch
 
     Returns
     -------
-    A batch of the same shape; voxels that come from outside the patch are 255 in the target.
+    A batch of the same shape.
     """
-    batch = _turn(batch, plan, rng)
     voxels = torch.stack([_intensities(v, rng, noise) for v in batch.voxels])
     return _mirror(replace(batch, voxels=voxels), plan.mirror_axes, rng)
-
-
-def _turn(batch: Batch, plan: Plan, rng: Rng) -> Batch:
-    """Rotate (20 %) and scale (20 %) with one `grid_sample`; patches left alone are not resampled."""
-    matrices = [_matrix(plan, rng) for _ in batch.voxels]
-    chosen = [i for i, m in enumerate(matrices) if m is not None]
-    if not chosen:
-        return batch
-    theta = np.stack([m for m in matrices if m is not None]).astype(np.float32)
-    device = batch.voxels.device
-    grid = F.affine_grid(torch.from_numpy(theta).to(device), [len(chosen), 1, *plan.patch], align_corners=False)
-    # row + 1, so that the zeros of the padding come back as "outside"
-    whole = torch.stack([batch.target[chosen].float() + 1, batch.edited[chosen].float()], 1)
-    voxels, target, edited = batch.voxels.clone(), batch.target.clone(), batch.edited.clone()
-    voxels[chosen] = F.grid_sample(batch.voxels[chosen], grid, "bilinear", "zeros", False)
-    moved = F.grid_sample(whole, grid, "nearest", "zeros", False)
-    rows = torch.where(moved[:, 0] == 0, float(IGNORE), moved[:, 0] - 1)
-    target[chosen], edited[chosen] = rows.to(target.dtype), moved[:, 1] > 0.5
-    return Batch(voxels, target, edited)
-
-
-def _matrix(plan: Plan, rng: Rng) -> NDArray[np.float64] | None:
-    """(3, 4) for `affine_grid` in x, y, z order; rotation in mm, so that nothing is sheared."""
-    turn, scale = rng.random() < 0.2, rng.random() < 0.2
-    angles, factor = rng.uniform(-math.pi / 6, math.pi / 6, 3), rng.uniform(0.7, 1.4)
-    if not turn and not scale:
-        return None
-    half = np.array(plan.patch[::-1]) * _spacing(plan)[::-1] / 2
-    flat = plan.patch[0] == 1 or plan.spacing[0] > 3 * max(plan.spacing[1:])
-    rotation = _rotation(angles, flat) if turn else np.eye(3)
-    size = factor if scale else 1.0
-    factors = np.array([size, size, 1.0 if flat else size])
-    matrix = np.diag(1 / half) @ rotation @ np.diag(factors * half)
-    return np.concatenate([matrix, np.zeros((3, 1))], axis=1)
-
-
-def _spacing(plan: Plan) -> NDArray[np.float64]:
-    """Millimetres along (z, y, x); an axis that stays as it is in each scan is taken to be like the others."""
-    spacing = np.array(plan.spacing)
-    return np.where(spacing == 0, spacing.max() or 1.0, spacing)
-
-
-def _rotation(angles: NDArray[np.float64], flat: bool) -> NDArray[np.float64]:
-    """Rotation about z, and about y and x too unless slices are thick or there is only one."""
-    (cz, cy, cx), (sz, sy, sx) = np.cos(angles), np.sin(angles)
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    if flat:
-        return about_z
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    turned: NDArray[np.float64] = about_z @ about_y @ about_x
-    return turned
 
 
 def _intensities(voxels: torch.Tensor, rng: Rng, noise: torch.Generator) -> torch.Tensor:

@@ -8,7 +8,8 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.metrics import dice
-from napari_apprentice.core.records import Example, Prediction
+from napari_apprentice.core.records import Example
+from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.learn.predictor import Predictor
 
@@ -53,10 +54,8 @@ def label_map(
     Cancelled
         `cancelled` said so.
     """
-    work = predictor.predict_array(example.voxels, example.spacing, settings, cancelled)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            prediction: Prediction = end.value
-            return prediction.labels
+    labels: LabelArray = np.zeros(example.labels.shape, dtype=predictor.label_type)
+    for report in predictor.predict(example.source, settings, cancelled):
+        if isinstance(report, PredictedSlab):
+            labels[report.start : report.stop] = report.labels
+    return labels

@@ -8,9 +8,10 @@ import torch
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.augment import augment
-from napari_apprentice.learn.patches import Batch, PatchSampler
+from napari_apprentice.learn.patches import Batch, Parts, PatchSampler, Spot, assembled
 from napari_apprentice.learn.prepared import Prepared
 from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.turning import draw_turn, margin, turned
 
 
 class Feed:
@@ -40,9 +41,21 @@ class Feed:
     def batch(self, step: int) -> Batch:
         """Patches of a step; everything random comes from the run's seed and the step's number."""
         seed, who = self._settings.seed, self._ranks.number
-        batch = self._sampler.draw(np.random.default_rng([seed, step]))
-        batch = batch.part(self._ranks.share(len(batch.voxels))).to(self._device)
+        spots = self._sampler.spots(np.random.default_rng([seed, step]))
+        spots = spots[self._ranks.share(len(spots))]
+        rng = np.random.default_rng([seed, step, 1 + who])
         if not self._settings.augment:
-            return batch
+            return assembled([self._there(spot.patch(self._plan.patch)) for spot in spots])
         noise = torch.Generator(self._device).manual_seed((seed * 1_000_003 + step) * 64 + who)
-        return augment(batch, self._plan, np.random.default_rng([seed, step, 1 + who]), noise)
+        return augment(assembled([self._turned(spot, rng) for spot in spots]), self._plan, rng, noise)
+
+    def _turned(self, spot: Spot, rng: np.random.Generator) -> Parts:
+        matrix = draw_turn(self._plan, rng)
+        if matrix is None:
+            return self._there(spot.patch(self._plan.patch))
+        around = self._there(spot.patch(self._plan.patch, margin(self._plan, matrix)))
+        return turned(*around, matrix, self._plan.patch)
+
+    def _there(self, parts: Parts) -> Parts:
+        voxels, target, edited = (t.to(self._device, non_blocking=True) for t in parts)
+        return voxels.float(), target, edited

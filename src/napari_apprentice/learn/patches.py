@@ -9,9 +9,11 @@ import torch
 from napari_apprentice.core.plan import Triple
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.loss import IGNORE
-from napari_apprentice.learn.prepared import Prepared
+from napari_apprentice.learn.prepared import Prepared, first_voxel
 
 LEAST_REPLAY = 0.25
+Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
 EDITS, FOREGROUND = 0.5, 0.3  # the rest: any known voxel
 
 
@@ -30,6 +32,24 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
         return Batch(self.voxels.to(device), self.target.to(device), self.edited.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """Where a patch is: its case, and its first voxel (z, y, x) on the grid of the whole scan."""
+
+    case: Prepared
+    start: Triple
+
+    def patch(self, size: Triple, beyond: Triple = (0, 0, 0)) -> Parts:
+        """Voxels (c, z, y, x) float16, target uint8 and edited bool (z, y, x), with as much more on each side."""
+        z, y, x = (s - o - m for s, o, m in zip(self.start, self.case.origin, beyond, strict=True))
+        a, b, c = (n + 2 * m for n, m in zip(size, beyond, strict=True))
+        fills: tuple[tuple[torch.Tensor, float], ...] = (
+            (self.case.voxels, 0), (self.case.target, IGNORE), (self.case.edited, False),
+        )  # fmt: skip
+        voxels, target, edited = (cut(values, (z, y, x), (a, b, c), fill) for values, fill in fills)
+        return voxels, target, edited
 
 
 class PatchSampler:
@@ -64,25 +84,29 @@ class PatchSampler:
         self._patch, self._size = patch, size
 
     def draw(self, rng: np.random.Generator) -> Batch:
-        """One batch; the same generator state gives the same batch."""
+        """One batch of plain patches; the same generator state gives the same batch."""
+        return assembled([spot.patch(self._patch) for spot in self.spots(rng)])
+
+    def spots(self, rng: np.random.Generator) -> list[Spot]:
+        """Where the patches of a batch are; the same generator state gives the same places."""
         count = self._replayed(rng)
         pools = [self._replay if i < count else self._fresh for i in range(self._size)]
-        cut = [self._one(pool[rng.integers(len(pool))], rng) for pool in pools]
-        voxels, target, edited = (torch.stack(parts) for parts in zip(*cut, strict=True))
-        return Batch(voxels.float(), target, edited)
+        return [self._one(pool[rng.integers(len(pool))], rng) for pool in pools]
 
     def _replayed(self, rng: np.random.Generator) -> int:
         """Share of the batch, the fraction of a patch settled by chance: right on average."""
         exact = self._share * self._size
         return int(exact) + int(rng.random() < exact - int(exact))
 
-    def _one(self, case: Prepared, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-        start = _start(centre(case, rng), case.shape, self._patch)
-        return (
-            cut(case.voxels, start, self._patch, 0),
-            cut(case.target, start, self._patch, IGNORE),
-            cut(case.edited, start, self._patch, False),
-        )
+    def _one(self, case: Prepared, rng: np.random.Generator) -> Spot:
+        z, y, x = (m + o for m, o in zip(centre(case, rng), case.origin, strict=True))
+        return Spot(case, first_voxel((z, y, x), case.whole, self._patch))
+
+
+def assembled(parts: Sequence[Parts]) -> Batch:
+    """Patches put together."""
+    voxels, target, edited = (torch.stack(p) for p in zip(*parts, strict=True))
+    return Batch(voxels.float(), target, edited)
 
 
 def centre(case: Prepared, rng: np.random.Generator) -> tuple[int, int, int]:
@@ -100,22 +124,14 @@ def centre(case: Prepared, rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def cut(values: torch.Tensor, start: Triple, patch: Triple, fill: float) -> torch.Tensor:
-    """A patch of the last three axes; what lies outside the scan is `fill`."""
+    """A patch of the last three axes; what lies outside of what is there is `fill`."""
     out = values.new_full((*values.shape[:-3], *patch), fill)
     source: list[slice] = []
     target: list[slice] = []
     for begin, size, whole in zip(start, patch, values.shape[-3:], strict=True):
-        low, high = max(begin, 0), min(begin + size, whole)
+        low = min(max(begin, 0), whole)
+        high = max(min(begin + size, whole), low)
         source.append(slice(low, high))
-        target.append(slice(low - begin, high - begin))
+        target.append(slice(low - begin, high - begin) if high > low else slice(0, 0))
     out[..., target[0], target[1], target[2]] = values[..., source[0], source[1], source[2]]
     return out
-
-
-def _start(middle: Triple, shape: Triple, patch: Triple) -> Triple:
-    """First voxel of the patch: inside the scan where it fits, the scan in its middle where not."""
-    z, y, x = (
-        min(max(m - p // 2, 0), n - p) if n >= p else -((p - n) // 2)
-        for m, n, p in zip(middle, shape, patch, strict=True)
-    )
-    return z, y, x

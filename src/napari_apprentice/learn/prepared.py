@@ -1,25 +1,28 @@
-"""A scan decoded once for training: normalised, on the plan's grid, and kept where it is computed on."""
+"""A scan decoded once for training: normalised, on the plan's grid, and no more of it than patches can show."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_apprentice.core.correction import EDITED, StatusArray
+from napari_apprentice.core.correction import EDITED, Box, StatusArray, bounding_box
 from napari_apprentice.core.correction import UNSEEN as NOT_SEEN
-from napari_apprentice.core.plan import MOST_LABELS, Plan
+from napari_apprentice.core.plan import MOST_LABELS, Plan, Triple
 from napari_apprentice.core.records import Example
-from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ModelError
+from napari_apprentice.learn.device import free_bytes
 from napari_apprentice.learn.loss import FIRST_OPEN, IGNORE, UNSEEN
-from napari_apprentice.learn.normalise import normalise
-from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
+from napari_apprentice.learn.resample import Linear, resample_labels_along, target_shape
+from napari_apprentice.learn.scaled import ScaledScan
+from napari_apprentice.learn.turning import largest_margin
 
 # Centres kept per kind; a whole 512^3 scan would otherwise cost a gigabyte of indices.
 CENTRES = 20_000
+SHARE = 0.3  # of the device's free memory
+SLAB = 2**25  # bytes of float32 voxels at once
 NEAR = 2  # voxels around an edit that count as edited
 
 Indices = NDArray[np.int64]
@@ -27,7 +30,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One example on the plan's grid.
+    """What of one example its patches can show, on the plan's grid: a part of it, or all.
 
     Parameters
     ----------
@@ -38,11 +41,13 @@ class Prepared:
     edited
         (z, y, x) bool, within 2 voxels of an edit.
     edits, any_known
-        Flat indices of edited and of known voxels, at most 20,000 each.
+        Flat indices into `target` of edited and of known voxels, at most 20,000 each.
     foreground
         Output row to flat indices of its accepted voxels.
     replay
         As in the example.
+    origin, whole
+        First voxel (z, y, x) of the part on the plan's grid of the whole scan, and the shape of that.
     """
 
     voxels: torch.Tensor
@@ -52,35 +57,103 @@ class Prepared:
     any_known: Indices
     foreground: Mapping[int, Indices]
     replay: bool
+    origin: Triple
+    whole: Triple
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(z, y, x)."""
+    def shape(self) -> Triple:
+        """(z, y, x) of the part."""
         z, y, x = self.target.shape
         return z, y, x
 
+    @property
+    def bytes(self) -> int:
+        """Of its tensors."""
+        return sum(t.numel() * t.element_size() for t in (self.voxels, self.target, self.edited))
 
-def prepare(example: Example, plan: Plan, device: torch.device) -> Prepared:
-    """Normalise and resample one example.
+    def moved(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Prepared":
+        """With its tensors somewhere else."""
+        return replace(self, voxels=change(self.voxels), target=change(self.target), edited=change(self.edited))
+
+
+def prepare(example: Example, plan: Plan, cancelled: Callable[[], bool] = lambda: False) -> Prepared:
+    """Read, normalise and resample what of one example its patches can show; slab by slab, in host memory.
 
     Raises
     ------
     ModelError
         Channels or label ids do not fit the plan.
+    Cancelled
+        `cancelled` said so.
     """
-    shape = target_shape(_shape(example.labels), example.spacing, plan.spacing)
-    voxels = resample_voxels(normalise(example.voxels, plan, device), shape)
-    rows = torch.from_numpy(to_rows(example, plan))
-    target = resample_labels(rows, shape)
-    status = resample_labels(torch.from_numpy(np.ascontiguousarray(example.status)), shape).numpy()
+    z, y, x = example.labels.shape
+    whole = target_shape((z, y, x), example.spacing, plan.spacing)
+    box = _part(example.status, whole, plan)
+    lines = tuple(Linear.between(n, m).part(s.start, s.stop) for n, m, s in zip((z, y, x), whole, box, strict=True))
+    own = tuple(slice(int(line.low.min()), int(line.high.max()) + 1) for line in lines)
+    lines = tuple(line.moved(s.start) for line, s in zip(lines, own, strict=True))
+    near = _cropped(example, own)
+    target = resample_labels_along(torch.from_numpy(to_rows(near, plan)), lines)
+    status = resample_labels_along(torch.from_numpy(np.array(near.status)), lines).numpy()
     edited = ndimage.binary_dilation(status == EDITED, iterations=NEAR)
     known, flat = status != NOT_SEEN, target.numpy()
     accepted = known & (status != EDITED)
     by_row = {row: _some(accepted & (flat == row)) for row in range(1, len(plan.labels) + 1)}
     return Prepared(
-        voxels.half(), target.to(device), torch.from_numpy(edited).to(device),
+        _voxels(example, plan, box, cancelled), target, torch.from_numpy(edited),
         _some(status == EDITED), _some(known), {r: i for r, i in by_row.items() if i.size}, example.replay,
+        (box[0].start, box[1].start, box[2].start), whole,
     )  # fmt: skip
+
+
+def kept_near(cases: Sequence[Prepared], device: torch.device) -> list[Prepared]:
+    """On the device where they take at most 30 % of its free memory, else in host memory that it reads fast."""
+    free = free_bytes(device)
+    if free is None or sum(case.bytes for case in cases) <= SHARE * free:
+        return [case.moved(lambda t: t.to(device)) for case in cases]
+    return [case.moved(torch.Tensor.pin_memory) for case in cases]
+
+
+def first_voxel(middle: Triple, whole: Triple, patch: Triple) -> Triple:
+    """Of a patch around a voxel: inside the scan where it fits, the scan in its middle where not."""
+    z, y, x = (
+        min(max(m - p // 2, 0), n - p) if n >= p else -((p - n) // 2)
+        for m, n, p in zip(middle, whole, patch, strict=True)
+    )
+    return z, y, x
+
+
+def _part(status: StatusArray, whole: Triple, plan: Plan) -> Box:
+    """Of the plan's grid, what patches around known voxels can show, turned and scaled; one voxel without any."""
+    known = bounding_box(status)
+    if known is None:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    scale = [m / n for m, n in zip(whole, status.shape, strict=True)]
+    # one voxel more on each side: resampling may carry a known voxel over to the next
+    z, y, x = (max(int(s.start * f) - 1, 0) for s, f in zip(known, scale, strict=True))
+    c, b, a = (min(int(np.ceil(s.stop * f)), n - 1) for s, f, n in zip(known, scale, whole, strict=True))
+    first, last = (first_voxel(middle, whole, plan.patch) for middle in ((z, y, x), (c, b, a)))
+    sides = zip(first, last, plan.patch, largest_margin(plan), whole, strict=True)
+    z_part, y_part, x_part = (slice(max(f - m, 0), min(t + p + m, n)) for f, t, p, m, n in sides)
+    return z_part, y_part, x_part
+
+
+def _cropped(example: Example, box: tuple[slice, ...]) -> Example:
+    left_open = example.open and replace(example.open, where=example.open.where[box])
+    return replace(example, labels=example.labels[box], status=example.status[box], open=left_open)
+
+
+def _voxels(example: Example, plan: Plan, box: Box, cancelled: Callable[[], bool]) -> torch.Tensor:
+    scan = ScaledScan(example.source, plan, torch.device("cpu"), cancelled)
+    depth, wide, long = box
+    out = torch.empty(len(plan.normalisation), *(s.stop - s.start for s in box), dtype=torch.float16)
+    each = 4 * scan.shape[1] * scan.shape[2] * len(out)
+    thick = max(1, SLAB // each)
+    for start in range(depth.start, depth.stop, thick):
+        stop = min(start + thick, depth.stop)
+        out[:, start - depth.start : stop - depth.start] = scan.read(start, stop)[:, :, wide, long]
+        scan.forget(lambda _: False)
+    return out
 
 
 def to_rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
@@ -104,11 +177,6 @@ def to_rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
         left_open = known & (example.open.where > 0)
         rows[left_open] = FIRST_OPEN - 1 + example.open.where[left_open]
     return rows
-
-
-def _shape(labels: LabelArray | StatusArray) -> tuple[int, int, int]:
-    z, y, x = labels.shape
-    return z, y, x
 
 
 def _some(mask: NDArray[np.bool_]) -> Indices:

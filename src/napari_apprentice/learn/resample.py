@@ -100,6 +100,21 @@ class Linear:
         return start.lerp_(values.index_select(axis, high), share.view(shape))
 
 
+def resample_labels_along(labels: torch.Tensor, lines: "tuple[Linear, ...]") -> torch.Tensor:
+    """`resample_labels` for a part of a grid: (z, y, x) whole numbers, and how to interpolate along each axis."""
+    shape = tuple(len(line.low) for line in lines)
+    if shape == tuple(labels.shape) and not any(line.share.any() for line in lines):
+        return labels
+    best, out = torch.zeros(shape, device=labels.device), labels.new_zeros(shape)
+    for value in torch.unique(labels).tolist():
+        share = (labels == value).float()
+        for axis, line in enumerate(lines):
+            share = line.apply(share, axis)
+        wins = share > best
+        best, out = torch.where(wins, share, best), torch.where(wins, labels.new_tensor(value), out)
+    return out
+
+
 def _centres(old: int, new: int) -> NDArray[np.float64]:
     """Where the new voxels' centres lie, in old voxel indices."""
     return (np.arange(new, dtype=np.float64) + 0.5) * (old / new) - 0.5

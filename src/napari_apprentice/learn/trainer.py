@@ -15,13 +15,13 @@ from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
-from napari_apprentice.learn.device import choose_device, free_bytes, memory_errors
+from napari_apprentice.learn.device import choose_device, memory_errors
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.loss import MOST_OPEN
 from napari_apprentice.learn.memory import affordable, need
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser
-from napari_apprentice.learn.prepared import Prepared, prepare
+from napari_apprentice.learn.prepared import Prepared, kept_near, prepare
 from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
@@ -186,17 +186,14 @@ def _network(plan: Plan, start: Path | None, seed: int) -> Network:
 def _prepare(
     plan: Plan, examples: Sequence[Example], settings: TrainSettings, device: torch.device, cancelled: Cancel
 ) -> Generator[Progress, None, list[Prepared]]:
-    """Decode every example once, and keep it on the device unless it would fill it."""
-    size = sum(e.voxels.size * 2 + e.labels.size * 2 for e in examples)
-    free = free_bytes(device)
-    home = torch.device("cpu") if free is not None and size > 0.3 * free else device
+    """Decode every example once, and keep all on the device unless they would fill it."""
     cases = []
     for number, example in enumerate(examples, 1):
         if cancelled():
             raise Cancelled("Training was cancelled before its first step.")
         yield Progress(0, settings.steps, f"Reading scan {number} of {len(examples)}")
-        cases.append(prepare(example, plan, home))
-    return cases
+        cases.append(prepare(example, plan, cancelled))
+    return kept_near(cases, device)
 
 
 def _key(

@@ -102,7 +102,7 @@ def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[
         side = study.split.assign(info.subject)
         sides[side].append(
             Example(
-                newest.key, info.subject, study.cases.voxels(case_id), labels, status, info.spacing,
+                newest.key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
                 info.channels, newest.key in learned, seen.open_in(newest, labels, status),
             )
         )  # fmt: skip
