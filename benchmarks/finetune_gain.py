@@ -36,6 +36,7 @@ import torch
 from common import Result, drain, options, real_scans
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional as F
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.correction import ACCEPTED, EDITED, UNSEEN
@@ -45,16 +46,17 @@ from napari_apprentice.core.gate import CaseScore, judge
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.records import Example
+from napari_apprentice.core.shares import choose_share, shares
 from napari_apprentice.learn import weights as weight_files
+from napari_apprentice.learn.calibration import calibration_error
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.interpolate import between
-from napari_apprentice.learn.network import build
-from napari_apprentice.learn.normalise import normalise
+from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
+from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.trainer import fit
-from napari_apprentice.loop.worker_gate import DRAWN_BACK
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
 ARMS = (
@@ -181,34 +183,33 @@ class Bench:
         return {**{k: float(np.mean(v)) for k, v in facts.items()}, "by subject": facts, "ece": self.ece(weights)}
 
     def ece(self, weights: Path) -> float:
-        """Expected calibration error (Guo et al., ICML 2017; 15 bins) within 3 voxels of a label's border box."""
+        """Expected calibration error (15 bins) of the voxels within 3 voxels of a label."""
         module = build(self.plan)
         weight_files.load(module, weights)
         module.to(self.device).eval()
-        sure, right = [], []
+        logits, rows = [], []
         for example in self.true(self.test):
-            shape = target_shape(tuple(example.labels.shape), example.spacing, self.plan.spacing)
-            voxels = resample_voxels(normalise(example.voxels, self.plan, self.device), shape)
-            truth = resample_labels(torch.from_numpy(example.labels), shape).numpy()
-            best, row = probabilities(module, voxels, self.plan)
-            near = ndimage.binary_dilation(truth > 0, iterations=3)
-            sure.append(best[near])
-            right.append((row == truth)[near])
-        return calibration_error(np.concatenate(sure), np.concatenate(right))
+            voxels = ScaledScan(example.source, self.plan, self.device)
+            truth = resample_labels(torch.from_numpy(example.labels), voxels.shape)
+            near = torch.from_numpy(ndimage.binary_dilation(truth.numpy() > 0, iterations=3))
+            logits.append(seen_at_once(module, voxels.read(0, voxels.shape[0]), self.plan)[:, near].T)
+            rows.append(truth[near].long())
+        return calibration_error(torch.cat(logits), torch.cat(rows))
 
     def kept(self, fitted: Path, held_out: Sequence[Example]) -> dict[str, Any]:
         """What the program makes of fitted weights: all of the change, a share of it, or nothing."""
-        before = self.scored(self.base, held_out)
-        report, share, weights = judge(before, self.scored(fitted, held_out), LABELS), 1.0, fitted
-        for less in DRAWN_BACK:
-            if report.passed:
-                break
-            share, weights = less, fitted.with_suffix(f".{less}")
-            between(self.base, fitted, share, weights)
-            report = judge(before, self.scored(weights, held_out), LABELS)
-        if not report.passed:
-            share, weights = 0.0, self.base
-        return {"share": share, "weights": weights, "reason": report.reason}
+        before, paths = self.scored(self.base, held_out), {}
+        for share in shares(TrainSettings().interpolation):
+            paths[share] = fitted if share == 1 else fitted.with_suffix(f".{share}")
+            if share < 1:
+                between(self.base, fitted, share, paths[share])
+        by_share = {share: self.scored(weights, held_out) for share, weights in paths.items()}
+        share, tried = choose_share(before, by_share, LABELS)
+        report = judge(before, by_share[share], LABELS)
+        return {
+            "share": share if report.passed else 0.0, "weights": paths[share] if report.passed else self.base,
+            "reason": report.reason, "tried": [vars(t) for t in tried],
+        }  # fmt: skip
 
     def scored(self, weights: Path, held_out: Sequence[Example]) -> list[CaseScore]:
         """Dice per scan and label."""
@@ -216,24 +217,13 @@ class Bench:
 
 
 @torch.inference_mode()
-def probabilities(module: Any, voxels: torch.Tensor, plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Largest probability and its row at each voxel, of a scan seen at once."""
+def seen_at_once(module: Network, voxels: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """(rows, z, y, x) logits of a whole scan (c, z, y, x), on the CPU."""
     multiple = np.prod(plan.strides, axis=0)
     missing = [int(-n % m) for n, m in zip(voxels.shape[1:], multiple, strict=True)]
-    padded = torch.nn.functional.pad(voxels[None], (0, missing[2], 0, missing[1], 0, missing[0]))
+    padded = F.pad(voxels[None], (0, missing[2], 0, missing[1], 0, missing[0]))
     z, y, x = voxels.shape[1:]
-    best, row = module(padded)[0].float()[0, :, :z, :y, :x].softmax(0).max(0)
-    return best.cpu().numpy(), row.cpu().numpy()
-
-
-def calibration_error(sure: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
-    """Mean distance of confidence and accuracy over 15 bins, weighted by their size."""
-    bins = np.minimum((sure * 15).astype(int), 14)
-    total = 0.0
-    for i in range(15):
-        if (inside := bins == i).any():
-            total += inside.mean() * abs(float(sure[inside].mean()) - float(right[inside].mean()))
-    return float(total)
+    return module(padded)[0].float()[0, :, :z, :y, :x].cpu()
 
 
 def by_subject(found: Sequence[CaseScore]) -> list[float]:

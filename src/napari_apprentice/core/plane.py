@@ -50,6 +50,6 @@ def plane_of_change(example: Example, before: LabelArray, after: LabelArray) -> 
         counts = ((example.labels != 0) & known).sum(axis=(1, 2))
     z = int(np.argmax(counts))
     return Plane(
-        example.revision, z, example.source.read(z, z + 1)[0, 0].copy(), before[z].copy(), after[z].copy(), example.labels[z].copy(),
-        known[z].copy(), example.spacing[1:],
+        example.revision, z, example.source.read(z, z + 1)[0, 0].copy(), before[z].copy(), after[z].copy(),
+        example.labels[z].copy(), known[z].copy(), example.spacing[1:],
     )  # fmt: skip

@@ -14,8 +14,8 @@ from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.loss import IGNORE
 from napari_apprentice.learn.network import Network
-from napari_apprentice.learn.normalise import normalise
-from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
+from napari_apprentice.learn.resample import resample_labels, target_shape
+from napari_apprentice.learn.scaled import ScaledScan
 
 LOWEST, HIGHEST = 0.25, 10.0  # a network that is never wrong on few scans would ask for 0
 HALVINGS = 40
@@ -150,7 +150,7 @@ def _known_logits(
     """(n, 1 + labels) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
     z, y, x = example.labels.shape
     shape = target_shape((z, y, x), example.spacing, plan.spacing)
-    voxels = resample_voxels(normalise(example.voxels, plan, device), shape)
+    voxels = ScaledScan(example.source, plan, device, cancelled).read(0, shape[0])
     target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
     rng = np.random.default_rng(0)
     logits, true = [], []
