@@ -76,15 +76,13 @@ class Prepared:
         return replace(self, voxels=change(self.voxels), target=change(self.target), edited=change(self.edited))
 
 
-def prepare(example: Example, plan: Plan, cancelled: Callable[[], bool] = lambda: False) -> Prepared:
+def prepare(example: Example, plan: Plan) -> Prepared:
     """Read, normalise and resample what of one example its patches can show; slab by slab, in host memory.
 
     Raises
     ------
     ModelError
         Channels or label ids do not fit the plan.
-    Cancelled
-        `cancelled` said so.
     """
     z, y, x = example.labels.shape
     whole = target_shape((z, y, x), example.spacing, plan.spacing)
@@ -100,7 +98,7 @@ def prepare(example: Example, plan: Plan, cancelled: Callable[[], bool] = lambda
     accepted = known & (status != EDITED)
     by_row = {row: _some(accepted & (flat == row)) for row in range(1, len(plan.labels) + 1)}
     return Prepared(
-        _voxels(example, plan, box, cancelled), target, torch.from_numpy(edited),
+        _voxels(example, plan, box), target, torch.from_numpy(edited),
         _some(status == EDITED), _some(known), {r: i for r, i in by_row.items() if i.size}, example.replay,
         (box[0].start, box[1].start, box[2].start), whole,
     )  # fmt: skip
@@ -143,8 +141,8 @@ def _cropped(example: Example, box: tuple[slice, ...]) -> Example:
     return replace(example, labels=example.labels[box], status=example.status[box], open=left_open)
 
 
-def _voxels(example: Example, plan: Plan, box: Box, cancelled: Callable[[], bool]) -> torch.Tensor:
-    scan = ScaledScan(example.source, plan, torch.device("cpu"), cancelled)
+def _voxels(example: Example, plan: Plan, box: Box) -> torch.Tensor:
+    scan = ScaledScan(example.source, plan, torch.device("cpu"))
     depth, wide, long = box
     out = torch.empty(len(plan.normalisation), *(s.stop - s.start for s in box), dtype=torch.float16)
     each = 4 * scan.shape[1] * scan.shape[2] * len(out)

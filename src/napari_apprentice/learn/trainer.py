@@ -192,7 +192,7 @@ def _prepare(
         if cancelled():
             raise Cancelled("Training was cancelled before its first step.")
         yield Progress(0, settings.steps, f"Reading scan {number} of {len(examples)}")
-        cases.append(prepare(example, plan, cancelled))
+        cases.append(prepare(example, plan))
     return kept_near(cases, device)
 
 
