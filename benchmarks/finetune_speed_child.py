@@ -246,8 +246,8 @@ def policy(how: Plan) -> list[Callable[..., Any]]:
     turn, scale = (0.5236,) * 3, (-0.3, 0.4)
     modes = ("bilinear", "nearest")
     return [
-        mt.RandAffined(both, 0.2, rotate_range=turn, mode=modes, padding_mode="zeros"),
-        mt.RandAffined(both, 0.2, scale_range=(scale,) * 3, mode=modes, padding_mode="zeros"),
+        mt.RandAffined(both, prob=0.2, rotate_range=turn, mode=modes, padding_mode="zeros"),
+        mt.RandAffined(both, prob=0.2, scale_range=(scale,) * 3, mode=modes, padding_mode="zeros"),
         mt.RandGaussianNoised(image, 0.1, std=0.3),
         mt.RandGaussianSmoothd(image, (0.5, 1.0), (0.5, 1.0), (0.5, 1.0), prob=0.2),
         mt.RandScaleIntensityd(image, 0.25, 0.15),
