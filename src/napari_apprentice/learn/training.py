@@ -172,7 +172,7 @@ class Training:
                 losses, told = [], time.monotonic()
             if len(self.notes) > noted:
                 yield Progress(self.step, total, self.notes[-1])
-            if measure or time.monotonic() - kept > KEEP_SECONDS:
+            if measure or self.step == total or time.monotonic() - kept > KEEP_SECONDS:
                 self.keep()
                 kept = time.monotonic()
 
