@@ -5,9 +5,10 @@ the same trained network (the starter model version). MONAI's side is what its u
 resample, a SlidingWindowInferer (overlap 0.5, Gaussian, 4 windows at once), softmax, resample back, argmax.
 "end to end" is from voxels in a file to a label map on the scan's own grid; "windows" is the sliding
 windows alone, on a scan that has the network's spacing already. Times are the best of a few; MONAI
-runs twice, with threads that spin for work (its users' way) and that sleep, and its better time counts.
+and nnU-Net run twice, with threads that spin for work (its users' way) and that sleep, and their better time counts.
 
-nnU-Net's predictor is measured beside them where nnU-Net is installed. With a CUDA GPU there are rows for
+nnU-Net's predictor is measured beside them where nnU-Net is installed: with this Python, or with the one given as
+--nnunet-python (its packages need not suit this program's). With a CUDA GPU there are rows for
 it too: this program and MONAI under autocast, and the measured rate of bf16 convolutions.
 """
 
@@ -46,13 +47,14 @@ class Work:
     shape: Shape
     repeats: int
     seed: int
+    nnunet_python: str | None = None
 
     def run(self, engine: str, scan: str, **what: Any) -> Row:
         """One measurement in a process of its own, started as the program starts one."""
         polite = self.once(engine, scan, environment(), **what)
-        if not engine.startswith("monai"):
+        if not engine.startswith(("monai", "nnunet")):
             return polite
-        # MONAI's users have threads that spin for work, which is better on an idle machine and worse on a busy one
+        # Their users have threads that spin for work, which is better on an idle machine and worse on a busy one.
         usual = self.once(engine, scan, dict(os.environ), **what)
         best = min(polite, usual, key=lambda found: float(found["seconds"]))
         return {**best, "cpu": min(polite["cpu"], usual["cpu"])}
@@ -60,7 +62,8 @@ class Work:
     def once(self, engine: str, scan: str, variables: dict[str, str], **what: Any) -> Row:
         """The same, with the environment given."""
         order = {"engine": engine, "scan": scan, "repeats": self.repeats, "out": str(self.folder / "found"), **what}
-        command = [sys.executable, str(CHILD), json.dumps(order)]
+        python = self.nnunet_python if engine == "nnunet" else None
+        command = [python or sys.executable, str(CHILD), json.dumps(order)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=variables)
         print(f"{engine}, {what}: {done.stdout.splitlines()[-1:]}", file=sys.stderr)  # each takes a while
         if done.returncode:
@@ -107,8 +110,7 @@ def blocks(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 def windows(work: Work, result: Result) -> None:
     """The sliding windows alone."""
-    speed(work, result, "windows", work.scan("coarse", work.coarse))
-    nnunet(work, result)
+    nnunet(work, result, speed(work, result, "windows", work.scan("coarse", work.coarse)))
 
 
 def end_to_end(work: Work, result: Result) -> None:
@@ -116,8 +118,8 @@ def end_to_end(work: Work, result: Result) -> None:
     speed(work, result, "end to end", work.scan("fine", work.shape))
 
 
-def speed(work: Work, result: Result, what: str, scan: str, device: str = "cpu") -> None:
-    """MONAI in fp32 and under autocast, and this program's engines."""
+def speed(work: Work, result: Result, what: str, scan: str, device: str = "cpu") -> Row:
+    """MONAI in fp32, which is given back, and under autocast, and this program's engines."""
     engines = ("monai fp32", "monai autocast", "torch fp32", "torch half")
     ours = ("openvino fp32", "openvino half") if device == "cpu" and find_spec("openvino") else ("torch half",)
     truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
@@ -129,17 +131,18 @@ def speed(work: Work, result: Result, what: str, scan: str, device: str = "cpu")
         result.rows.append((f"{what}, {device}", f"{engine} ({found['name']})", *row))
         if engine == ours[-1]:
             claim(result, f"{what} on {device}", found, reference, truth)
+    return reference or {}
 
 
-def nnunet(work: Work, result: Result, device: str = "cpu") -> None:
+def nnunet(work: Work, result: Result, reference: Row, device: str = "cpu") -> None:
     """Sliding windows by nnU-Net, where it is installed."""
-    if find_spec("nnunetv2") is None:
+    if find_spec("nnunetv2") is None and work.nnunet_python is None:
         result.rows.append((f"windows, {device}", "nnU-Net is not installed: not measured", *[""] * 7))
         return
-    found = work.run("nnunet", work.scan("coarse", work.coarse), part="windows", device=device)
-    result.rows.append(
-        (f"windows, {device}", "nnU-Net", found["seconds"], "", found["rate"], "", "", "", found["peak"])
-    )
+    scan = work.scan("coarse", work.coarse)
+    found = work.run("nnunet", scan, part="windows", device=device)
+    truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
+    result.rows.append((f"windows, {device}", f"nnU-Net ({found['name']})", *compared(found, reference, truth)))
 
 
 def compared(found: Row, reference: Row, truth: NDArray[np.uint8]) -> tuple[Any, ...]:
@@ -199,9 +202,8 @@ def cuda(work: Work, result: Result) -> None:
     if not torch.cuda.is_available():
         result.rows.append(("CUDA", "no GPU here: not measured", *[""] * 7))
         return
-    speed(work, result, "windows", work.scan("coarse", work.coarse), "cuda")
+    nnunet(work, result, speed(work, result, "windows", work.scan("coarse", work.coarse), "cuda"), "cuda")
     speed(work, result, "end to end", work.scan("fine", work.shape), "cuda")
-    nnunet(work, result, "cuda")
     found = work.run("torch half", work.scan("fine", work.shape), part="share", device="cuda")
     result.claims["CUDA: share of the time the device is busy, %"] = 100 * found["busy"]
     result.claims["CUDA: share of the measured bf16 convolution rate, %"] = 100 * found["share"]
@@ -214,12 +216,13 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=tuple(PARTS), help="one part alone")
+    parser.add_argument("--nnunet-python", help="a Python that has nnU-Net, where this one has not")
     given = parser.parse_args()
     result = Result(
         ("what", "engine", "seconds", "CPU s", "Mvoxel/s", "x MONAI fp32", "same %", "Dice apart", "peak MB")
     )
     with tempfile.TemporaryDirectory(prefix="predict-") as folder:
-        work = Work(Path(folder), QUICK if given.quick else FULL, given.repeats, given.seed)
+        work = Work(Path(folder), QUICK if given.quick else FULL, given.repeats, given.seed, given.nnunet_python)
         for name, part in PARTS.items():
             if given.only in (None, name):
                 part(work, result)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,9 @@ def with_nnunet(source: FileSource, engine: str, device: torch.device) -> tuple[
     plan = starter_plan()
     network = build(plan)
     weights.load(network, STARTER / "weights.safetensors")
-    predictor = nnUNetPredictor(tile_step_size=0.5, use_gaussian=True, use_mirroring=False, device=device)
+    predictor = nnUNetPredictor(
+        tile_step_size=0.5, use_gaussian=True, use_mirroring=False, device=device, allow_tqdm=False
+    )
     predictor.network = FullMap(network).to(device).eval()
     predictor.allowed_mirroring_axes = None
 
@@ -162,7 +165,7 @@ def with_nnunet(source: FileSource, engine: str, device: torch.device) -> tuple[
         logits = predictor.predict_sliding_window_return_logits(voxels)
         return logits.argmax(0).to(torch.uint8).cpu().numpy()
 
-    return "nnU-Net", work
+    return f"{version('nnunetv2')} fp32" if device.type == "cpu" else version("nnunetv2"), work
 
 
 def first(order: Order) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from learn.small import make_plan
+from napari_apprentice.core.ensemble import FAMILY
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import ModelVersion, now
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.learn import weights
@@ -27,9 +29,18 @@ def networked_study(
         voxels = np.random.default_rng(i).normal(0, 100, (1, *shape)).cumsum(3).astype(np.float32)
         made.cases.add(f"c{i}", f"s{i}", Volume(voxels, geometry, ("MR",), f"c{i}.nii.gz", "0" * 64))
     plan = make_plan(patch=(8, 16, 16), spacing=(2.0, 1.0, 1.0), features=features)
-    torch.manual_seed(3)
-    path = folder / "weights.safetensors"
-    weights.save(build(plan), path)
-    made.models.register(ModelVersion(MODEL, None, now(), plan, made.schema, (), (), None, {}, 0, {}, ""), path)
+    add_version(made, MODEL, plan, seed=3)
     made.models.activate(MODEL, "made by hand")
     return made
+
+
+def add_version(study: Study, name: str, plan: Plan, seed: int, family: str = "", temperature: float = 1.0) -> None:
+    """Register random weights; `family` says of which model they are a fold."""
+    torch.manual_seed(seed)
+    path = study.path.parent / f"{name}.safetensors"
+    weights.save(build(plan), path)
+    origin = {FAMILY: family} if family else {}
+    made = ModelVersion(
+        name, None, now(), plan, study.schema, (), (), None, {}, 0, {}, "", origin=origin, temperature=temperature
+    )
+    study.models.register(made, path)

@@ -25,6 +25,7 @@ def import_model(options: Options, session: Session) -> Answer:
     lines = [
         f"Imported {report.name} ({report.library}) as {report.model}; {state}.",
         f"It knows {labels}.",
+        *([f"Its folds are {', '.join(report.folds)}; --quality best asks all of them."] if report.folds else []),
         *report.notes,
     ]
     return asdict(report), lines

@@ -8,6 +8,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.loop.engine import Engines
+from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.loop.predicting import PredictionRequest, begin
@@ -49,7 +50,8 @@ class PredictionVerbs(ABC):
         Raises
         ------
         InputError, ModelError
-            There is no such case or model version; no process was started.
+            There is no such case or model version, or model versions that cannot predict together; no process was
+            started.
         """
         settings = settings or PredictSettings()
         engine = self._engines.of(settings.device)
@@ -78,12 +80,17 @@ class PredictionVerbs(ABC):
         self._engines.look_at(case_id, index)
 
     def warm_up(self, settings: PredictSettings | None = None) -> None:
-        """Start the prediction process and load the active model version, where there is one."""
+        """Start the prediction process and load the active model version, where there is one.
+
+        Raises
+        ------
+        InputError, ModelError
+            Model versions are named in the settings that are not there, or cannot predict together.
+        """
         active, settings = self.study.models.active(), settings or PredictSettings()
         if active is not None:
-            self._engines.of(settings.device).warm(
-                self.study.path, active, settings.device, self.study.vault.environment()
-            )
+            settings = settled(self.study, active, settings)
+            self._engines.of(settings.device).warm(self.study.path, active, settings, self.study.vault.environment())
 
     def prediction(self, case_id: str) -> Prediction:
         """The active model version's prediction of a case."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from small import finish, make_plan, never
+from test_prediction_slabs import noise, predictor
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.phantom import phantom
@@ -14,6 +15,7 @@ from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import InputError
 from napari_apprentice.learn.backend import FullMap, library
 from napari_apprentice.learn.backend_openvino import OpenVinoBackend, openvino
+from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.sample import sample_folder
@@ -58,6 +60,25 @@ def test_a_trained_model_proposes_the_same(starter, half):
         return 2 * ((labels == k) & (truth.voxels == k)).sum() / ((labels == k).sum() + (truth.voxels == k).sum())
 
     assert max(abs(dice(found, k) - dice(reference, k)) for k in (1, 2, 3)) <= 0.001
+
+
+@needed
+def test_temperatures_make_the_same_difference_on_both():
+    plan, voxels = make_plan(patch=(8, 16, 16)), noise((10, 20, 20))
+
+    def predicted(library, *temperatures):
+        members = [Predictor.of(plan, network, CPU) for network in (model._members[0].module,) * len(temperatures)]
+        for member, temperature in zip(members, temperatures, strict=True):
+            member._adopt(plan, (Member(plan, model._members[0].module, CPU, temperature),))
+        how = PredictSettings("cpu", backend=library, half=False)
+        return finish(Predictor.together(members).predict_array(voxels, plan.spacing, how, never))[1]
+
+    model = predictor(plan)
+    reference, found, sure = predicted("torch", 2.0, 0.7), predicted("openvino", 2.0, 0.7), predicted("openvino", 0.7)
+    assert abs(reference.uncertainty.astype(int) - found.uncertainty).max() <= 1
+    assert (reference.labels == found.labels).mean() >= 0.999
+    assert found.quality == pytest.approx(reference.quality, abs=1e-3)
+    assert found.uncertainty.mean() > sure.uncertainty.mean() + 5
 
 
 @needed

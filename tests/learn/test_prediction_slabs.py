@@ -40,7 +40,7 @@ def noise(shape, seed=0):
     return np.random.default_rng(seed).normal(100, 30, (1, *shape)).astype(np.int16)
 
 
-def whole_pass(model, voxels, spacing, step=0.5):
+def whole_pass(model, voxels, spacing, step=0.5, temperature=1.0):
     """The same all at once: (1 + labels, z, y, x) probabilities on the scan's grid."""
     plan, own = model._plan, voxels.shape[1:]
     scaled = F.interpolate(
@@ -55,10 +55,10 @@ def whole_pass(model, voxels, spacing, step=0.5):
     total, weight = torch.zeros(1 + len(plan.labels), *size, dtype=torch.float64), torch.zeros(*size).double()
     for place in dense_patch_slices(size, plan.patch, [max(1, int(p * step)) for p in plan.patch]):
         with torch.inference_mode():
-            logits = model._modules[0](padded[(None, slice(None), *place)])[0][0]
+            logits = model._members[0].module(padded[(None, slice(None), *place)])[0][0]
         total[(slice(None), *place)] += logits * bell
         weight[place] += bell
-    probabilities = (total / weight).softmax(0)[(slice(None), *inner)]
+    probabilities = (total / weight / temperature).softmax(0)[(slice(None), *inner)]
     return F.interpolate(probabilities[None], own, mode="trilinear")[0].numpy()
 
 

@@ -9,12 +9,14 @@ from test_prediction_slabs import SPACING, gathered, noise, predictor, whole_pas
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import ModelError, RunError
+from napari_apprentice.learn import weights
 from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.cells import Cells
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.voting import Voters
 
 CPU = torch.device("cpu")
+TORCH = PredictSettings(device="cpu", half=False, backend="torch")
 
 
 class Counting:
@@ -120,10 +122,11 @@ def test_empty_windows_are_computed_once_and_exactly():
 def test_air_around_a_scan_changes_nothing(monkeypatch):
     plan, voxels = make_plan(patch=(8, 16, 16)), noise((40, 40, 40))
     voxels[:, :16], voxels[:, :, 20:] = 0, 0
-    half = PredictSettings(device="cpu", half=True)  # one window at a time where the processor has bf16
-    with_memory = gathered(predictor(plan), ArraySource(voxels, SPACING), half)
+    model = predictor(plan)
+    model._members[0].backend(TORCH).batch = 1  # of several at once, other ones beside it change a window's last bits
+    with_memory = gathered(model, ArraySource(voxels, SPACING), TORCH)
     monkeypatch.setattr(Voters, "_remembering", Voters.run)
-    without = gathered(predictor(plan), ArraySource(voxels, SPACING), half)
+    without = gathered(model, ArraySource(voxels, SPACING), TORCH)
     assert (with_memory[0] == without[0]).all()
     assert (with_memory[1] == without[1]).all()
 
@@ -153,11 +156,14 @@ def test_draft_takes_fewer_windows():
     assert windows("draft") < windows("standard")
 
 
-def test_an_ensemble_is_the_mean_of_its_members():
-    plan, voxels = make_plan(patch=(8, 16, 16)), noise((20, 20, 20))
-    members = [predictor(plan, seed) for seed in (0, 1, 2)]
-    labels, uncertainty, _, summary = gathered(Predictor.together(members), ArraySource(voxels, SPACING))
-    every = [whole_pass(m, voxels, SPACING) for m in members]
+@pytest.mark.parametrize("temperatures", [(1.0, 1.0, 1.0), (0.5, 1.0, 2.5)])
+def test_an_ensemble_is_the_mean_of_its_members(tmp_path, temperatures):
+    plan, voxels = make_plan(patch=(8, 16, 16)), noise((12, 20, 20))
+    members = [stored(tmp_path, plan, seed, temperature) for seed, temperature in enumerate(temperatures)]
+    merged = Predictor.together(members)
+    labels, uncertainty, _, summary = gathered(merged, ArraySource(voxels, SPACING), TORCH)
+    pairs = zip(members, temperatures, strict=True)
+    every = [whole_pass(m, voxels, SPACING, temperature=t) for m, t in pairs]
     mean = np.mean(every, axis=0)
     ranked = np.sort(mean, axis=0)
     clear = ranked[-1] - ranked[-2] > 1e-3
@@ -171,8 +177,23 @@ def test_an_ensemble_is_the_mean_of_its_members():
         assert quality == pytest.approx(expected, abs=2e-3)
 
 
+def stored(folder, plan, seed, temperature):
+    """A predictor of weights in a file, as a study has them."""
+    path = folder / f"{seed}.safetensors"
+    weights.save(predictor(plan, seed)._members[0].module, path)
+    return Predictor(plan, path, CPU, temperature)
+
+
+def test_what_was_compiled_for_a_member_is_used_together_and_alone(tmp_path):
+    members = [stored(tmp_path, make_plan(), seed, 1.0) for seed in (0, 1)]
+    compiled = [member._members[0].backend(TORCH) for member in members]
+    both = Predictor.together(members)
+    assert [member.backend(TORCH) for member in both._members] == compiled
+    assert Predictor.together(members[:1]) is members[0]
+
+
 def test_models_that_see_scans_differently_do_not_vote_together():
-    with pytest.raises(ModelError, match="vote together"):
+    with pytest.raises(ModelError, match="voxel size"):
         Predictor.together([predictor(make_plan()), predictor(make_plan(spacing=(2.0, 1.0, 1.0)))])
 
 

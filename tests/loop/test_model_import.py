@@ -22,6 +22,7 @@ from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop import model_import
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.model_export import export_model
 from napari_apprentice.loop.model_import import import_model
 from napari_apprentice.loop.predicting import predict
@@ -113,6 +114,44 @@ def test_nnunet_is_imported_predicts_and_is_tuned(tmp_path: Path) -> None:
     assert study.models.info(tuned.model).plan == version.plan
     assert drain(check(study.path)) == ()
     assert not [n for n in names(study) if n.endswith((".pth", ".pt", ".pkl"))]
+
+
+@pytest.mark.usefixtures("inside")
+def test_several_folds_at_once_predict_together_at_best(tmp_path: Path) -> None:
+    study, stored = corrected(tmp_path), Stored("residual3d")
+    for n, fold in enumerate((0, 1, 2, "all")):
+        folder = stored.write(tmp_path / "Dataset004_Small", fold=f"fold_{fold}")
+        _train_on(folder / f"fold_{fold}" / "checkpoint_final.pth", n)
+    report = drain(import_model(study, folder, ImportSettings(fold="each")))
+    assert (report.model, report.folds) == ("v0001", ("v0001", "v0002", "v0003"))
+    assert [study.models.info(name).origin["fold"] for name in report.folds] == ["fold_0", "fold_1", "fold_2"]
+    two = drain(import_model(study, folder, ImportSettings(fold="1,all", name="mine")))
+    assert two.folds == ("mine-fold_1", "mine-fold_all")
+    best = settled(study, "v0002", PredictSettings(quality="best"))
+    assert len(best.members) == 3  # each fold once, however often it was imported
+    assert {study.models.info(name).origin["fold"] for name in best.members} == {"fold_0", "fold_2", "fold_all"}
+
+
+def _train_on(checkpoint: Path, n: int) -> None:
+    """Another fold has other weights."""
+    told = torch.load(checkpoint, weights_only=False)
+    first = next(iter(told["network_weights"]))
+    told["network_weights"][first] = told["network_weights"][first] + n
+    torch.save(told, checkpoint)
+
+
+@pytest.mark.usefixtures("inside")
+def test_folds_that_are_not_there_are_told_and_those_before_are_named(tmp_path: Path) -> None:
+    study, stored = corrected(tmp_path), Stored("residual3d")
+    for fold in (0, 1):
+        folder = stored.write(tmp_path / "Dataset004_Small", fold=f"fold_{fold}")
+    for asked, says in (("0,4", "looked at fold_4"), ("all", "every fold there is say each")):
+        with pytest.raises(ModelError, match=says):
+            drain(import_model(study, folder, ImportSettings(fold=asked)))
+    assert study.models.names() == ()
+    (folder / "fold_1" / "checkpoint_final.pth").write_text("nonsense")
+    with pytest.raises(ModelError, match=r"checkpoint_final.pth.*Imported before that: v0001"):
+        drain(import_model(study, folder, ImportSettings(fold="each")))
 
 
 @pytest.mark.usefixtures("inside")

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from builders import study as make_study
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.requests import Requests, WarmUp
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
+
+HOW = PredictSettings(device="cpu", ensemble="v0002")
 
 
 @pytest.fixture
@@ -60,12 +63,12 @@ def heard(line: Line) -> None:
 
 def test_the_screen_comes_first_then_what_came_first(study: Study) -> None:
     cohort, later, screen = run(study), run(study), run(study, on_screen=True)
-    line = Line(asked(cohort), {"warm": ["s", "v0001", "cpu"]}, asked(later), asked(screen))
+    line = Line(asked(cohort), {"warm": ["s", "v0001", HOW.to_json()]}, asked(later), asked(screen))
     requests = Requests(line)
     heard(line)
     got = [requests.next() for _ in range(4)]
     assert [getattr(r, "run_id", r) for r in got] == [
-        screen.run_id, cohort.run_id, WarmUp(Path("s"), "v0001", "cpu"), later.run_id,
+        screen.run_id, cohort.run_id, WarmUp(Path("s"), "v0001", HOW), later.run_id,
     ]  # fmt: skip
     line.open = False
     assert requests.next() is None

@@ -73,5 +73,7 @@ class CohortReport:
 def same_settings(made: Mapping[str, Any], settings: PredictSettings) -> bool:
     """Whether settings as a prediction's record has them would make the same label map."""
     wanted = settings.to_json()
-    names = set(wanted) - set(WITHOUT_EFFECT)
-    return all(name in made and made[name] == wanted[name] for name in names)
+    names = set(wanted) - {*WITHOUT_EFFECT, "ensemble"}
+    # not recorded before there were any, and "" and "none" both mean a model version alone
+    together = PredictSettings(ensemble=str(made.get("ensemble", ""))).members
+    return together == settings.members and all(name in made and made[name] == wanted[name] for name in names)

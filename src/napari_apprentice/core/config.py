@@ -73,6 +73,7 @@ def steps_from(text: str) -> int:
 QUALITIES: Mapping[str, float] = {"draft": 0.75, "standard": 0.5, "best": 0.5}
 BACKENDS = ("auto", "openvino", "torch")
 SMALLEST_STEP = 0.25
+ALONE = "none"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class PredictSettings(Settings):
     device: str = setting("auto", "Where to compute; auto takes the GPU when there is one.", choices=DEVICES)
     quality: str = setting(
         "standard",
-        "draft takes fewer windows, best looks at mirrored scans too, where the model learned from such.",
+        "draft takes fewer windows; best looks at mirrored scans too, where the model learned from such, and asks all "
+        "folds of it.",
         choices=tuple(QUALITIES),
     )
     step: float = setting(
@@ -90,6 +92,11 @@ class PredictSettings(Settings):
         "Shift between sliding windows as a share of the patch, from 0.25; 0 goes by the quality.",
         0.0,
         1.0,
+    )
+    ensemble: str = setting(
+        "",
+        "Model versions that predict together with the one chosen, separated by commas; empty asks the other folds "
+        "of it for the best quality, none asks no other.",
     )
     backend: str = setting(
         "auto", "What computes; auto takes OpenVINO on a CPU where it is installed.", choices=BACKENDS
@@ -108,6 +115,12 @@ class PredictSettings(Settings):
     def shift(self) -> float:
         """Between neighbouring windows, as a share of the patch."""
         return self.step or QUALITIES[self.quality]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Model versions that are named in `ensemble`, each once."""
+        names = (name.strip() for name in self.ensemble.split(","))
+        return tuple(dict.fromkeys(name for name in names if name not in ("", ALONE)))
 
     @property
     def mirrored(self) -> bool:

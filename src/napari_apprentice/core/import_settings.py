@@ -17,7 +17,11 @@ class ImportSettings(Settings):
     labels: str = setting("", "Labels that have other names here: THEIRS=OURS, separated by commas.")
     add_labels: bool = setting(False, "Add labels that the study does not have yet.")
     configuration: str = setting("", "Of nnU-Net: 3d_fullres, 2d ...; empty goes by the folder's name.")
-    fold: str = setting("", "Of nnU-Net: a number or all; empty takes the first there is.")
+    fold: str = setting(
+        "",
+        "Of nnU-Net: a number, several separated by commas, each for every numbered one, or all for the one of that "
+        "name; empty takes the first there is.",
+    )
     checkpoint: str = setting("", "Of nnU-Net final or best; of a bundle a file in its models folder.")
     orientation: str = setting(
         "", "How the files it was trained on were stored (RAS, LPS ...), where nothing else tells."

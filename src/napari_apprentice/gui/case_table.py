@@ -156,7 +156,8 @@ def _tip(row: CaseRow) -> str:
     lines = [f"{row.case_id}, subject {row.subject}: {row.state}", *(o.sentence for o in row.others)]
     lines += [f"Side of the split: {row.side}; a right click can move the subject"] * bool(row.side)
     if row.by_label:
-        lines.append("Predicted Dice:")
+        together = f", from how well {', '.join(row.models)} agree" if row.models else ""
+        lines.append(f"Predicted Dice{together}:")
         lines += [f"{name}: {dice:.2f}" for name, dice in sorted(row.by_label, key=lambda x: x[1])[:MOST_LABELS]]
     if len(row.by_label) > MOST_LABELS:
         lines.append(f"and {len(row.by_label) - MOST_LABELS} more, all better")

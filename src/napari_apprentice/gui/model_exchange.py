@@ -74,6 +74,9 @@ class ModelExchange(QWidget):
     def _on_imported(self, report: ImportReport) -> None:
         state = "is now active" if report.active else "can be made active in the list"
         self._desk.runner.said.emit(f"Imported {report.name} ({report.library}) as {report.model}; it {state}.")
+        if report.folds:
+            told = f"Imported {', '.join(report.folds)}, folds of one model: the quality best asks all of them."
+            self._desk.session.events.noticed.emit(told)
         for text in report.notes:
             self._desk.session.events.noticed.emit(text)
 

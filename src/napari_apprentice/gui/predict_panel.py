@@ -4,7 +4,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QHBoxLayout
 
-from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.config import ALONE, PredictSettings
+from napari_apprentice.gui.ensemble_box import EnsembleBox
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.model_actions import open_cases
 from napari_apprentice.gui.panel import Panel, button, note
@@ -28,15 +29,17 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
-        self._ready_on: set[str] = set()
+        self._ready_for: set[tuple[str, ...]] = set()
         self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
         self.quality = QualityBox(self.form)
+        self.ensemble = EnsembleBox(self.form)
         line = QHBoxLayout()
         line.addWidget(self.this_case)
         line.addWidget(self.all_open)
         self._box.addWidget(self.model)
         self._box.addWidget(self.device)
         self._box.addWidget(self.quality)
+        self._box.addWidget(self.ensemble)
         self._box.addLayout(line)
         self._box.addWidget(self.settings)
         steps = PostprocessSection(self.desk.session, self.desk.runner, self.desk.facts)
@@ -61,12 +64,16 @@ class PredictPanel(Panel):
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The mouse comes near the buttons: the network is loaded meanwhile, once for each device."""
+        """The mouse comes near the buttons: networks are loaded meanwhile, once for each device and choice of them."""
         super().enterEvent(event)
-        device = self.form.get("device")
-        if device not in self._ready_on and self.desk.facts.now.active is not None:
-            self._ready_on.add(device)
-            self.desk.models.get_ready(PredictSettings(device=device))
+        active, device = self.desk.facts.now.active, self.form.get("device")
+        if active is None:
+            return
+        wanted = (device, active, *self.ensemble.chosen)
+        if wanted not in self._ready_for:
+            self._ready_for.add(wanted)
+            names = ",".join(self.ensemble.chosen) or ALONE
+            self.desk.models.get_ready(PredictSettings(device=device, ensemble=names))
 
     def _refresh(self) -> None:
         self._show(self.desk.facts.now)
@@ -76,6 +83,7 @@ class PredictPanel(Panel):
         self.model.setText(
             f"Model version: <b>{active}</b> (active)" if active else "No model version yet: train the first one below."
         )
+        self.ensemble.show_models(facts)
         ready = active is not None and self.desk.models.prediction is None
         # Also while others are predicted: the case on the screen goes first.
         self.this_case.setEnabled(active is not None and self.desk.session.case is not None)

@@ -8,11 +8,11 @@ from napari_apprentice.gui.settings_form import SettingsForm
 TEXTS = {
     "draft": "draft: a first look, soonest",
     "standard": "standard",
-    "best": "best: mirrored too, slowest",
+    "best": "best: mirrored too, all folds, slowest",
 }
 TIP = (
     "draft shifts its windows by three quarters of a patch, standard by half of it; best also looks at the scan "
-    "mirrored, where the model version learned from mirrored scans."
+    "mirrored, where the model version learned from mirrored scans, and asks all folds that were imported with it."
 )
 
 

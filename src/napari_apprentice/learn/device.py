@@ -76,6 +76,14 @@ def free_bytes(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
+def free_share(device: torch.device) -> float | None:
+    """Share of a CUDA device's memory that is free; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return float(free / total)
+
+
 def _cpu_has_bf16() -> bool:
     """Emulated bf16 is slower than fp32, so only where the instructions are there."""
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not public, and not in every release

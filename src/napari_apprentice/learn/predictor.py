@@ -11,16 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.ensemble import unlike
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import ArraySource, Focus, PredictionSummary, VoxelSource, unseen
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import weights as weight_files
-from napari_apprentice.learn.backend import Backend, library
-from napari_apprentice.learn.backend_openvino import OpenVinoBackend
-from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.device import describe, memory_errors
+from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.sweep import Models
 from napari_apprentice.learn.under_way import Asker, Cancel, PredictionUnderWay, Report
@@ -48,48 +47,44 @@ class Predictor:
     def __init__(self, plan: Plan, weights: Path, device: torch.device, temperature: float = 1.0) -> None:
         module = build(plan)
         weight_files.load(module, weights)
-        self._adopt(plan, (module,), (temperature,), device, changing=False)
+        self._adopt(plan, (Member(plan, module, device, temperature),))
 
     @classmethod
     def of(cls, plan: Plan, module: Network, device: torch.device) -> Self:
         """A predictor around a network in memory, which it puts into evaluation mode; its weights may change."""
         predictor = cls.__new__(cls)
-        predictor._adopt(plan, (module,), (1.0,), device, changing=True)
+        predictor._adopt(plan, (Member(plan, module, device, changing=True),))
         return predictor
 
     @classmethod
     def together(cls, predictors: Sequence[Self]) -> Self:
-        """An ensemble: the mean of what several model versions or folds find probable.
+        """An ensemble: the mean of what several model versions or folds find probable; the first one leads.
+
+        It shares their networks and what was compiled for them.
 
         Raises
         ------
         ModelError
             They see scans in different ways, so that their votes cannot be compared voxel by voxel.
         """
-        plan, device = predictors[0]._plan, predictors[0]._device
+        first = predictors[0]
+        if len(predictors) == 1:
+            return first
         for other in predictors[1:]:
-            if replace(other._plan, mirror_axes=plan.mirror_axes, batch=plan.batch) != plan:
-                raise ModelError(
-                    "These model versions cannot vote together: they differ in labels, voxel size, patch or "
-                    "normalisation. Choose versions that were tuned from the same one."
-                )
-        axes = set(plan.mirror_axes).intersection(*(p._plan.mirror_axes for p in predictors))
+            differs = unlike(first._plan, other._plan)
+            if differs:
+                raise ModelError(f"These model versions cannot predict together: they differ in {differs}.")
+        axes = set(first._plan.mirror_axes).intersection(*(p._plan.mirror_axes for p in predictors))
         merged = cls.__new__(cls)
-        modules = tuple(m for p in predictors for m in p._modules)
-        temperatures = tuple(t for p in predictors for t in p._models.temperatures)
-        legal = replace(plan, mirror_axes=tuple(sorted(axes)))
-        merged._adopt(legal, modules, temperatures, device, changing=any(p._changing for p in predictors))
+        merged._adopt(
+            replace(first._plan, mirror_axes=tuple(sorted(axes))), tuple(m for p in predictors for m in p._members)
+        )
         return merged
 
-    def _adopt(
-        self, plan: Plan, modules: tuple[Network, ...], temperatures: tuple[float, ...], device: torch.device,
-        *, changing: bool,
-    ) -> None:  # fmt: skip
-        self._plan, self._device, self._changing = plan, device, changing
-        self._modules = tuple(m.to(device).eval() for m in modules)
-        self._models = Models(plan, temperatures)
+    def _adopt(self, plan: Plan, members: tuple[Member, ...]) -> None:
+        self._plan, self._members, self._device = plan, members, members[0].device
+        self._models = Models(plan, tuple(m.temperature for m in members))
         self.spilled = 0  # bytes the newest prediction had to put on disk
-        self._backends: dict[tuple[str, str, bool], tuple[Backend, ...]] = {}
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -196,20 +191,5 @@ class Predictor:
                 uncertainty[report.start : report.stop] = report.uncertainty
 
     def _voters(self, settings: PredictSettings) -> Voters:
-        name = library(settings, self._device, changing=self._changing)
-        key = (settings.backend, name, settings.half)
-        if key not in self._backends:
-            try:
-                backends = tuple(self._backend(name, module, half=settings.half) for module in self._modules)
-            except ModelError:
-                if settings.backend != "auto":
-                    raise
-                # a network from elsewhere that OpenVINO does not know (a SwinUNETR of uneven windows): torch does
-                backends = tuple(self._backend("torch", module, half=settings.half) for module in self._modules)
-            self._backends[key] = backends
-        return Voters(self._backends[key], self._plan.mirror_axes if settings.mirrored else ())
-
-    def _backend(self, name: str, module: Network, *, half: bool) -> Backend:
-        if name == "openvino":
-            return OpenVinoBackend(module, self._plan, half=half)
-        return TorchBackend(module, self._plan, self._device, half=half)
+        backends = tuple(member.backend(settings) for member in self._members)
+        return Voters(backends, self._plan.mirror_axes if settings.mirrored else ())

@@ -34,7 +34,7 @@ class Voters:
     @property
     def name(self) -> str:
         """As it is recorded."""
-        return self._backends[0].name
+        return ", ".join(dict.fromkeys(backend.name for backend in self._backends))
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
         """(b, models * rows, z, y, x) logits; valid until the next call."""

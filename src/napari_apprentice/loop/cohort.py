@@ -9,6 +9,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.cohort_cluster import predict_there
 from napari_apprentice.loop.cohort_local import places, predict_here
+from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.postprocess import read_recipe
@@ -27,12 +28,13 @@ def predict_cohort(
     Raises
     ------
     InputError, ModelError
-        There is no such case, model version or device; nothing was started.
+        There is no such case, model version or device, or model versions that cannot predict together; nothing
+        was started.
     RunError
         The cluster's scheduler does not answer.
     """
     version = model or active_model(study)
-    study.models.info(version)
+    settings = settled(study, version, settings)
     for case_id in case_ids:
         study.cases.info(case_id)
     recipe = read_recipe(study)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.errors import Cancelled, RunError
 from napari_apprentice.loop.child import environment, step_back
 from napari_apprentice.store.runs import RunFolder
@@ -60,11 +61,13 @@ class Engine:
         """
         return self._send({"run": str(run.path.resolve())}, run.vault.environment(), stops)
 
-    def warm(self, study: Path, model: str, device: str, keys: Mapping[str, str] | None = None) -> None:
+    def warm(self, study: Path, model: str, settings: PredictSettings, keys: Mapping[str, str] | None = None) -> None:
         """Start the process and load a model version, so that the first request need not wait for that.
 
         Parameters
         ----------
+        settings
+            What the request will probably have; those that predict together are named in it.
         keys
             The environment of the study's vault.
 
@@ -73,7 +76,7 @@ class Engine:
         RunError
             As for `submit`.
         """
-        self._send({"warm": [str(study.resolve()), model, device]}, keys or {})
+        self._send({"warm": [str(study.resolve()), model, settings.to_json()]}, keys or {})
 
     def look_at(self, case_id: str, index: int | None) -> None:
         """Say which slice along z is on the screen: it is predicted first. Returns at once, starts nothing."""

@@ -1,5 +1,6 @@
 """What lies in the folder of a model of another program: descriptions, read here, and checkpoints, which are not."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_apprentice.core.ensemble import FAMILY
 from napari_apprentice.core.foreign import ForeignModel
 from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.monai_bundle import read_bundle
@@ -52,8 +54,8 @@ def is_bundle(path: Path) -> bool:
     return zipfile.is_zipfile(path) if path.is_file() else (path / "configs").is_dir()
 
 
-def find_nnunet(folder: Path, settings: ImportSettings) -> Found:
-    """Understand a folder of nnU-Net v2: plans.json, dataset.json and fold_N/checkpoint_final.pth.
+def find_nnunet(folder: Path, settings: ImportSettings) -> tuple[Found, ...]:
+    """Understand a folder of nnU-Net v2: plans.json, dataset.json and fold_N/checkpoint_final.pth; one per fold.
 
     Raises
     ------
@@ -63,19 +65,26 @@ def find_nnunet(folder: Path, settings: ImportSettings) -> Found:
         It is damaged, or something in it is not known here.
     """
     folder = _trainer_folder(folder)
-    plans, dataset = (_json((folder / n).read_bytes(), n) if (folder / n).is_file() else None for n in (PLANS, DATASET))
-    if plans is None or dataset is None:
-        raise ModelError(
-            f"{folder.name} has no {PLANS if plans is None else DATASET}; both belong to a model of nnU-Net."
-        )
+    told = {n: (folder / n).read_bytes() for n in (PLANS, DATASET) if (folder / n).is_file()}
+    if len(told) < 2:
+        lacking = PLANS if PLANS not in told else DATASET
+        raise ModelError(f"{folder.name} has no {lacking}; both belong to a model of nnU-Net.")
+    plans, dataset = (_json(told[n], n) for n in (PLANS, DATASET))
     configuration = _configuration(folder, plans, settings)
-    checkpoint = _checkpoint(folder, settings)
     model = read_plans(plans, dataset, configuration, settings.orientation)
+    doubt = doubt_of_orientation(plans, settings.orientation)
     facts = {
         "name": str(plans.get("dataset_name", folder.name)), "configuration": configuration,
-        "fold": checkpoint.parent.name, "checkpoint": checkpoint.name,
+        # by which folds of one model find each other; two trainings of the same data set must not be taken for one
+        FAMILY: hashlib.sha256(b"".join((folder.name.encode(), *told.values()))).hexdigest(),
     }  # fmt: skip
-    return Found("nnunet", model, checkpoint, "", facts, doubt_of_orientation(plans, settings.orientation))
+    return tuple(
+        Found(
+            "nnunet", model, checkpoint, "",
+            {**facts, "fold": checkpoint.parent.name, "checkpoint": checkpoint.name}, doubt,
+        )
+        for checkpoint in _checkpoints(folder, settings)
+    )  # fmt: skip
 
 
 def find_bundle(path: Path, settings: ImportSettings) -> Found:
@@ -175,16 +184,25 @@ def _configuration(folder: Path, plans: Mapping[str, Any], settings: ImportSetti
     raise InputError(f"Which configuration is this? The plans have {', '.join(known)}; say it with configuration.")
 
 
-def _checkpoint(folder: Path, settings: ImportSettings) -> Path:
+def _checkpoints(folder: Path, settings: ImportSettings) -> list[Path]:
+    """Those of the folds asked for; of the first that has one, where none was asked for."""
     kinds = (settings.checkpoint,) if settings.checkpoint else ("final", "best")
     names = [f"checkpoint_{k}.pth" for k in kinds]
-    folds = [f"fold_{settings.fold}"] if settings.fold else _folds(folder)
-    for fold in folds:
-        for name in names:
-            if (folder / fold / name).is_file():
-                return folder / fold / name
-    where = ", ".join(folds) or "no fold"
-    raise ModelError(f"{folder.name} has no {' or '.join(names)} (looked at {where}).")
+    folds = _asked(folder, settings.fold)
+    found = {fold: next((p for n in names if (p := folder / fold / n).is_file()), None) for fold in folds}
+    there = [path for path in found.values() if path is not None]
+    lacking = [fold for fold, path in found.items() if path is None]
+    if not there or (settings.fold and lacking):
+        where = ", ".join(lacking) or "no fold"
+        also = " For every fold there is say each." if settings.fold == "all" else ""
+        raise ModelError(f"{folder.name} has no {' or '.join(names)} (looked at {where}).{also}")
+    return there if settings.fold else there[:1]
+
+
+def _asked(folder: Path, text: str) -> list[str]:
+    if text == "each":
+        return [fold for fold in _folds(folder) if fold[5:].isdecimal()]
+    return list(dict.fromkeys(f"fold_{f.strip()}" for f in text.split(",") if f.strip())) or _folds(folder)
 
 
 def _folds(folder: Path) -> list[str]:

@@ -39,6 +39,8 @@ class ImportReport:
         Name there to name here.
     notes
         Sentences about what is not quite as it was there.
+    folds
+        Model versions of all folds that were imported at once, `model` among them; empty for a single one.
     """
 
     model: str
@@ -47,6 +49,7 @@ class ImportReport:
     name: str
     labels: Mapping[str, str]
     notes: tuple[str, ...]
+    folds: tuple[str, ...] = ()
 
 
 def import_model(study: Study, source: Path, settings: ImportSettings) -> Generator[Progress, None, ImportReport]:
@@ -70,7 +73,7 @@ def import_model(study: Study, source: Path, settings: ImportSettings) -> Genera
     if model_export.is_exported(source):
         return (yield from _from_export(study, source, settings))
     if source.is_dir() and is_nnunet(source):
-        return (yield from _from_program(study, find_nnunet(source, settings), settings))
+        return (yield from _from_folds(study, find_nnunet(source, settings), settings))
     if source.exists() and is_bundle(source):
         return (yield from _from_program(study, find_bundle(source, settings), settings))
     what = "is no model that can be imported" if source.exists() else "is not there"
@@ -78,6 +81,21 @@ def import_model(study: Study, source: Path, settings: ImportSettings) -> Genera
         f"{source.name} {what}. Give a study, a folder made by export-model, a model folder of nnU-Net v2 (with "
         "plans.json) or a MONAI bundle (with configs and models)."
     )
+
+
+def _from_folds(
+    study: Study, found: Sequence[Found], settings: ImportSettings
+) -> Generator[Progress, None, ImportReport]:
+    """One model version per fold; the report of the first."""
+    reports: list[ImportReport] = []
+    for fold in found:
+        named = f"{settings.name}-{fold.facts['fold']}" if settings.name and len(found) > 1 else settings.name
+        try:
+            reports.append((yield from _from_program(study, fold, replace(settings, name=named))))
+        except ModelError as error:
+            kept = ", ".join(report.model for report in reports)
+            raise ModelError(f"{error} Imported before that: {kept}." if kept else str(error)) from error
+    return replace(reports[0], folds=tuple(r.model for r in reports) if len(reports) > 1 else ())
 
 
 def _from_program(study: Study, found: Found, settings: ImportSettings) -> Generator[Progress, None, ImportReport]:

@@ -11,6 +11,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import RunError
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import follow
 from napari_apprentice.store.postprocess import read_recipe
@@ -149,10 +150,11 @@ def begin(
     Raises
     ------
     InputError, ModelError
-        There is no such case or model version; no process was started.
+        There is no such case or model version, or model versions that cannot predict together; no process was
+        started.
     """
     version = model or active_model(study)
-    study.models.info(version)
+    settings = settled(study, version, settings)
     for case_id in case_ids:
         study.cases.info(case_id)
     return PredictionRequest(study, engine, case_ids, settings, version, on_screen=on_screen, focus=focus)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.slabs import Focus
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.documents import MALFORMED
@@ -17,11 +18,11 @@ from napari_apprentice.store.runs import RunFolder
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Load a model version of a study on a device, for a request that may come."""
+    """Load a model version of a study, and those that predict with it, for a request that may come."""
 
     study: Path
     model: str
-    device: str
+    settings: PredictSettings
 
 
 Request = RunFolder | WarmUp
@@ -117,8 +118,8 @@ class Requests:
             case_id, index = message["look"]
             self._looks[str(case_id)] = None if index is None else int(index)
         elif "warm" in message:
-            study, model, device = (str(x) for x in message["warm"])
-            self._waiting.append(WarmUp(Path(study), model, device))
+            study, model, settings = message["warm"]
+            self._waiting.append(WarmUp(Path(str(study)), str(model), PredictSettings.from_json(settings)))
         else:
             self._add(RunFolder.at(Path(str(message["run"]))))
 

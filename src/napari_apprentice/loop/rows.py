@@ -1,8 +1,9 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from napari_apprentice.core.ensemble import folds_beside, unlike
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.store.predictions import mean_quality
@@ -26,6 +27,8 @@ class CaseRow:
     """Name and predicted Dice of every label that the active model version found."""
     side: str = ""
     """Of the split: train or validation; "" before the subject's first correction."""
+    models: tuple[str, ...] = ()
+    """Model versions that predicted together: then the predicted Dice says how well they agree."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class ModelRow:
         What a person wrote about it.
     overruled
         Who went against the gate's verdict on it, and why; "" where nobody did.
+    unlike
+        In what it differs from the active one, so that the two cannot predict together; "" where they can.
+    fold
+        Whether it is another fold of the model that the active one is a fold of.
     """
 
     name: str
@@ -59,6 +66,8 @@ class ModelRow:
     temperature: float = 1.0
     note: str = ""
     overruled: str = ""
+    unlike: str = ""
+    fold: bool = False
 
     @property
     def refused(self) -> bool:
@@ -78,7 +87,7 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
     predicted = active is not None and study.predictions.has(case_id, active)
-    quality = study.predictions.quality_by_label(case_id, active) if active and predicted else {}
+    quality, models = _told(study, case_id, active) if active and predicted else ({}, ())
     if study.journal.started(case_id):
         state = "in correction"
     elif revisions:
@@ -88,15 +97,15 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
     names = {label.id: label.name for label in study.schema.labels}
     by_label = tuple((names.get(i, f"label {i}"), dice) for i, dice in sorted(quality.items()))
     return CaseRow(
-        case_id,
-        subject,
-        state,
-        mean_quality(quality),
-        revisions,
-        predicted,
-        by_label=by_label,
-        side=sides.get(subject, ""),
-    )
+        case_id, subject, state, mean_quality(quality), revisions, predicted,
+        by_label=by_label, side=sides.get(subject, ""), models=models,
+    )  # fmt: skip
+
+
+def _told(study: Study, case_id: str, model: str) -> tuple[Mapping[int, float], tuple[str, ...]]:
+    """Predicted Dice by label, and which model versions predicted together; none where it was one alone."""
+    models = tuple(study.predictions.made(case_id, model).get("models", ()))
+    return study.predictions.quality_by_label(case_id, model), models if len(models) > 1 else ()
 
 
 def candidate(row: CaseRow) -> Candidate:
@@ -106,15 +115,30 @@ def candidate(row: CaseRow) -> Candidate:
 
 def model_rows(study: Study) -> tuple[ModelRow, ...]:
     """The model versions, oldest first."""
+    versions = [study.models.info(name) for name in study.models.names()]
     active, notes = study.models.active(), study.models.notes()
     overruled = {a.overrules: f"{a.author}: {a.why}" for a in study.models.activations() if a.overrules}
-    return tuple(
+    rows = (
         replace(
-            _model_row(study.models.info(name), active),
-            note=notes[name].text if name in notes else "", overruled=overruled.get(name, ""),
+            _model_row(version, active),
+            note=notes[version.name].text if version.name in notes else "",
+            overruled=overruled.get(version.name, ""),
         )
-        for name in study.models.names()
-    )  # fmt: skip
+        for version in versions
+    )
+    return _with_fellows(rows, versions, active)
+
+
+def _with_fellows(
+    rows: Iterable[ModelRow], versions: Sequence[ModelVersion], active: str | None
+) -> tuple[ModelRow, ...]:
+    """The rows, saying of each which can predict together with the active one, and which was made to."""
+    now = next((version for version in versions if version.name == active), None)
+    if now is None:
+        return tuple(rows)
+    folds = folds_beside(now, versions)
+    pairs = zip(rows, versions, strict=True)
+    return tuple(replace(row, unlike=unlike(now.plan, v.plan), fold=v.name in folds) for row, v in pairs)
 
 
 def _model_row(version: ModelVersion, active: str | None) -> ModelRow:

@@ -1,10 +1,13 @@
 """Predictions in the child process: cases in, label maps into the study slab by slab."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
@@ -14,6 +17,7 @@ from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.warm import WarmNetworks
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -23,7 +27,7 @@ FocusOf = Callable[[RunFolder, str], Focus]
 
 
 class PredictionTask:
-    """Predict the cases of one run; the network of the newest request stays in memory for the next.
+    """Predict the cases of one run; networks stay in memory for the next, as long as there is room.
 
     Parameters
     ----------
@@ -33,8 +37,7 @@ class PredictionTask:
 
     def __init__(self, focus: FocusOf = lambda _run, _case_id: unseen) -> None:
         self._focus = focus
-        self._key: tuple[Path, str, str] | None = None
-        self._predictor: Predictor | None = None
+        self._networks = WarmNetworks()
 
     def __call__(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         """Run it; the result names the cases predicted."""
@@ -53,19 +56,23 @@ class PredictionTask:
         yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
         return {"cases": cases, "model": model}
 
-    def warm_up(self, study: Path, model: str, device: str) -> None:
-        """Load a model version and do what its first window would have to wait for."""
-        settings = PredictSettings(device=device)
+    def warm_up(self, study: Path, model: str, settings: PredictSettings) -> None:
+        """Load what would predict, and do what its first window would have to wait for."""
         self._warm(Study.open(study), model, settings).warm(settings)
 
     def _warm(self, study: Study, model: str, settings: PredictSettings) -> Predictor:
-        key = (study.path, model, settings.device)
-        if self._predictor is None or key != self._key:
-            version = study.models.info(model)
-            device = choose_device(settings.device)
-            self._predictor = Predictor(version.plan, study.models.weights(model), device, version.temperature)
-            self._key = key
-        return self._predictor
+        """One model version, or those that predict together."""
+        device = choose_device(settings.device)
+        wanted: dict[Hashable, Callable[[], Predictor]] = {
+            (study.path, name, settings.device): partial(_load, study, name, device)
+            for name in (model, *settings.members)
+        }
+        return Predictor.together(self._networks.get(wanted, device))
+
+
+def _load(study: Study, model: str, device: torch.device) -> Predictor:
+    version = study.models.info(model)
+    return Predictor(version.plan, study.models.weights(model), device, version.temperature)
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,13 @@ class _Case:
             summary = yield from self._follow(work, writer, place)
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
-            made |= {"temperature": summary.temperature, "run": self.run.run_id}
+            made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
+
+    def _temperatures(self) -> dict[str, float]:
+        """Of every model version that predicts, the one whose prediction it is called first."""
+        names = (self.model, *self.settings.members)
+        return {name: self.study.models.info(name).temperature for name in names}
 
     def _follow(
         self, work: Generator[Progress | PredictedSlab, None, PredictionSummary], writer: PredictionWriter,

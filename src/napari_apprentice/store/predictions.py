@@ -175,6 +175,11 @@ class Predictions:
         """The prediction's own attributes, as stored."""
         return self._record(self._folder(case_id, model), case_id, model)
 
+    def made(self, case_id: str, model: str) -> Mapping[str, Any]:
+        """How a prediction was made, as its record has it; empty without one, or from before this was recorded."""
+        made = self.record(case_id, model).get("made", {}) if self.has(case_id, model) else {}
+        return made if isinstance(made, Mapping) else {}
+
     def _record(self, folder: Path, case_id: str, model: str) -> dict[str, Any]:
         record = read_attributes(folder).get("apprentice")
         if not isinstance(record, dict):
