@@ -1,5 +1,7 @@
 """The table of cases: who else has one open."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("qtpy")
@@ -20,3 +22,14 @@ def test_a_case_that_somebody_else_has_open_says_so() -> None:
     tip = model.data(model.index(0, 2), Qt.ItemDataRole.ToolTipRole)
     assert "Ada has this case open on ws3 since 2026-01-01" in tip
     assert "\n" not in model.data(model.index(1, 2), Qt.ItemDataRole.ToolTipRole)
+
+
+def test_the_predicted_dice_is_shown_for_the_case_and_each_label_and_says_who_agreed() -> None:
+    model = CaseModel()
+    by_label = (("liver", 0.91), ("cyst", 0.42))
+    alone = CaseRow("c1", "s1", "predicted", 0.665, 0, True, by_label=by_label)
+    model.show((alone, replace(alone, case_id="c2", models=("v0001", "v0002"))), None)
+    assert model.data(model.index(0, 3), Qt.ItemDataRole.DisplayRole) == "0.67"
+    tips = [model.data(model.index(row, 3), Qt.ItemDataRole.ToolTipRole) for row in (0, 1)]
+    assert tips[0].endswith("Predicted Dice:\ncyst: 0.42\nliver: 0.91")
+    assert tips[1].endswith("Predicted Dice, from how well v0001, v0002 agree:\ncyst: 0.42\nliver: 0.91")

@@ -27,7 +27,7 @@ from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.postprocess import write_recipe
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
-from networks import MODEL, networked_study
+from networks import MODEL, add_version, networked_study
 
 CPU = PredictSettings(device="cpu")
 ONE = CohortSettings()
@@ -174,6 +174,17 @@ def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Stu
     time.sleep(0.5)
     engines = [p for p in psutil.process_iter(["cmdline"]) if _serves(p, study)]
     assert engines == []
+
+
+def test_several_model_versions_predict_a_cohort_together_here_and_on_a_cluster(study: Study, scheduler: str) -> None:
+    add_version(study, "v0002", study.models.info(MODEL).plan, seed=4)
+    together = replace(CPU, ensemble="v0002")
+    assert names(done(study, settings=together)) == set(study.cases.ids())
+    here = stored(study)
+    assert study.predictions.made("c1", MODEL)["models"] == {MODEL: 1.0, "v0002": 1.0}
+    assert done(study, settings=together).skipped == study.cases.ids()
+    assert done(study, replace(ONE, again=True, scheduler=scheduler), together).failed == ()
+    assert stored(study) == here
 
 
 def _serves(process: psutil.Process, study: Study) -> bool:
