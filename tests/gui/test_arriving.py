@@ -211,3 +211,20 @@ def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(pe
     assert engine._process is process
     assert (labels(person) == 2).all()
     assert person.complaints == []
+
+
+@pytest.mark.usefixtures("gate")
+def test_model_versions_that_are_chosen_predict_together(person: Person, study: Study, tmp_path: Path) -> None:
+    panel = person.dock.predict_panel
+    assert not panel.ensemble.isVisibleTo(panel)
+    add_model(study, tmp_path, "v0002")
+    person.session.events.models_changed.emit()
+    person.wait(lambda: person.desk.facts.now.active == "v0002")
+    panel.ensemble.actions_of["v0001"].trigger()
+    assert panel.ensemble.button.text() == "v0001"
+    person.click(panel.this_case)
+    person.wait(lambda: study.predictions.has("c1", "v0002"))
+    assert study.predictions.made("c1", "v0002")["settings"]["ensemble"] == "v0001"
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    assert person.complaints == []

@@ -305,7 +305,7 @@ def test_each_device_has_a_process_of_its_own(study: Study) -> None:
     try:
         both = [Watcher(ask(study, engines.of(d), d, steps=20)) for d in ("cpu", "cuda")]
         for watcher in both:
-            watcher.until(lambda w=watcher: w.seen)
+            watcher.until(lambda w=watcher: w.seen, seconds=90)  # two processes import torch, at low priority
         first, second = (engines.of(d)._process for d in ("cpu", "cuda"))
         assert first is not None
         assert second is not None

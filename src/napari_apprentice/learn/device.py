@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_apprentice.errors import InputError, RunError
 
@@ -76,6 +78,15 @@ def free_bytes(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
+def sent(values: NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    """An array on a device; to a CUDA device it travels from pinned memory, while this process goes on.
+
+    A copy that is not waited for is safe from pinned memory alone: elsewhere what is copied may be gone before.
+    """
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def free_share(device: torch.device) -> float | None:
     """Share of a CUDA device's memory that is free; None elsewhere."""
     if device.type != "cuda":
@@ -111,6 +122,8 @@ def release_memory() -> None:
     """Give back what torch keeps for later on a GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif _has_mps():
+        torch.mps.empty_cache()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ voxel i of n lies at (i + 0.5) / n. That is `align_corners=False` here and `grid
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -92,12 +93,23 @@ class Linear:
         size = values.shape[axis]
         if len(self.low) == size and not self.share.any() and (self.low == np.arange(size)).all():
             return values
-        low, high, share = (torch.from_numpy(v).to(values.device) for v in (self.low, self.high, self.share))
+        low, high, share = self._on(values.device)
         shape = [-1 if a == axis else 1 for a in range(values.ndim)]
         start = values.index_select(axis, low)
         if not self.share.any():
             return start
         return start.lerp_(values.index_select(axis, high), share.view(shape))
+
+    def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Itself on a device; copied once, for each label of a slab asks for it."""
+        if device not in self._copies:
+            low, high, share = (torch.from_numpy(v).to(device) for v in (self.low, self.high, self.share))
+            self._copies[device] = low, high, share
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        return {}
 
 
 def resample_labels_along(labels: torch.Tensor, lines: "tuple[Linear, ...]") -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.slabs import VoxelSource
+from napari_apprentice.learn.device import sent
 from napari_apprentice.learn.normalise import Normaliser
 from napari_apprentice.learn.resample import Linear, target_shape
 from napari_apprentice.learn.statistics import statistics
@@ -60,7 +61,7 @@ class ScaledScan:
             used = linear.used()
             if len(used) < voxels.shape[axis]:
                 voxels = voxels.take(used, axis=axis)
-        values = torch.from_numpy(self._normaliser(voxels)).to(self._device, non_blocking=True)
+        values = sent(self._normaliser(voxels), self._device)
         for axis, linear in enumerate((deep, wide, long), 1):
             values = linear.renumbered().apply(values, axis)
         return values
