@@ -24,7 +24,7 @@ from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
 from napari_apprentice.loop.engine import Engine
-from napari_apprentice.store.postprocess import write_recipe
+from napari_apprentice.store.postprocess import read_recipe, write_recipe
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
 from networks import MODEL, add_version, networked_study
@@ -176,14 +176,25 @@ def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Stu
     assert engines == []
 
 
-def test_several_model_versions_predict_a_cohort_together_here_and_on_a_cluster(study: Study, scheduler: str) -> None:
+TOGETHER = replace(CPU, ensemble="v0002")
+
+
+@pytest.mark.usefixtures("warm")
+def test_several_model_versions_predict_a_cohort_together(study: Study) -> None:
     add_version(study, "v0002", study.models.info(MODEL).plan, seed=4)
-    together = replace(CPU, ensemble="v0002")
-    assert names(done(study, settings=together)) == set(study.cases.ids())
-    here = stored(study)
+    assert names(done(study, settings=TOGETHER)) == set(study.cases.ids())
     assert study.predictions.made("c1", MODEL)["models"] == {MODEL: 1.0, "v0002": 1.0}
-    assert done(study, settings=together).skipped == study.cases.ids()
-    assert done(study, replace(ONE, again=True, scheduler=scheduler), together).failed == ()
+    assert done(study, settings=TOGETHER).skipped == study.cases.ids()
+    assert not is_predicted(study, "c1", MODEL, CPU, read_recipe(study))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("warm")
+def test_on_a_cluster_they_make_the_same_bytes(study: Study, scheduler: str) -> None:
+    add_version(study, "v0002", study.models.info(MODEL).plan, seed=4)
+    done(study, settings=TOGETHER)
+    here = stored(study)
+    assert done(study, replace(ONE, again=True, scheduler=scheduler), TOGETHER).failed == ()
     assert stored(study) == here
 
 
