@@ -30,6 +30,9 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "apprentice-setup.txt"
 PINS = ROOT / "constraints.txt"
 MOST_BESIDE = 4  # runs of tests side by side; each has threads of its own
+# What the program starts to compute has this priority. Tests that wait for it beside other tests need no higher
+# one, or they keep each other waiting.
+POLITE = ("nice", "-n", "10")
 ON_LINUX = sys.platform.startswith("linux")
 
 # What Qt's own wheel expects of the system, and the Debian package that holds it.
@@ -317,7 +320,10 @@ def run_tests(arguments: Sequence[str]) -> int:
     command = (venv_python(), "-m", "pytest")
     runs = pytest_runs(arguments)
     try:
-        return max(call_with_windows(*command, *words, screens=screens) for screens, words in runs)
+        return max(
+            call_with_windows(*(POLITE if screens > 1 else ()), *command, *words, screens=screens)
+            for screens, words in runs
+        )
     except Stop as reason:
         say(f"{reason} Tests that open windows skip themselves.")
         for _, words in runs:
