@@ -122,7 +122,7 @@ def test_changing_cases_leaves_nothing_behind(person: Person, tmp_path: Path) ->
     person.open_study(made.path)
     person.open_case("c1")
     widgets, layers = len(QApplication.allWidgets()), [layer.name for layer in person.viewer.layers]
-    for turn in range(1, 21):
+    for turn in range(1, 8):
         person.desk.cases.open_case(f"c{turn % 3 + 1}")
         person.settle()
     assert len(QApplication.allWidgets()) <= widgets
