@@ -76,7 +76,8 @@ class Disk:
 
     def _count(self, place: object) -> None:
         path = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
-        if not path.startswith(self.root) or any(name in path for name in _PASSING):
+        # by the file's own name: the folder of a test may be called anything
+        if not path.startswith(self.root) or any(name in os.path.basename(path) for name in _PASSING):  # noqa: PTH119
             return
         self.calls += 1
         if self._first <= self.calls <= self._last:

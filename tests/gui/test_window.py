@@ -354,10 +354,10 @@ def test_sample_scans_open_as_layers(make_napari_viewer: Callable[..., object]) 
 
 def test_the_length_follows_the_steps_and_the_steps_the_length(person: Person) -> None:
     panel = person.dock.tune_panel
-    panel.preset.setCurrentIndex(1)
+    panel.preset.setCurrentText("standard (2000 steps)")
     assert panel.form.get("steps") == 2000
     panel.form.set("steps", 77)
     assert panel.preset.currentIndex() == -1
     assert panel.preset.placeholderText() == "as in Advanced settings"
     panel.form.set("steps", 250)
-    assert panel.preset.currentData() == "quick"
+    assert panel.preset.currentText() == "quick (250 steps)"

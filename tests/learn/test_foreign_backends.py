@@ -9,7 +9,6 @@ from small import finish, never
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.nnunet_plans import read_plans
 from napari_apprentice.errors import ModelError
-from napari_apprentice.learn import predictor as module
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.weights import save
@@ -40,7 +39,7 @@ def test_torch_steps_in_for_a_network_that_openvino_does_not_know(tmp_path, monk
     def unknown(*_, **__):
         raise ModelError("OpenVINO cannot read this network. Choose torch as the backend.")
 
-    monkeypatch.setattr(module, "OpenVinoBackend", unknown)
+    monkeypatch.setattr("napari_apprentice.learn.member.OpenVinoBackend", unknown)
     plan = plan_of("residual3d")
     save(build(plan), tmp_path / "w.safetensors")
     voxels = np.random.default_rng(0).normal(0, 1, (1, *plan.patch)).astype(np.float32)

@@ -68,7 +68,7 @@ def quicken(module: Net, device: torch.device) -> Net:
 
     Only on CPUs without bf16, where it was measured; with bf16 and on GPUs the usual order stays.
     """
-    if device.type != "cpu" or _half(device):
+    if device.type != "cpu" or _half(device) or any(p.dim() == 4 for p in module.parameters()):  # 2D has another order
         return module
     _replace_norms(module)
     return module.to(memory_format=LAST)  # type: ignore[call-overload, no-any-return]

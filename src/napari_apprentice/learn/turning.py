@@ -5,7 +5,6 @@ Probabilities and ranges follow nnU-Net (Isensee et al., Nat Methods 18, 2021, s
 
 import itertools
 import math
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -39,7 +38,6 @@ def margin(plan: Plan, matrix: Matrix) -> Triple:
     return int(beyond[0]), int(beyond[1]), int(beyond[2])
 
 
-@lru_cache(maxsize=32)
 def largest_margin(plan: Plan) -> Triple:
     """Voxels (z, y, x) beyond each side of a patch that any turn may look at."""
     angles = np.linspace(-LARGEST_TURN, LARGEST_TURN, 5)
