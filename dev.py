@@ -320,10 +320,11 @@ def run_tests(arguments: Sequence[str]) -> int:
     command = (venv_python(), "-m", "pytest")
     runs = pytest_runs(arguments)
     try:
-        return max(
+        codes = [
             call_with_windows(*(POLITE if screens > 1 else ()), *command, *words, screens=screens)
             for screens, words in runs
-        )
+        ]
+        return int(any(codes))  # a run that was killed by a signal has a code below 0
     except Stop as reason:
         say(f"{reason} Tests that open windows skip themselves.")
         for _, words in runs:

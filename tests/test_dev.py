@@ -222,9 +222,14 @@ def test_tests_run_side_by_side_and_those_that_measure_time_after_them(
     assert dev.pytest_runs([], cores=2) == [(1, [])]
 
 
-def test_one_failed_run_of_tests_is_enough(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [1, -11])
+def test_one_run_of_tests_that_fails_or_crashes_is_enough(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     monkeypatch.setattr(dev, "pytest_runs", lambda _: [(2, ["first"]), (1, ["second"])])
-    monkeypatch.setattr(dev, "call_with_windows", lambda *words, screens: int(words[-1] == "first" and screens == 2))
+    monkeypatch.setattr(
+        dev, "call_with_windows", lambda *words, screens: code * (words[-1] == "first" and screens == 2)
+    )
     assert dev.run_tests([]) == 1
 
 
