@@ -30,7 +30,9 @@ MAPS = 12
 # The same per output row: logits, softmax, truth and what the loss keeps for its gradient. Measured: a step
 # with 117 labels takes 4 GB on patches that hold 1.5 GB of features.
 OUTPUT_MAPS = 6
-MOST_LABELS = 249  # a training target is one byte, and the values from 250 mean kinds of not knowing: learn.loss
+# A training target is one byte: labels, then sets of labels of which a voxel may be any, unseen, outside; learn.loss.
+MOST_OPEN = 4
+MOST_LABELS = 253 - MOST_OPEN
 
 NORMALISATIONS = (
     "ct", "fixed", "zscore", "zscore_inside", "zscore_where", "zscore_nonzero", "range", "range_inside",

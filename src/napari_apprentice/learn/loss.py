@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from napari_apprentice.core.plan import MOST_OPEN
+
 IGNORE = 255  # outside the scan
 UNSEEN = 254  # in the scan, and nobody looked at it
-MOST_OPEN = 4
 FIRST_OPEN = UNSEEN - MOST_OPEN  # from here: background, or one of some labels that did not exist then
 _SMOOTH = 1e-5
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.core.plan import Plan
+from napari_apprentice.core.plan import MOST_OPEN, Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled, ModelError
@@ -17,7 +17,6 @@ from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
 from napari_apprentice.learn.device import choose_device, memory_errors
 from napari_apprentice.learn.feed import Feed
-from napari_apprentice.learn.loss import MOST_OPEN
 from napari_apprentice.learn.memory import affordable, need
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser

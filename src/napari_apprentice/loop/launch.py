@@ -13,8 +13,6 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import (
     ApprenticeError,
@@ -25,6 +23,7 @@ from napari_apprentice.errors import (
     StorageError,
 )
 from napari_apprentice.loop.child import DISK_FAILED, environment, step_back
+from napari_apprentice.store.process import lives
 from napari_apprentice.store.runs import RunFolder
 
 OUTPUT = "output.txt"
@@ -65,13 +64,7 @@ def is_running(run: RunFolder) -> bool:
     starts = [e for e in events if e["event"] == "started"]
     if not starts or outcome(events) is not None:
         return False
-    try:
-        process = psutil.Process(starts[-1]["pid"])
-        # A pid is used again after a while; the time of birth tells the two apart.
-        same = bool(abs(process.create_time() - starts[-1]["born"]) < 2.0)
-        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    return lives(starts[-1]["pid"], starts[-1]["born"])
 
 
 def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:

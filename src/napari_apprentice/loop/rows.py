@@ -104,8 +104,9 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
 
 def _told(study: Study, case_id: str, model: str) -> tuple[Mapping[int, float], tuple[str, ...]]:
     """Predicted Dice by label, and which model versions predicted together; none where it was one alone."""
-    models = tuple(study.predictions.made(case_id, model).get("models", ()))
-    return study.predictions.quality_by_label(case_id, model), models if len(models) > 1 else ()
+    quality, made = study.predictions.told(case_id, model)
+    models = tuple(made.get("models", ()))
+    return quality, models if len(models) > 1 else ()
 
 
 def candidate(row: CaseRow) -> Candidate:

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.plan import MOST_OPEN
 from napari_apprentice.core.records import Example, OpenLabels, Revision
 from napari_apprentice.store.names import revision_number
 from napari_apprentice.store.study import Study
-
-MOST_SETS = 4  # learn.loss has codes for so many; what is rarer is left more open than it need be
 
 Mask = NDArray[np.bool_]
 
@@ -100,10 +99,11 @@ def with_common_sets(examples: Sequence[Example]) -> list[Example]:
     if not every:
         return list(examples)
     often = sorted(set(every), key=lambda s: (-every.count(s), s))
-    kept, rest = often[:MOST_SETS], often[MOST_SETS:]
+    # what is rarer is left more open than it need be
+    kept, rest = often[:MOST_OPEN], often[MOST_OPEN:]
     if rest:
         kept[-1] = tuple(sorted({i for s in (kept[-1], *rest) for i in s}))
-    numbers = {s: min(i, MOST_SETS) for i, s in enumerate(often, 1)}
+    numbers = {s: min(i, MOST_OPEN) for i, s in enumerate(often, 1)}
     return [_renumbered(e, tuple(kept), numbers) for e in examples]
 
 

@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import platformdirs
 import psutil
 
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import remove_quietly
+from napari_apprentice.store.process import lives
+from napari_apprentice.store.user_folder import user_folder
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 0.2  # of two that take a dead one's place at once, the second to write has it
@@ -30,14 +31,8 @@ class Holder:
     word: str
 
     def lives(self) -> bool:
-        """Whether it is still there; a pid is used again after a while, so the time of birth counts too."""
-        try:
-            process = psutil.Process(self.pid)
-            return bool(abs(process.create_time() - self.born) < 2.0 and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.AccessDenied:
-            return True
-        except (psutil.Error, ValueError, OverflowError):
-            return False
+        """Whether it is still there."""
+        return lives(self.pid, self.born)
 
 
 class DeviceTurn:
@@ -52,9 +47,7 @@ class DeviceTurn:
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
-        home = os.environ.get("APPRENTICE_HOME")
-        root = folder or Path(home or platformdirs.user_data_dir("napari-apprentice"))
-        self._path = root / "devices" / (re.sub(r"[^A-Za-z0-9.-]+", "-", device) + ".json")
+        self._path = (folder or user_folder()) / "devices" / (re.sub(r"[^A-Za-z0-9.-]+", "-", device) + ".json")
         self._me = Holder(os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
 
     def wait(self, cancelled: Callable[[], bool]) -> Generator[Holder, None, None]:

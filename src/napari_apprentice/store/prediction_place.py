@@ -13,6 +13,7 @@ import psutil
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly
+from napari_apprentice.store.process import lives
 from napari_apprentice.store.trust import LARGEST_DOCUMENT, read_plain
 
 PROGRESS = "slabs.jsonl"
@@ -77,7 +78,7 @@ def sweep_dead(folder: Path) -> None:
     for path in folder.glob(f".*.aside/{PROGRESS}"):
         with suppress(OSError, StudyError, *MALFORMED):
             found = json.loads(read_plain(path, LARGEST_DOCUMENT).splitlines()[0])
-            if found["host"] == _host() and not _lives(int(found["pid"]), float(found["born"])):
+            if found["host"] == _host() and not lives(int(found["pid"]), float(found["born"])):
                 remove_quietly(path.parent)
 
 
@@ -99,13 +100,3 @@ def _identity(journal: Path) -> str:
     except OSError:
         return ""
     return hashlib.sha256(opening).hexdigest()[:16] if opening else ""
-
-
-def _lives(pid: int, born: float) -> bool:
-    try:
-        # A pid is used again after a while; the time of birth tells the two apart.
-        return bool(abs(psutil.Process(pid).create_time() - born) < 2.0)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True

@@ -53,6 +53,13 @@ class Predictions:
             return None
         return mean_quality(self._quality(case_id, model))
 
+    def told(self, case_id: str, model: str) -> tuple[Mapping[int, float], Mapping[str, Any]]:
+        """What `quality_by_label` and `made` say, from one look at the record."""
+        if not self.has(case_id, model):
+            return {}, {}
+        record = self.record(case_id, model)
+        return _quality(record, case_id, model), _made(record)
+
     def quality_by_label(self, case_id: str, model: str) -> Mapping[int, float]:
         """Label id to predicted Dice; empty without a prediction or without labels."""
         return self._quality(case_id, model) if self.has(case_id, model) else {}
@@ -177,8 +184,7 @@ class Predictions:
 
     def made(self, case_id: str, model: str) -> Mapping[str, Any]:
         """How a prediction was made, as its record has it; empty without one, or from before this was recorded."""
-        made = self.record(case_id, model).get("made", {}) if self.has(case_id, model) else {}
-        return made if isinstance(made, Mapping) else {}
+        return _made(self.record(case_id, model)) if self.has(case_id, model) else {}
 
     def _record(self, folder: Path, case_id: str, model: str) -> dict[str, Any]:
         record = read_attributes(folder).get("apprentice")
@@ -235,3 +241,8 @@ def _quality(record: Mapping[str, Any], case_id: str, model: str) -> dict[int, f
 def mean_quality(quality: Mapping[int, float]) -> float | None:
     """Mean predicted Dice over the labels present; None without labels."""
     return sum(quality.values()) / len(quality) if quality else None
+
+
+def _made(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    made = record.get("made", {})
+    return made if isinstance(made, Mapping) else {}

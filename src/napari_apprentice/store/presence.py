@@ -22,6 +22,7 @@ from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, remove_quietly
 from napari_apprentice.store.names import check_name
+from napari_apprentice.store.process import lives
 from napari_apprentice.store.vault import PLAIN, Vault
 
 BEAT_SECONDS = 30.0
@@ -120,7 +121,7 @@ class Presence:
                 present = _read(path, self._vault)
                 if path.name in self._names or present is None:
                     continue
-                if present.host == self._me.host and not _lives(present):
+                if present.host == self._me.host and not lives(present.pid, present.born):
                     remove_quietly(path)
                     continue
                 clock = _clock_of(self.root) if clock is None else clock
@@ -165,15 +166,6 @@ def _read(path: Path, vault: Vault) -> Present | None:
 
 def _plain(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[:_LONGEST] or "Somebody"
-
-
-def _lives(present: Present) -> bool:
-    try:
-        return bool(abs(psutil.Process(present.pid).create_time() - present.born) < 2.0)
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, ValueError, OverflowError):
-        return False
 
 
 def _clock_of(folder: Path) -> float:

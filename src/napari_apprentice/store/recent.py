@@ -1,10 +1,9 @@
 """The studies opened lately, kept in the user's own data folder."""
 
 import json
-import os
 from pathlib import Path
 
-import platformdirs
+from napari_apprentice.store.user_folder import user_folder
 
 LONGEST = 10
 
@@ -24,8 +23,7 @@ class RecentStudies:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        home = os.environ.get("APPRENTICE_HOME")
-        self.folder = folder or Path(home or platformdirs.user_data_dir("napari-apprentice"))
+        self.folder = folder or user_folder()
         self._path = self.folder / "recent.json"
 
     def paths(self) -> tuple[Path, ...]:
