@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from slab_engine import PROGRAM, Gate
 
 from builders import SHAPE
+from napari_apprentice.gui.status_line import job_text
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.study import Study
 
@@ -206,6 +207,11 @@ def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(pe
     person.wait(lambda: engine._process is not None)
     process = engine._process
     person.click(person.dock.predict_panel.this_case)
+    assert "loaded first" in job_text(person.desk.models.prediction)
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    person.click(person.dock.predict_panel.this_case)
+    assert job_text(person.desk.models.prediction) == "Predicting ..."
     person.wait(lambda: person.desk.models.prediction is None)
     person.settle()
     assert engine._process is process

@@ -106,6 +106,8 @@ class ModelActions(QObject):
             "Predicting", lambda: _predicting(self._session, self._arriving, request, case_ids),
             on_cancel=request.cancel,
         )  # fmt: skip
+        if request.cold:
+            job.waiting = ": the network is loaded first, which takes a while"
         self._predictions.append((request, job))
         job.returned.connect(lambda result: self._on_predicted(request, *result))
         job.cancelled.connect(lambda: self._runner.said.emit("Prediction was cancelled; finished cases are kept."))

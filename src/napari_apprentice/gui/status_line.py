@@ -87,7 +87,7 @@ def job_text(job: Job) -> str:
     if job.cancelling:
         return f"{job.title}: stopping as asked ..."
     if job.last is None:
-        return f"{job.title} ..."
+        return f"{job.title}{job.waiting} ..."
     return f"{job.last.text}{time_left(job.last)}"
 
 

@@ -98,6 +98,8 @@ class Job(QObject):
     ) -> None:  # fmt: skip
         super().__init__(parent)
         self.title = title
+        self.waiting = ""
+        """Said behind the title until there is a first report."""
         self.quiet = quiet
         self.stops = stops
         self.cancelling = False

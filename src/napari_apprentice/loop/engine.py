@@ -42,6 +42,7 @@ class Engine:
         self._keys: dict[str, str] = {}
         self.stops = 0
         """How often it was stopped on purpose; whoever began before that starts no process anew."""
+        self._proved: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()  # requests come from worker threads, the slice looked at from the window's
 
     def submit(self, run: RunFolder, stops: int | None = None) -> "subprocess.Popen[str]":
@@ -60,6 +61,16 @@ class Engine:
             The engine was stopped since `stops`.
         """
         return self._send({"run": str(run.path.resolve())}, run.vault.environment(), stops)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the process that is there has done a request; before that it loads libraries and the network."""
+        process = self._process
+        return process is not None and process is self._proved and process.poll() is None
+
+    def proved(self, process: "subprocess.Popen[str]") -> None:
+        """Note that a process has done a request."""
+        self._proved = process
 
     def warm(self, study: Path, model: str, settings: PredictSettings, keys: Mapping[str, str] | None = None) -> None:
         """Start the process and load a model version, so that the first request need not wait for that.

@@ -50,6 +50,11 @@ class PredictionRequest:
         self._asked_for = {"on_screen": on_screen, "focus": focus}
         self._cancelled = False
 
+    @property
+    def cold(self) -> bool:
+        """Whether libraries and the network are loaded first, which takes far longer than anything after it."""
+        return not self._engine.answered
+
     def cancel(self) -> None:
         """Ask it to stop; it does within a second. From any thread."""
         self._cancelled = True
@@ -80,6 +85,7 @@ class PredictionRequest:
             process = self._engine.submit(self.run, stops)
             try:
                 yield from self._follow(self.run, process)
+                self._engine.proved(process)
                 return
             except RunError as error:
                 if process.poll() is None or deaths == DEATHS or not self._shrink(self.run):
