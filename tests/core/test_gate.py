@@ -50,6 +50,13 @@ def test_without_proof_nothing_passes() -> None:
     replay_only = judge(_scores(0.5, replay=True), _scores(0.9, replay=True))
     assert not replay_only.passed
     assert "no corrected scan is held out" in replay_only.reason
+    assert not replay_only.found_worse
+
+
+def test_forgetting_speaks_against_it_also_where_no_correction_is_held_out() -> None:
+    report = judge(_scores(0.9, replay=True), _scores(0.5, replay=True))
+    assert report.found_worse
+    assert "forgotten" in report.reason
 
 
 def test_report_reads_back() -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QElapsedTimer, QObject, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -91,30 +92,44 @@ class Person:
 
 
 class Heartbeat(QObject):
-    """A 10 ms Qt timer that notes how late it ever was, and how long this thread computed in that time.
+    """A 10 ms Qt timer that notes how late each beat was, and how long this thread computed for it.
 
     A late beat in which the thread hardly computed is not the program's: the machine gave it no core.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.worst_ms = self.busy_ms = 0.0
-        self._computed = time.thread_time()
         self._since = QElapsedTimer()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._beat)
-        self._since.start()
+        self.reset()
         self._timer.start(10)
 
     def reset(self) -> None:
-        self.worst_ms = self.busy_ms = 0.0
+        """Forget what was noted."""
+        self.late_ms: list[float] = []
+        self.computed_ms: list[float] = []
         self._computed = time.thread_time()
         self._since.restart()
 
+    def stop(self) -> None:
+        """Note no more."""
+        self._timer.stop()
+
+    def late(self, percent: float) -> float:
+        """How many milliseconds beats are late at most, for so many per cent of them."""
+        return float(np.percentile(self.late_ms, percent))
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.late_ms)} beats, 99 % of them at most {self.late(99):.0f} ms late, "
+            f"the latest {self.late(100):.0f} ms, the longest computing {max(self.computed_ms):.0f} ms"
+        )
+
     def _beat(self) -> None:
-        late, computed = self._since.nsecsElapsed() / 1e6 - 10, time.thread_time()
-        if late > self.worst_ms:
-            self.worst_ms, self.busy_ms = late, 1000 * (computed - self._computed)
+        computed = time.thread_time()
+        self.late_ms.append(self._since.nsecsElapsed() / 1e6 - 10)
+        self.computed_ms.append(1000 * (computed - self._computed))
         self._computed = computed
         self._since.restart()

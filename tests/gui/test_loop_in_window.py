@@ -15,20 +15,21 @@ from napari_apprentice.loop.sample import sample_reference
 
 pytestmark = [pytest.mark.window, pytest.mark.timeout(600)]
 
-LATEST_MS = 100.0
-IDLE_SECONDS = 3.0
+LATE_MS = 50.0  # 99 of 100 beats
+COMPUTING_MS = 100.0  # every beat
 MOST_FOREIGN = 25.0  # per cent of all cores
 
 
-def foreign_load(person: Person) -> float:
+def foreign_load(person: Person, seconds: float = 3.0) -> float:
     """Per cent of all cores that others use while this program has nothing to do.
 
     Without a GPU every redraw of the window is computed on these same cores, by threads that wait for
-    their turn like everybody's. On a machine that is busy with something else a late beat says nothing
-    about this program; the limit stays, but then it cannot be measured.
+    their turn like everybody's. On a machine that is busy with something else late beats say nothing
+    about this program, and a single one may be late on any machine that is shared; how long the window's
+    own thread computed is this program's in any case.
     """
     psutil.cpu_percent()
-    person.rest(IDLE_SECONDS)
+    person.rest(seconds)
     return float(psutil.cpu_percent())
 
 
@@ -43,7 +44,7 @@ def correct_like_the_reference(person: Person) -> None:
 
 @pytest.mark.alone
 def test_once_around_the_loop(person: Person) -> None:
-    dock, beat = person.dock, Heartbeat()
+    dock, predicting, learning = person.dock, Heartbeat(), Heartbeat()
     person.click(dock.study_panel.sample)
     person.wait(lambda: person.desk.facts.now.active == "starter", 120)
     person.settle()
@@ -51,9 +52,9 @@ def test_once_around_the_loop(person: Person) -> None:
     foreign = foreign_load(person)
     person.click(dock.predict_panel.all_open)
     person.wait(lambda: person.desk.models.prediction.last is not None, 180)  # the child process has started
-    beat.reset()
+    predicting.reset()
     person.wait(lambda: person.desk.models.prediction is None, 180)
-    late_predicting, busy_predicting = beat.worst_ms, beat.busy_ms
+    predicting.stop()
     person.settle()
     assert all(r.state != "unseen" for r in person.desk.facts.now.rows)
 
@@ -78,9 +79,9 @@ def test_once_around_the_loop(person: Person) -> None:
     person.click(dock.tune_panel.fine_tune)
     training = person.desk.models.training
     person.wait(lambda: training.last is not None and training.last.loss is not None, 240)
-    beat.reset()
+    learning.reset()
     person.wait(lambda: person.desk.models.training is None, 400)
-    late_training, busy_training = beat.worst_ms, beat.busy_ms
+    learning.stop()
     person.settle()
 
     assert person.complaints == []
@@ -93,16 +94,13 @@ def test_once_around_the_loop(person: Person) -> None:
     assert person.session.case.info.case_id not in corrected
     assert np.shares_memory(person.desk.layers.labels.data, person.session.case.canvas.labels)
     foreign = max(foreign, foreign_load(person))
-    measured = (
-        f"others use {foreign:.0f} % of the cores, "
-        f"predicting {late_predicting:.0f} ms (computed {busy_predicting:.0f}), "
-        f"training {late_training:.0f} ms (computed {busy_training:.0f})"
-    )
-    sys.stderr.write(f"\nlatest beat: {measured}\n")
-    if max(late_predicting, late_training) > LATEST_MS and foreign > MOST_FOREIGN:
+    measured = f"others use {foreign:.0f} % of the cores; predicting: {predicting}; training: {learning}"
+    sys.stderr.write(f"\n{measured}\n")
+    assert max(*predicting.computed_ms, *learning.computed_ms) <= COMPUTING_MS, measured
+    late = max(predicting.late(99), learning.late(99))
+    if late > LATE_MS and foreign > MOST_FOREIGN:
         pytest.skip(f"this machine is too busy to tell: {measured}")
-    assert late_predicting <= LATEST_MS, measured
-    assert late_training <= LATEST_MS, measured
+    assert late <= LATE_MS, measured
 
 
 def test_the_prediction_process_ends_with_the_window(person: Person, tmp_path: Path) -> None:

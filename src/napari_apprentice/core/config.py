@@ -150,7 +150,7 @@ class TrainSettings(Settings):
     clip: float = setting(12.0, "Largest norm of the gradient.", 0.1, 1e6)
     edited_weight: float = setting(2.0, "Cross-entropy weight of voxels within 2 voxels of an edit.", 1.0, 10.0)
     replay_share: float = setting(
-        0.5, "Share of each batch from scans the base model learned from, where there are any.", 0.0, 0.9
+        0.75, "Share of each batch from scans the base model learned from, where there are any.", 0.0, 0.9
     )
     distil: float = setting(
         1.0,

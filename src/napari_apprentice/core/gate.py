@@ -129,6 +129,11 @@ class GateReport:
         return float(np.mean([r.before for r in rows])), float(np.mean([r.after for r in rows]))
 
     @property
+    def found_worse(self) -> bool:
+        """Whether something was measured that speaks against it, rather than nothing for it."""
+        return not self.passed and _measured_fault(self, {}) is not None
+
+    @property
     def caution(self) -> str:
         """What the intervals of few subjects are worth, for a person; "" where they are worth what they say."""
         people = min((t.subjects for t in self.totals if t.subjects), default=0)
@@ -185,10 +190,14 @@ def _no_proof(left_out: int) -> str:
 
 def _fault(report: GateReport, names: Mapping[int, str]) -> str | None:
     """Why it does not pass; None where nothing speaks against it."""
+    measured = _measured_fault(report, names)
+    return _no_proof(report.left_out) if measured is None and report.mean(replay=False) is None else measured
+
+
+def _measured_fault(report: GateReport, names: Mapping[int, str]) -> str | None:
+    """What was measured that speaks against it; None where nothing was."""
     means, kept = report.mean(replay=False), report.mean(replay=True)
-    if means is None:
-        return _no_proof(report.left_out)
-    if means[1] < means[0]:
+    if means is not None and means[1] < means[0]:
         return f"held-out corrections get worse: mean Dice {means[0]:.3f} to {means[1]:.3f}"
     worse = [r for r in report.rows if not r.replay and -r.change > LABEL_TOLERANCE]
     if worse:

@@ -23,6 +23,7 @@ class Curves(QWidget):
         box.setSpacing(2)
         self._loss_line = self._plot(box, "Loss", LOSS, None)
         self._dice_line = self._plot(box, "Validation Dice", DICE, "o")
+        self._dice_line.getViewBox().setLimits(yMin=-0.02, yMax=1.02, minYRange=0.1)  # one point alone has no range
 
     def clear(self) -> None:
         """Begin anew."""

@@ -115,10 +115,11 @@ class ModelActions(QObject):
             stopped.connect(lambda *_: self._arriving.give_up(request))
         job.ended.connect(lambda: self._on_prediction_ended(request))
 
-    def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str) -> None:
+    def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str, empty: int) -> None:
         self.predicted.emit(case_ids, device)
         what = case_ids[0] if len(case_ids) == 1 else f"{len(case_ids)} cases"
-        self._runner.said.emit(f"Predicted {what} on {device}.{self._unlike(request.model)}")
+        found = f" No label was found{'' if len(case_ids) == 1 else f' in {empty} of them'}." if empty else ""
+        self._runner.said.emit(f"Predicted {what} on {device}.{found}{self._unlike(request.model)}")
         self._arriving.end(request, case_ids)
 
     def _unlike(self, model: str) -> str:
@@ -226,10 +227,12 @@ def open_cases(facts: Facts) -> tuple[str, ...]:
 
 def _predicting(
     session: Session, arriving: Arriving, request: PredictionRequest, case_ids: tuple[str, ...]
-) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
+) -> Generator[Progress, None, tuple[tuple[str, ...], str, int]]:
+    """The cases, where they were predicted, and in how many of them no label was found."""
     study = session.study  # another one may be open at the end
     yield from arriving.follow(request)
-    return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", ""))
+    empty = sum(not study.predictions.quality_by_label(case_id, request.model) for case_id in case_ids)
+    return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", "")), empty
 
 
 def _warm_up(session: Session, settings: PredictSettings) -> None:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QLineEdit, QPlainTextEd
 
 from napari_apprentice.gui.controls import button, note
 from napari_apprentice.gui.gate_table import GateTable
-from napari_apprentice.loop.choosing import ModelDetails, needs_reason
+from napari_apprentice.loop.choosing import ModelDetails
 from napari_apprentice.session import Session
 
 CAPTIONS = {"best.png": "Best change", "worst.png": "Worst change"}
@@ -111,7 +111,7 @@ class ModelDialog(QDialog):
         self._note = known.note
         self.text.setPlainText(known.note)
         self._passed = known.gate is None or known.gate.passed
-        self._must_say = known.gate is not None and needs_reason(known.gate)
+        self._must_say = known.gate is not None and known.gate.found_worse
         self.use.setVisible(not known.active)
         self.use.setText("Use it" if self._passed else "Use it all the same")
         self.refuse.setVisible(known.active and known.gate is not None and self._passed)

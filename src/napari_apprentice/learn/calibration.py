@@ -150,14 +150,14 @@ def _known_logits(
     """(n, 1 + labels) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
     z, y, x = example.labels.shape
     shape = target_shape((z, y, x), example.spacing, plan.spacing)
-    voxels = ScaledScan(example.source, plan, device, cancelled).read(0, shape[0])
+    scan = ScaledScan(example.source, plan, device, cancelled)
     target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
     rng = np.random.default_rng(0)
     logits, true = [], []
     for inner, outer in _windows(target, plan.patch, rng):
         if cancelled():
             raise Cancelled("The run was stopped while the new model version was calibrated.")
-        found = _forward(network, voxels, outer)
+        found = _forward(network, scan, outer)
         rows = target[inner]
         where = np.flatnonzero(rows != IGNORE)
         where = where if len(where) <= most else rng.choice(where, most, replace=False)
@@ -200,11 +200,13 @@ def _windows(target: NDArray[np.uint8], patch: Triple, rng: np.random.Generator)
 
 
 @torch.no_grad()
-def _forward(network: Network, voxels: torch.Tensor, window: Window) -> torch.Tensor:
+def _forward(network: Network, scan: ScaledScan, window: Window) -> torch.Tensor:
     """(1 + labels, z, y, x) logits of one window; what lies outside the scan is 0."""
     pads, inside = [], []
-    for part, size in zip(window, voxels.shape[1:], strict=True):
+    for part, size in zip(window, scan.shape, strict=True):
         inside.append(slice(max(part.start, 0), min(part.stop, size)))
         pads.append((max(-part.start, 0), max(part.stop - size, 0)))
-    patch = F.pad(voxels[:, inside[0], inside[1], inside[2]], [p for pair in reversed(pads) for p in pair])
+    slices = scan.read(inside[0].start, inside[0].stop)
+    scan.forget(lambda _: False)  # a large scan is never whole in memory
+    patch = F.pad(slices[:, :, inside[1], inside[2]], [p for pair in reversed(pads) for p in pair])
     return network.full(patch[None])[0].float().cpu()

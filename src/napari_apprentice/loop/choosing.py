@@ -72,18 +72,13 @@ def choose(study: Study, name: str, author: str, why: str = "") -> None:
     version = study.models.info(name)
     gate = version.gate
     against = gate is not None and not gate.passed
-    if gate is not None and needs_reason(gate) and not why.strip() and not _chosen_before(study, name):
+    if gate is not None and gate.found_worse and not why.strip() and not _chosen_before(study, name):
         text = f"{name} did not pass the gate: {gate.reason}. Say why it is to be active all the same"
         raise InputError(f"{text}; the reason is kept.")
     reason = "activated against the gate" if against else "chosen by hand"
     study.models.activate(
         name, f"{reason} ({author})", author=author, overrules=name if against else "", why=why.strip()
     )
-
-
-def needs_reason(gate: GateReport) -> bool:
-    """Whether something was measured that speaks against a model version."""
-    return not gate.passed and gate.mean(replay=False) is not None
 
 
 def refuse(study: Study, name: str, author: str, why: str) -> str:

@@ -1,0 +1,77 @@
+"""The first model from nearly all there is: hippocampus, 150 subjects to learn from, Dice on the 45 others.
+
+The subjects are split once by --seed. Of the 150 the program itself holds a fifth out, as it always does, so that
+weights come from 120. The 45 are seen by nothing before they are predicted. For comparison, nnU-Net reaches 0.895
+with 195 subjects and a 195/65 split.
+
+With --folder the study is kept there, and a later call goes on from its last checkpoint.
+"""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from common import Result, drain, options, real_scans
+
+from napari_apprentice.core.config import first_model_settings
+from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
+from napari_apprentice.session import Session
+
+LEARN, TEST = 150, 45
+CLAIM = 0.88
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("--steps", type=int, help="of the first model")
+    parser.add_argument("--folder", type=Path, help="keep the study there")
+    given = parser.parse_args()
+    counts = (12, 6) if given.quick else (LEARN, TEST)
+    steps = given.steps or (100 if given.quick else 12_500)
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="full-data-"))
+    try:
+        run(folder, real_scans("hippocampus"), counts, steps, given.seed).show(given.json)
+    finally:
+        if given.folder is None:
+            shutil.rmtree(folder)
+
+
+def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int) -> Result:
+    """Train in `folder` and measure; counts are subjects to learn from and to test on."""
+    names = sorted(p.name for p in (data / "imagesTr").glob("*.nii.gz") if not p.name.startswith("."))
+    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    learn, test = shuffled[: counts[0]], shuffled[counts[0] :][: counts[1]]
+    session = Session(author="benchmark")
+    study = folder / "full.study"
+    if study.exists():
+        session.open_study(study)
+    else:
+        session.create_study(study, read_dataset_json(data / "dataset.json").schema)
+        for name in learn:
+            drain(session.add_scans([data / "imagesTr" / name], corrected=data / "labelsTr" / name))
+        drain(session.add_scans([data / "imagesTr" / n for n in test]))
+    under_way = session.running_training() or session.resumable_training()
+    settings = replace(first_model_settings(steps, seed), validate_every=max(50, steps // 20))
+    report = drain(session.follow_training(under_way or session.begin_training("train", settings)))
+    cases = [n.removesuffix(".nii.gz") for n in test]
+    drain(session.predict(cases, model=report.model))
+    found = session.evaluate(data / "labelsTr", model=report.model, cases=cases)
+    result = Result(("label", "subjects", "Dice"))
+    for label, dice in found.by_label().items():
+        result.rows.append((session.study.schema.name(label), len(cases), dice))
+    result.rows.append(("mean", len(cases), found.mean))
+    result.claims = {
+        f"mean Dice on subjects it never saw (at least {CLAIM})": found.mean, "steps": steps,
+        "seconds of training": report.seconds, "seed": seed,
+    }  # fmt: skip
+    events, _ = session.study.runs.open(report.run_id).events(0)
+    points = [e for e in events if e["event"] == "progress" and e.get("loss") is not None]
+    result.extra = {"curves": [[{"step": e["done"], "loss": e["loss"], "dice": e.get("dice")} for e in points]]}
+    session.close()
+    return result
+
+
+if __name__ == "__main__":
+    main()
