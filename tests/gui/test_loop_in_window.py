@@ -50,6 +50,7 @@ def test_once_around_the_loop(person: Person) -> None:
     person.settle()
 
     foreign = foreign_load(person)
+    dock.predict_panel.form.set("quality", "draft")
     person.click(dock.predict_panel.all_open)
     person.wait(lambda: person.desk.models.prediction.last is not None, 180)  # the child process has started
     predicting.reset()
@@ -72,8 +73,8 @@ def test_once_around_the_loop(person: Person) -> None:
         assert (person.session.case.canvas.status != 0).all()
     assert len(set(corrected)) == 3
 
-    dock.tune_panel.form.set("steps", 30)
-    dock.tune_panel.form.set("validate_every", 10)
+    dock.tune_panel.form.set("steps", 12)
+    dock.tune_panel.form.set("validate_every", 5)
     assert dock.tune_panel.fine_tune.text() == "Fine-tune on corrections"
     dock.area.ensureWidgetVisible(dock.tune_panel.fine_tune)
     person.click(dock.tune_panel.fine_tune)

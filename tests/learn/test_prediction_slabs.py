@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,22 +194,23 @@ def predictor_moments(voxels):
 
 @pytest.mark.usefixtures("thin")
 def test_looking_elsewhere_moves_the_work_there():
-    model, source = predictor(make_plan(patch=(8, 16, 16))), ArraySource(noise((200, 20, 20)), SPACING)
+    model, source = predictor(make_plan(patch=(8, 16, 16))), ArraySource(noise((100, 20, 20)), SPACING)
     at = [20]
     work = model.predict(source, HOW, never, lambda: at[0])
     assert next(r for r in work if isinstance(r, PredictedSlab)).start <= 20
-    at[0] = 180
+    at[0] = 80
     after = [r for r in work if isinstance(r, PredictedSlab)]
-    there = next(i for i, s in enumerate(after) if s.start <= 180 < s.stop)
+    there = next(i for i, s in enumerate(after) if s.start <= 80 < s.stop)
     assert there <= 4  # what was finished already is given first
 
 
 def test_what_does_not_fit_goes_to_disk_and_changes_nothing():
-    model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 60)), features=2))
-    source = ArraySource(noise((40, 64, 64)), SPACING)
-    roomy = gathered(model, source)
+    model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 118)), features=2))
+    source = ArraySource(noise((40, 32, 32)), SPACING)
+    how = PredictSettings(device="cpu", half=False, step=0.75)
+    roomy = gathered(model, source, how)
     assert model.spilled == 0
-    tight = gathered(model, source, PredictSettings(device="cpu", half=False, memory_mb=16))
+    tight = gathered(model, source, replace(how, memory_mb=16))
     assert model.spilled > 0
     for a, b in zip(roomy[:2], tight[:2], strict=True):
         assert (a == b).all()

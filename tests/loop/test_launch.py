@@ -80,10 +80,10 @@ def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
 
 
 def test_a_killed_training_run_resumes_from_its_checkpoint(study: Study) -> None:
-    settings = replace(first_model_settings(100), validate_every=10)
+    settings = replace(first_model_settings(40), validate_every=5)
     run = begin_training(study, "train", settings, **TINY)
     work = follow_training(run)
-    while next(work).done < 20:
+    while next(work).done < 10:
         pass
     with pytest.raises(RunError, match="still training"):
         begin_training(study, "train", first_model_settings(2), **TINY)
@@ -97,8 +97,8 @@ def test_a_killed_training_run_resumes_from_its_checkpoint(study: Study) -> None
     found = resumable_training(study)
     assert found is not None
     report, seen = drain(follow_training(found))
-    assert report.steps == 100
-    assert min(p.done for p in seen if p.loss is not None) > 10
+    assert report.steps == 40
+    assert min(p.done for p in seen if p.loss is not None) > 5
     assert sound(study)
 
 
@@ -137,7 +137,7 @@ def test_a_copied_study_keeps_to_itself(study: Study, tmp_path: Path) -> None:
 
 
 def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) -> None:
-    run = begin_training(study, "train", first_model_settings(60), **TINY)
+    run = begin_training(study, "train", first_model_settings(20), **TINY)
     work = follow_training(run)
     while next(work).loss is None:
         pass
@@ -149,7 +149,7 @@ def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) ->
     assert found is not None
     assert found.run_id == run.run_id
     report, seen = drain(follow_training(found))
-    assert report.steps == 60
+    assert report.steps == 20
     assert min(p.done for p in seen if p.loss is not None) > 1
     assert sound(study)
 
