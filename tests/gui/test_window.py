@@ -12,7 +12,8 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from builders import SHAPE, study, volume, write_nifti
+from builders import SHAPE, volume, write_nifti
+from builders import study as study_of
 from faults import fail_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.gui.status_line import StatusLine
@@ -201,7 +202,7 @@ def test_the_brush_stays_in_hand_from_case_to_case(opened: Person) -> None:
 
 
 def test_next_case_by_button_and_by_key(person: Person, tmp_path: Path) -> None:
-    made = study(tmp_path, cases=3)
+    made = study_of(tmp_path, cases=3)
     person.open_study(made.path)
     queue = person.dock.queue_panel
     assert "c1" in queue.reason.text()
@@ -275,6 +276,29 @@ def test_a_new_prediction_never_overwrites_painted_voxels(person: Person, study:
     assert np.shares_memory(person.desk.layers.labels.data, person.session.case.canvas.labels)
     person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not person.desk.layers.labels.data.any()  # beneath the stroke is the new one too
+
+
+def test_a_scan_that_is_on_the_screen_is_not_read_again_for_a_new_prediction(
+    person: Person, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_apprentice.gui.pictures.LARGE", 10)
+    add_model(study, tmp_path)
+    person.open_study(study.path)
+    person.open_case("c1")
+    image = person.desk.layers.images[0]
+    data = image.data
+    image.contrast_limits = (3, 7)
+    add_prediction(study, "c1", 2)
+    person.desk.arriving.end(person.session.begin_prediction(("c1",)), ("c1",))
+    person.settle()
+    assert (person.desk.layers.labels.data == 2).all()
+    assert image.data is data
+    assert tuple(image.contrast_limits) == (3, 7)
+    (tmp_path / "other").mkdir()
+    other = study_of(tmp_path / "other", cases=1)  # its case has the same name, its scan is another
+    person.open_study(other.path)
+    person.open_case("c1")
+    assert person.desk.layers.images[0].data is not data
 
 
 def test_a_full_disk_is_said_once_and_the_stroke_stays(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def test_looking_elsewhere_moves_the_work_there():
 
 def test_what_does_not_fit_goes_to_disk_and_changes_nothing():
     model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 118)), features=2))
-    source = ArraySource(noise((40, 32, 32)), SPACING)
+    source = ArraySource(noise((40, 48, 48)), SPACING)
     how = PredictSettings(device="cpu", half=False, step=0.75)
     roomy = gathered(model, source, how)
     assert model.spilled == 0

@@ -45,7 +45,8 @@ class CaseOpening(QObject):
         """Read a case and show it; shown again when it is open already."""
         self._generation += 1
         generation, before = self._generation, self._session.case
-        job = self._runner.run(f"Opening {case_id}", lambda: load_scan(self._session, case_id), stops=False)
+        shown = self._layers.scan_of(case_id)
+        job = self._runner.run(f"Opening {case_id}", lambda: load_scan(self._session, case_id, shown), stops=False)
         job.returned.connect(lambda scan: self._scan_arrived(scan, generation, before))
         job.failed.connect(lambda _: self._go_back(generation))
 
@@ -121,8 +122,8 @@ class CaseOpening(QObject):
         if case is None:
             return
         self._generation += 1
-        generation = self._generation
-        job = self._runner.run("Reading the scan", lambda: load_pictures(self._session, case), stops=False)
+        generation, shown = self._generation, self._layers.scan_of(case.info.case_id)
+        job = self._runner.run("Reading the scan", lambda: load_pictures(self._session, case, shown), stops=False)
         job.returned.connect(lambda pictures: self._show_if_still_open(pictures, generation))
 
     def _show_if_still_open(self, pictures: Pictures, generation: int) -> None:

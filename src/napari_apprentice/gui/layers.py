@@ -114,6 +114,12 @@ class CaseLayers(QObject):
             self.view.look_at(self._first_image, pictures.start)
         self.shown.emit()
 
+    def scan_of(self, case_id: str) -> Scan | None:
+        """The scan of a case as it is on the screen, so that it need not be read again; None for any other."""
+        scan = self._scan.scan
+        whole = scan is not None and scan.info.case_id == case_id and len(self._scan.images) == len(scan.channels)
+        return scan if whole else None
+
     def clear(self) -> None:
         """Take this adapter's layers out of the viewer."""
         self._case = None

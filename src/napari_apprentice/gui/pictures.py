@@ -67,10 +67,16 @@ class Pictures:
         return self.scan.channels
 
 
-def load_scan(session: Session, case_id: str) -> Scan:
-    """Read as much of a scan as its first slice needs."""
+def load_scan(session: Session, case_id: str, shown: Scan | None = None) -> Scan:
+    """Read as much of a scan as its first slice needs; nothing where the scan that is shown is the same.
+
+    Voxels of a case never change, but a study may be another one of which the scan is still on the screen.
+    """
     cases = session.study.cases
-    info, levels = cases.info(case_id), cases.levels(case_id)
+    info = cases.info(case_id)
+    if shown is not None and _same(shown.info, info):
+        return shown
+    levels = cases.levels(case_id)
     start = info.shape[0] // 2
     if int(np.prod(info.shape)) <= LARGE:
         voxels = cases.voxels(case_id)
@@ -99,13 +105,17 @@ def open_with_pictures(session: Session, case_id: str, scan: Scan | None = None)
 
 
 def load_pictures(session: Session, case: OpenCase, scan: Scan | None = None) -> Pictures:
-    """Read what goes with a case that is open already; `scan` where that was read before."""
+    """Read what goes with a case that is open already; `scan` where one was read before."""
     study, case_id = session.study, case.info.case_id
-    scan = scan or load_scan(session, case_id)
+    scan = load_scan(session, case_id, scan)
     active = study.models.active()
     predicted = active is not None and study.predictions.has(case_id, active)
     uncertainty = session.prediction(case_id).uncertainty if predicted else None
     return Pictures(case, scan, uncertainty, _fullest_slice(case))
+
+
+def _same(a: CaseInfo, b: CaseInfo) -> bool:
+    return (a.case_id, a.source_digest, a.added) == (b.case_id, b.source_digest, b.added)
 
 
 def _small(name: str, voxels: NDArray[Any]) -> Channel:
