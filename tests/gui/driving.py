@@ -123,8 +123,8 @@ class Heartbeat(QObject):
 
     def __str__(self) -> str:
         return (
-            f"{len(self.late_ms)} beats, 99 % of them at most {self.late(99):.0f} ms late, "
-            f"the latest {self.late(100):.0f} ms, the longest computing {max(self.computed_ms):.0f} ms"
+            f"{len(self.late_ms)} beats, 95 % of them at most {self.late(95):.0f} ms late, 99 % {self.late(99):.0f}, "
+            f"the latest {self.late(100):.0f}, the longest computing {max(self.computed_ms):.0f} ms"
         )
 
     def _beat(self) -> None:

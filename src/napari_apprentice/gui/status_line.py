@@ -71,15 +71,18 @@ class StatusLine(QWidget):
         self.bar.setVisible(job is not None)
         self.cancel.setVisible(job is not None and job.stops)
         if job is None:
-            self.text.setText(self._last)
-            self.text.setStyleSheet(self._style)
+            self._write(self._last, self._style)
             return
         self.cancel.setEnabled(not job.cancelling)
-        self.text.setStyleSheet(CALM)
-        self.text.setText(job_text(job))
+        self._write(job_text(job), CALM)
         total = job.last.total if job.last else 0
         self.bar.setRange(0, total)
         self.bar.setValue(job.last.done if job.last else 0)
+
+    def _write(self, text: str, style: str) -> None:
+        self.text.setText(text)
+        if style != self.text.styleSheet():  # Qt lays the dock out anew for it, be it the same
+            self.text.setStyleSheet(style)
 
 
 def job_text(job: Job) -> str:

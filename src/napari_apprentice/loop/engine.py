@@ -170,9 +170,10 @@ class Engines:
 
 
 def _start(program: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
+    # In a session of its own, which can step back as a whole; see `step_back`. It ends with its pipe, not by Ctrl-C.
     return subprocess.Popen(
         [sys.executable, *program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        text=True, env=variables,
+        text=True, env=variables, start_new_session=True,
     )  # fmt: skip
 
 
