@@ -79,8 +79,10 @@ class PredictionVerbs(ABC):
         """Say which slice along z of a case is on the screen: it is predicted first. Returns at once."""
         self._engines.look_at(case_id, index)
 
-    def warm_up(self, settings: PredictSettings | None = None) -> None:
+    def warm_up(self, settings: PredictSettings | None = None, case: tuple[str, int | None] = ("", None)) -> None:
         """Start the prediction process and load the active model version, where there is one.
+
+        What the first slab of `case` needs is read, too: of its id and the slice along z that is looked at.
 
         Raises
         ------
@@ -90,7 +92,8 @@ class PredictionVerbs(ABC):
         active, settings = self.study.models.active(), settings or PredictSettings()
         if active is not None:
             settings = settled(self.study, active, settings)
-            self._engines.of(settings.device).warm(self.study.path, active, settings, self.study.vault.environment())
+            keys = self.study.vault.environment()
+            self._engines.of(settings.device).warm(self.study.path, active, settings, keys, case)
 
     def prediction(self, case_id: str) -> Prediction:
         """The active model version's prediction of a case."""

@@ -74,6 +74,22 @@ def test_the_screen_comes_first_then_what_came_first(study: Study) -> None:
     assert requests.next() is None
 
 
+def test_reading_ahead_makes_way_for_anything_but_its_own_case(study: Study) -> None:
+    line = Line({"warm": ["s", "v0001", HOW.to_json()], "case": ["c1", 7]})
+    requests = Requests(line)
+    heard(line)
+    assert requests.next() == WarmUp(Path("s"), "v0001", HOW, "c1", 7)
+    assert not requests.others_than("c1")
+    line.say(asked(study.runs.create("predict", {"on_screen": True, "cases": ["c1"]})))
+    heard(line)
+    assert not requests.others_than("c1")
+    assert requests.others_than("c2")
+    line.open = False
+    while requests.next() is not None:
+        pass
+    assert requests.others_than("c1")
+
+
 def test_only_the_screen_overtakes_and_only_others(study: Study) -> None:
     cohort, other, screen = run(study), run(study), run(study, on_screen=True)
     line = Line(asked(other), asked(screen))

@@ -79,7 +79,9 @@ class ModelActions(QObject):
         """Somebody is about to predict: start the process and load the network, so that the press need not wait."""
         if self._facts.now.active is None or self._predictions:
             return
-        self._runner.run("Getting ready to predict", lambda: _warm_up(self._session, settings), quiet=True)
+        case = self._session.case
+        place = (case.info.case_id, self._layers.z_shown()) if case is not None else ("", None)
+        self._runner.run("Getting ready to predict", lambda: _warm_up(self._session, settings, place), quiet=True)
 
     @property
     def prediction(self) -> Job | None:
@@ -235,6 +237,6 @@ def _predicting(
     return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", "")), empty
 
 
-def _warm_up(session: Session, settings: PredictSettings) -> None:
+def _warm_up(session: Session, settings: PredictSettings, case: tuple[str, int | None]) -> None:
     with suppress(ApprenticeError):  # nobody asked for it; the prediction that comes will say what is wrong
-        session.warm_up(settings)
+        session.warm_up(settings, case)

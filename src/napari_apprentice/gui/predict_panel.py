@@ -64,12 +64,13 @@ class PredictPanel(Panel):
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The mouse comes near the buttons: networks are loaded meanwhile, once for each device and choice of them."""
+        """The mouse comes near the buttons: networks are loaded and the case is read, once for each choice of them."""
         super().enterEvent(event)
         active, device = self.desk.facts.now.active, self.form.get("device")
         if active is None:
             return
-        wanted = (device, active, *self.ensemble.chosen)
+        case = self.desk.session.case
+        wanted = (device, active, case.info.case_id if case else "", *self.ensemble.chosen)
         if wanted not in self._ready_for:
             self._ready_for.add(wanted)
             names = ",".join(self.ensemble.chosen) or ALONE

@@ -21,6 +21,7 @@ from napari_apprentice.learn import weights as weight_files
 from napari_apprentice.learn.device import describe, memory_errors
 from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import Network, build
+from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models
 from napari_apprentice.learn.under_way import Asker, Cancel, PredictionUnderWay, Report
 from napari_apprentice.learn.voting import Voters
@@ -101,13 +102,32 @@ class Predictor:
         voters = self._voters(settings)
         voters.run(torch.zeros(1, len(self._plan.normalisation), *self._plan.patch, device=self._device))
 
+    def scaled(self, source: VoxelSource) -> ScaledScan:
+        """A scan as the networks want it; nothing is read yet."""
+        return ScaledScan(source, self._plan, self._device)
+
+    def read_ahead(self, scan: ScaledScan, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen) -> None:
+        """Read of a scan what `predict` needs for its first slab; what was read stays in it.
+
+        Raises
+        ------
+        Cancelled
+            `cancelled` said so; what was read until then stays, too.
+        """
+        voters = self._voters(settings)
+        work = PredictionUnderWay(self._models, voters, scan, settings, self._device, Asker(cancelled), focus)
+        try:
+            work.read_ahead()
+        finally:
+            work.close()
+
     def backend_name(self, settings: PredictSettings) -> str:
         """What would compute: library and number type."""
         return self._voters(settings).name
 
     def predict(
         self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
-        least: NDArray[np.float32] | None = None,
+        least: NDArray[np.float32] | None = None, scan: ScaledScan | None = None,
     ) -> Generator[Report, None, PredictionSummary]:  # fmt: skip
         """Propose a label map for one scan, slab by slab.
 
@@ -125,6 +145,8 @@ class Predictor:
         least
             (1 + labels,) probability below which a label gives a voxel it wins to background; see
             `core.postprocess_steps.least_probability`.
+        scan
+            What `read_ahead` has read of it.
 
         Yields
         ------
@@ -142,7 +164,8 @@ class Predictor:
         began = time.monotonic()
         with memory_errors():
             voters = self._voters(settings)
-        work = PredictionUnderWay(self._models, voters, source, settings, self._device, Asker(cancelled), focus, least)
+        scan = scan or self.scaled(source)
+        work = PredictionUnderWay(self._models, voters, scan, settings, self._device, Asker(cancelled), focus, least)
         try:
             yield from work.run()
         finally:

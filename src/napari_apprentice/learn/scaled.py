@@ -25,10 +25,15 @@ class ScaledScan:
         self, source: VoxelSource, plan: Plan, device: torch.device, cancelled: Callable[[], bool] = lambda: False
     ) -> None:
         self._source, self._device = source, device
-        own = (source.shape[1], source.shape[2], source.shape[3])
-        self.shape = target_shape(own, source.spacing, plan.spacing)
-        self._axes = tuple(Linear.between(old, new) for old, new in zip(own, self.shape, strict=True))
-        self._normaliser = Normaliser(plan, source.shape[0], source.dtype, lambda: statistics(source, plan, cancelled))
+        self.cancelled = cancelled
+        """Asked while the whole scan is read for its statistics; whoever takes the scan over sets it."""
+        self.own = (source.shape[1], source.shape[2], source.shape[3])
+        """(z, y, x) of the scan itself; `shape` is that of the plan's grid."""
+        self.shape = target_shape(self.own, source.spacing, plan.spacing)
+        self._axes = tuple(Linear.between(old, new) for old, new in zip(self.own, self.shape, strict=True))
+        self._normaliser = Normaliser(
+            plan, source.shape[0], source.dtype, lambda: statistics(source, plan, lambda: self.cancelled())
+        )
         self._slices: dict[int, torch.Tensor] = {}
 
     def read(self, start: int, stop: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.slabs import Focus, PredictedSlab, VoxelSource
+from napari_apprentice.core.slabs import Focus, PredictedSlab
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.device import free_bytes, memory_errors
 from napari_apprentice.learn.own_grid import OwnGrid
@@ -20,6 +20,7 @@ from napari_apprentice.learn.voting import Voters
 Cancel = Callable[[], bool]
 Report = Progress | PredictedSlab
 SLAB = 2**21  # voxels of the scan given at once
+ROWS_AHEAD = 2  # with windows half a patch apart, so many lie over a slice
 
 
 class Asker:
@@ -39,6 +40,8 @@ class PredictionUnderWay:
 
     Parameters
     ----------
+    scan
+        The scan; it may have been read in part.
     ask
         Called now and then; it raises to end the work.
     focus, least
@@ -46,13 +49,13 @@ class PredictionUnderWay:
     """
 
     def __init__(
-        self, models: Models, voters: Voters, source: VoxelSource, settings: PredictSettings, device: torch.device,
+        self, models: Models, voters: Voters, scan: ScaledScan, settings: PredictSettings, device: torch.device,
         ask: Asker, focus: Focus, least: NDArray[np.float32] | None = None,
     ) -> None:  # fmt: skip
         self._models, self._voters, self._ask, self._focus = models, voters, ask, focus
-        own = (source.shape[1], source.shape[2], source.shape[3])
-        scan = ScaledScan(source, models.plan, device, ask.cancelled)
-        self._own, self._scaled = own, scan.shape
+        scan.cancelled = ask.cancelled
+        own = self._own = scan.own
+        self._scaled = scan.shape
         self._sweep = Sweep(scan, models, settings.shift, _budget(settings, device), device)
         self._grid = OwnGrid(own, scan.shape, (0, *models.plan.labels), device, least)
         self._given = np.zeros(own[0], dtype=bool)
@@ -73,6 +76,16 @@ class PredictionUnderWay:
                 left = (time.monotonic() - began) / done * (total - done)
                 yield Progress(done, total, "Predicting", seconds_left=left)
             yield from self._slabs(self._sweep.finish_row(row))
+
+    def read_ahead(self) -> None:
+        """Read what the first slab needs, and do no more."""
+        for _ in range(ROWS_AHEAD):
+            row = self._sweep.next_row(self._place())
+            if row is None:
+                return
+            self._ask()
+            self._sweep.voxels_of(row)
+            self._sweep.pass_over(row)
 
     def quality(self) -> dict[int, float]:
         """Label id to predicted Dice, of labels that were found."""

@@ -72,7 +72,10 @@ class Engine:
         """Note that a process has done a request."""
         self._proved = process
 
-    def warm(self, study: Path, model: str, settings: PredictSettings, keys: Mapping[str, str] | None = None) -> None:
+    def warm(
+        self, study: Path, model: str, settings: PredictSettings, keys: Mapping[str, str] | None = None,
+        case: tuple[str, int | None] = ("", None),
+    ) -> None:  # fmt: skip
         """Start the process and load a model version, so that the first request need not wait for that.
 
         Parameters
@@ -81,13 +84,15 @@ class Engine:
             What the request will probably have; those that predict together are named in it.
         keys
             The environment of the study's vault.
+        case
+            The case on the screen and the slice along z, where there is one: its voxels are read beforehand.
 
         Raises
         ------
         RunError
             As for `submit`.
         """
-        self._send({"warm": [str(study.resolve()), model, settings.to_json()]}, keys or {})
+        self._send({"warm": [str(study.resolve()), model, settings.to_json()], "case": list(case)}, keys or {})
 
     def look_at(self, case_id: str, index: int | None) -> None:
         """Say which slice along z is on the screen: it is predicted first. Returns at once, starts nothing."""

@@ -18,11 +18,17 @@ from napari_apprentice.store.runs import RunFolder
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Load a model version of a study, and those that predict with it, for a request that may come."""
+    """Load a model version of a study, and those that predict with it, for a request that may come.
+
+    `case_id` is the case on the screen ("" for none): what its first slab needs is read beforehand, around slice
+    `index` along z, where that is known.
+    """
 
     study: Path
     model: str
     settings: PredictSettings
+    case_id: str = ""
+    index: int | None = None
 
 
 Request = RunFolder | WarmUp
@@ -75,6 +81,12 @@ class Requests:
         with self._news:
             return self._take(on_screen)
 
+    def others_than(self, case_id: str) -> bool:
+        """Whether a run of anything but this one case is waiting, or nothing will come any more."""
+        with self._news:
+            runs = [r for r in self._waiting if isinstance(r, RunFolder)]
+            return self._ended or any(list(r.request.get("cases", ())) != [case_id] for r in runs)
+
     def end(self, run: RunFolder) -> None:
         """A run that was given out is no longer under way."""
         with self._news:
@@ -119,7 +131,11 @@ class Requests:
             self._looks[str(case_id)] = None if index is None else int(index)
         elif "warm" in message:
             study, model, settings = message["warm"]
-            self._waiting.append(WarmUp(Path(str(study)), str(model), PredictSettings.from_json(settings)))
+            case_id, index = message.get("case", ("", None))
+            self._waiting.append(WarmUp(
+                Path(str(study)), str(model), PredictSettings.from_json(settings), str(case_id),
+                None if index is None else int(index),
+            ))  # fmt: skip
         else:
             self._add(RunFolder.at(Path(str(message["run"]))))
 

@@ -96,7 +96,7 @@ def serve(requests: Requests, prediction: PredictionTask) -> None:
 def _do(request: Request, requests: Requests, prediction: PredictionTask) -> None:
     if isinstance(request, WarmUp):
         try:
-            prediction.warm_up(request.study, request.model, request.settings)
+            prediction.warm_up(request, lambda: requests.others_than(request.case_id))
         except Exception as error:  # noqa: BLE001 - nobody asked for it; the request that comes will say what is wrong
             log.info("Not warmed up: %s", type(error).__name__)
         return

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Generator, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +17,9 @@ from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
-from napari_apprentice.learn.warm import WarmNetworks
+from napari_apprentice.learn.scaled import ScaledScan
+from napari_apprentice.learn.warm import WarmNetworks, has_room
+from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -38,6 +40,7 @@ class PredictionTask:
     def __init__(self, focus: FocusOf = lambda _run, _case_id: unseen) -> None:
         self._focus = focus
         self._networks = WarmNetworks()
+        self._ahead: tuple[Hashable, ScaledScan] | None = None  # what was read of the case on the screen
 
     def __call__(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         """Run it; the result names the cases predicted."""
@@ -51,14 +54,26 @@ class PredictionTask:
         predictor = self._warm(study, model, settings)
         for done, case_id in enumerate(cases):
             focus = self._focus(run, case_id)
-            yield from _Case(study, run, case_id, model, settings).predict(predictor, focus, (done, len(cases)))
+            ahead, self._ahead = self._ahead, None
+            known = ahead[1] if ahead is not None and ahead[0] == _place(study, case_id, model, settings) else None
+            case = _Case(study, run, case_id, model, settings, known)
+            yield from case.predict(predictor, focus, (done, len(cases)))
             run.emit({"event": "predicted", "case_id": case_id})
         yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
         return {"cases": cases, "model": model}
 
-    def warm_up(self, study: Path, model: str, settings: PredictSettings) -> None:
-        """Load what would predict, and do what its first window would have to wait for."""
-        self._warm(Study.open(study), model, settings).warm(settings)
+    def warm_up(self, wanted: WarmUp, cancelled: Callable[[], bool]) -> None:
+        """Load what would predict, and do what its first window and the first slab would have to wait for."""
+        study = Study.open(wanted.study)
+        predictor = self._warm(study, wanted.model, wanted.settings)
+        predictor.warm(wanted.settings)
+        if wanted.case_id and not cancelled() and has_room(choose_device(wanted.settings.device)):
+            self._ahead = None  # two scans are not kept
+            place = _place(study, wanted.case_id, wanted.model, wanted.settings)
+            scan = predictor.scaled(study.cases.source(wanted.case_id))
+            with suppress(Cancelled):  # as far as it came is still good
+                predictor.read_ahead(scan, wanted.settings, cancelled, lambda: wanted.index)
+            self._ahead = (place, scan)
 
     def _warm(self, study: Study, model: str, settings: PredictSettings) -> Predictor:
         """One model version, or those that predict together."""
@@ -68,6 +83,12 @@ class PredictionTask:
             for name in (model, *settings.members)
         }
         return Predictor.together(self._networks.get(wanted, device))
+
+
+def _place(study: Study, case_id: str, model: str, settings: PredictSettings) -> Hashable:
+    """What a scan was read for: the same voxels, as the same network wants them, on the same device."""
+    info = study.cases.info(case_id)
+    return study.path, case_id, info.source_digest, info.added, model, settings.device
 
 
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
@@ -84,6 +105,7 @@ class _Case:
     case_id: str
     model: str
     settings: PredictSettings
+    ahead: ScaledScan | None
 
     def predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
         """Predict it; `place` is how many cases of how many are done."""
@@ -93,7 +115,7 @@ class _Case:
         with writer:
             recipe = PostRecipe.from_json(self.run.request.get("postprocess", {}))
             least = least_probability(recipe, (0, *predictor.labels))
-            work = predictor.predict(source, self.settings, self.run.cancelled, focus, least)
+            work = predictor.predict(source, self.settings, self.run.cancelled, focus, least, self.ahead)
             summary = yield from self._follow(work, writer, place)
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
