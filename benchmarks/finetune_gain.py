@@ -8,13 +8,15 @@ subjects that nobody learned from, in either domain. One base for all; another c
 patches, for each seed.
 
 Everything that learns or judges is the program's own: fit, interpolation, gate, predictor, plan.
-Each arm has two rows: "whole" is the fine-tune as it came out of training, "kept" what is active in the end:
-after interpolation, or the base where the gate refuses. "edited only" knows only the voxels that were edited,
-"unseen as background" takes the rest of those scans for background. "chained" corrects in two halves and tunes
-from the first tuned model with the second half alone, without the base's scans. "no replay" has distillation in its
-place, as the program does where the base's scans are not there; "neither" has none of both. "naive" is rate 1e-2, no
-warm-up, replay, averaging or distillation, and it is always kept. "all" is what could be had: 60 target subjects with
-their true labels, naive. Every arm has the steps that the program would take for its corrected cases.
+Each arm has three rows: "whole" is the fine-tune as it came out of training, "kept" what is active in the end:
+after interpolation, or the base where the gate refuses; "all or nothing" what it would be without interpolation.
+"edited only" knows only the voxels that were edited, "unseen as background" takes the rest of those scans for
+background. "chained" corrects in two halves and tunes from the first tuned model with the second half alone, without
+the base's scans. "distilled" and "not distilled" have no replay and know only the voxels that were edited: on the others
+the program keeps to the base where its scans are not there ("no replay" has none to distil on, because everything
+was looked at). "naive" is rate 1e-2, no warm-up, replay, averaging or distillation, and it is always kept. "all" is
+what could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the program would
+take for its corrected cases.
 
 Rule, fixed before running: at K = 5 ours gains at least half of what "all" does, source drops by at most 0.005, and
 for no seed ours is below the base on the target.
@@ -61,8 +63,8 @@ from napari_apprentice.learn.trainer import fit
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
 ARMS = (
-    "nothing", "ours", "naive", "all", "half replay", "no replay", "neither", "no EMA", "chained", "edited only",
-    "unseen as background",
+    "nothing", "ours", "naive", "all", "half replay", "no replay", "no EMA", "chained", "edited only",
+    "unseen as background", "distilled", "not distilled",
 )  # fmt: skip
 TEST, SOURCE, HELD_OUT, ALL = 40, 20, 4, 60
 BASE_SEED = 2
@@ -278,13 +280,14 @@ def train_arm(bench: Bench, arm: str, k: int, out: Path) -> float:
         return seconds + bench.tune(first, fresh[half:] or fresh, asked.for_cases(half), out)
     changes: dict[str, Callable[[Example], Example]] = {
         "edited only": only_edited, "unseen as background": rest_is_background,
+        "distilled": only_edited, "not distilled": only_edited,
     }  # fmt: skip
     examples = [changes[arm](e) if arm in changes else e for e in fresh]
     settings = {
         "no EMA": replace(ours, ema=0.0), "half replay": replace(ours, replay_share=0.5),
-        "neither": replace(ours, distil=0.0),
+        "not distilled": replace(ours, distil=0.0),
     }  # fmt: skip
-    if arm not in ("no replay", "neither"):
+    if arm not in ("no replay", "distilled", "not distilled"):
         examples += replayed
     return bench.tune(bench.base, examples, settings.get(arm, ours), out)
 
@@ -337,12 +340,21 @@ def table(runs: dict[str, Any], k: int, seeds: Sequence[int]) -> Result:
     bases = {s: runs[key(s, "nothing", 0)]["whole"] for s in seeds if key(s, "nothing", 0) in runs}
     for name in sorted({n.split("|", 1)[1] for n in runs}, key=lambda n: (int(n.split("|")[1]), n)):
         arm, many = name.split("|")
-        mine = {s: runs[key(s, arm, int(many))] for s in bases if key(s, arm, int(many)) in runs}
-        for state in ("whole", "kept"):
+        mine = {
+            s: with_all_or_nothing(runs[key(s, arm, int(many))], bases[s])
+            for s in bases if key(s, arm, int(many)) in runs
+        }  # fmt: skip
+        for state in ("whole", "kept", "all or nothing"):
             if mine and all(state in m for m in mine.values()):
                 result.rows.append(row(f"{arm}, {state}", int(many), mine, bases, state))
     claims(result, runs, k, bases)
     return result
+
+
+def with_all_or_nothing(facts: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """What would be active without interpolation: the whole change where the gate passes it, else the base."""
+    whole = [t["passed"] for t in facts.get("tried", ()) if t["share"] == 1]
+    return {**facts, "all or nothing": facts["whole"] if whole[0] else base} if whole else facts
 
 
 def row(name: str, k: int, mine: dict[int, Any], bases: dict[int, Any], state: str) -> tuple[Any, ...]:
