@@ -8,15 +8,15 @@ subjects that nobody learned from, in either domain. One base for all; another c
 patches, for each seed.
 
 Everything that learns or judges is the program's own: fit, interpolation, gate, predictor, plan.
-Each arm has three rows: "whole" is the fine-tune as it came out of training, "kept" what is active in the end:
-after interpolation, or the base where the gate refuses; "all or nothing" what it would be without interpolation.
-"edited only" knows only the voxels that were edited, "unseen as background" takes the rest of those scans for
-background. "chained" corrects in two halves and tunes from the first tuned model with the second half alone, without
-the base's scans. "distilled" and "not distilled" have no replay and know only the voxels that were edited: on the others
-the program keeps to the base where its scans are not there ("no replay" has none to distil on, because everything
-was looked at). "naive" is rate 1e-2, no warm-up, replay, averaging or distillation, and it is always kept. "all" is
-what could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the program would
-take for its corrected cases.
+Each arm has three rows: "whole" is the fine-tune as it came out of training, "kept" what is active in the end: after
+interpolation, or the base where the gate refuses; "all or nothing" what it would be without interpolation. "edited
+only" knows only the voxels that were edited, "unseen as background" takes the rest of those scans for background.
+"chained" corrects in two halves and tunes from the first tuned model with the second half alone, without the base's
+scans. "distilled" and "not distilled" have no replay and know only the voxels that were edited: on the others the
+program keeps to the base where its scans are not there ("no replay" has none to distil on, because everything was
+looked at). "naive" is rate 1e-2, no warm-up, replay, averaging or distillation, and it is always kept. "all" is what
+could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the program would take
+for its corrected cases.
 
 Rule, fixed before running: at K = 5 ours gains at least half of what "all" does, source drops by at most 0.005, and
 for no seed ours is below the base on the target.
