@@ -12,13 +12,19 @@ from typing import Any
 import pytest
 
 
-def finish(generator: Generator[Any, None, Any]) -> Any:
-    """Run a generator to its end; its return value."""
+def drain(work: Generator[Any, None, Any]) -> tuple[Any, list[Any]]:
+    """Run a generator to its end; its return value, and what it reported on the way."""
+    seen = []
     while True:
         try:
-            next(generator)
+            seen.append(next(work))
         except StopIteration as end:
-            return end.value
+            return end.value, seen
+
+
+def finish(work: Generator[Any, None, Any]) -> Any:
+    """Run a generator to its end; its return value."""
+    return drain(work)[0]
 
 
 def fail_from(monkeypatch: pytest.MonkeyPatch, target: str, allowed: int, code: int = errno.ENOSPC) -> None:

@@ -8,20 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faults import finish
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.loop import demo
 from napari_apprentice.loop.demo import DemoReport, run_demo
 from napari_apprentice.loop.sample import STARTER, make_sample_study, sample_folder, sample_list, sample_reference
 from napari_apprentice.store.check import check
 from napari_apprentice.store.study import Study
-
-
-def drain(work):  # type: ignore[no-untyped-def]
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def test_sample_study_is_ready_to_use(tmp_path: Path) -> None:
@@ -34,7 +27,7 @@ def test_sample_study_is_ready_to_use(tmp_path: Path) -> None:
     assert set(starter.revisions) | set(starter.held_out) == known
     held_out = {c for c in sample.known if study.split.side(c) == "validation"}
     assert {f"{c}/r0001" for c in held_out} == set(starter.held_out)
-    assert drain(check(study.path)) == ()
+    assert finish(check(study.path)) == ()
 
 
 def test_sample_data_stay_small() -> None:
@@ -53,18 +46,18 @@ def test_demo_leaves_a_report_with_pictures(tmp_path: Path, monkeypatch: pytest.
     few = replace(whole, first_site=whole.first_site[:1], second_site=whole.second_site[:5])
     monkeypatch.setattr(demo, "sample_list", lambda: few)
     monkeypatch.setattr(demo, "TrainSettings", partial(TrainSettings, interpolation=1))
-    report: DemoReport = drain(run_demo(tmp_path, steps=3))
+    report: DemoReport = finish(run_demo(tmp_path, steps=3))
     assert {r.site for r in report.rows} == {"first", "second"}
     assert len(report.corrected) == 3
     facts = json.loads((report.folder / "report.json").read_text())
     assert len(facts["rows"]) == len(report.rows)
     assert len(list(report.folder.glob("*.png"))) == len(few.second_site) - len(report.corrected)
-    assert drain(check(Study.open(tmp_path / "sample.study").path)) == ()
+    assert finish(check(Study.open(tmp_path / "sample.study").path)) == ()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_three_corrected_scans_mend_the_second_site_and_spare_the_first(tmp_path: Path, seed: int) -> None:
-    report: DemoReport = drain(run_demo(tmp_path, seed=seed))
+    report: DemoReport = finish(run_demo(tmp_path, seed=seed))
     assert report.mean_change("second") >= 0.05
     assert report.mean_change("first") >= -0.02

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from builders import study as make_study
+from faults import drain
 from napari_apprentice.core.config import PredictSettings, first_model_settings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Provenance
@@ -48,15 +49,6 @@ def engine() -> Iterator[Engine]:
     made = Engine()
     yield made
     made.stop()
-
-
-def drain(work: Generator[Progress, None, Any]) -> tuple[Any, list[Progress]]:
-    seen: list[Progress] = []
-    while True:
-        try:
-            seen.append(next(work))
-        except StopIteration as end:
-            return end.value, seen
 
 
 def sound(study: Study) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from faults import finish
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.errors import InputError, ModelError
 from napari_apprentice.learn.predictor import Predictor
@@ -40,14 +41,6 @@ def engine() -> Iterator[Engine]:
     made = Engine()
     yield made
     made.stop()
-
-
-def drain(work):
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def test_who_predicts_together_is_settled_once_and_stays(study: Study) -> None:
@@ -83,13 +76,13 @@ def test_what_cannot_vote_together_is_refused_before_a_process_is_started(study:
 
 def test_the_process_predicts_together_and_the_record_says_so(study: Study, engine: Engine) -> None:
     together = replace(CPU, ensemble="v0002")
-    drain(begin(study, engine, ["c1"], together, MODEL).work())
+    finish(begin(study, engine, ["c1"], together, MODEL).work())
     found, record = study.predictions.read("c1", MODEL), study.predictions.record("c1", MODEL)
 
     members = [_predictor(study, name) for name in (MODEL, "v0002")]
     info = study.cases.info("c1")
     merged, alone = (
-        drain(p.predict_array(study.cases.voxels("c1"), info.spacing, CPU, lambda: False))
+        finish(p.predict_array(study.cases.voxels("c1"), info.spacing, CPU, lambda: False))
         for p in (Predictor.together(members), members[0])
     )
     assert np.array_equal(found.labels, merged.labels)
@@ -106,7 +99,7 @@ def test_the_process_predicts_together_and_the_record_says_so(study: Study, engi
     assert is_predicted(study, "c1", MODEL, together, steps)
     assert not is_predicted(study, "c1", MODEL, CPU, steps)
 
-    drain(begin(study, engine, ["c1"], CPU, MODEL).work())  # the same process, the networks still warm
+    finish(begin(study, engine, ["c1"], CPU, MODEL).work())  # the same process, the networks still warm
     assert np.array_equal(study.predictions.read("c1", MODEL).labels, alone.labels)
     assert case_rows(study)[0].models == ()
 

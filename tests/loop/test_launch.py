@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from builders import study as make_study
+from faults import drain
 from napari_apprentice.core.config import PredictSettings, first_model_settings
-from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
 from napari_apprentice.loop.child import DISK_FAILED
@@ -44,15 +44,6 @@ def study(tmp_path: Path) -> Study:
         made.revisions.save(f"c{i}", labels, np.ones_like(labels), Provenance("ann"))
         made.split.assign(f"s{i}")
     return made
-
-
-def drain(work):  # type: ignore[no-untyped-def]
-    seen: list[Progress] = []
-    while True:
-        try:
-            seen.append(next(work))
-        except StopIteration as end:
-            return end.value, seen
 
 
 def sound(study: Study) -> bool:

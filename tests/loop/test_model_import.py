@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from builders import study as make_study
+from faults import finish
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import GateReport, GateRow
 from napari_apprentice.core.import_settings import ImportSettings
@@ -41,14 +42,6 @@ from small import make_plan
 sys.path.pop(0)
 
 GATE = GateReport((GateRow(1, False, 0.5, 0.75, 1),), True, "better")
-
-
-def drain(work):
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def corrected(folder: Path, name: str = "") -> Study:
@@ -86,7 +79,7 @@ def predicted(study: Study, model: str) -> np.ndarray:
     predictor = Predictor(version.plan, study.models.weights(model), torch.device("cpu"))
     settings = PredictSettings(device="cpu", backend="torch")
     work = predictor.predict_array(study.cases.voxels("c1"), info.spacing, settings, lambda: False)
-    found = drain(work)
+    found = finish(work)
     return np.stack([found.labels, found.uncertainty])
 
 
@@ -97,7 +90,7 @@ def names(study: Study) -> set[str]:
 def test_nnunet_is_imported_predicts_and_is_tuned(tmp_path: Path) -> None:
     study = corrected(tmp_path)
     folder = Stored("residual3d").write(tmp_path / "Dataset004_Small")
-    report = drain(import_model(study, folder, ImportSettings()))
+    report = finish(import_model(study, folder, ImportSettings()))
     assert (report.model, report.active, report.labels) == ("v0001", True, {"one": "one", "two": "two"})
     version = study.models.info("v0001")
     assert version.origin["library"] == "nnU-Net v2"
@@ -105,14 +98,14 @@ def test_nnunet_is_imported_predicts_and_is_tuned(tmp_path: Path) -> None:
     assert version.plan.mirror_axes == (0, 1, 2)
     engine = Engine()
     try:
-        drain(predict(study, engine, ["c1"], PredictSettings(device="cpu"), "v0001"))
+        finish(predict(study, engine, ["c1"], PredictSettings(device="cpu"), "v0001"))
     finally:
         engine.stop()
     assert study.predictions.read("c1", "v0001").labels.shape == study.cases.info("c1").shape
-    tuned = drain(follow_training(begin_training(study, "fine-tune", TrainSettings(steps=1, device="cpu"))))
+    tuned = finish(follow_training(begin_training(study, "fine-tune", TrainSettings(steps=1, device="cpu"))))
     assert study.models.info(tuned.model).parent == "v0001"
     assert study.models.info(tuned.model).plan == version.plan
-    assert drain(check(study.path)) == ()
+    assert finish(check(study.path)) == ()
     assert not [n for n in names(study) if n.endswith((".pth", ".pt", ".pkl"))]
 
 
@@ -122,10 +115,10 @@ def test_several_folds_at_once_predict_together_at_best(tmp_path: Path) -> None:
     for n, fold in enumerate((0, 1, 2, "all")):
         folder = stored.write(tmp_path / "Dataset004_Small", fold=f"fold_{fold}")
         _train_on(folder / f"fold_{fold}" / "checkpoint_final.pth", n)
-    report = drain(import_model(study, folder, ImportSettings(fold="each")))
+    report = finish(import_model(study, folder, ImportSettings(fold="each")))
     assert (report.model, report.folds) == ("v0001", ("v0001", "v0002", "v0003"))
     assert [study.models.info(name).origin["fold"] for name in report.folds] == ["fold_0", "fold_1", "fold_2"]
-    two = drain(import_model(study, folder, ImportSettings(fold="1,all", name="mine")))
+    two = finish(import_model(study, folder, ImportSettings(fold="1,all", name="mine")))
     assert two.folds == ("mine-fold_1", "mine-fold_all")
     best = settled(study, "v0002", PredictSettings(quality="best"))
     assert len(best.members) == 3  # each fold once, however often it was imported
@@ -147,11 +140,11 @@ def test_folds_that_are_not_there_are_told_and_those_before_are_named(tmp_path: 
         folder = stored.write(tmp_path / "Dataset004_Small", fold=f"fold_{fold}")
     for asked, says in (("0,4", "looked at fold_4"), ("all", "every fold there is say each")):
         with pytest.raises(ModelError, match=says):
-            drain(import_model(study, folder, ImportSettings(fold=asked)))
+            finish(import_model(study, folder, ImportSettings(fold=asked)))
     assert study.models.names() == ()
     (folder / "fold_1" / "checkpoint_final.pth").write_text("nonsense")
     with pytest.raises(ModelError, match=r"checkpoint_final.pth.*Imported before that: v0001"):
-        drain(import_model(study, folder, ImportSettings(fold="each")))
+        finish(import_model(study, folder, ImportSettings(fold="each")))
 
 
 @pytest.mark.usefixtures("inside")
@@ -165,7 +158,7 @@ def test_a_bundle_is_imported_and_predicts(tmp_path: Path, zipped: bool) -> None
                 file.write(path, Path("spleen_bundle") / path.relative_to(bundle))
         shutil.rmtree(bundle)
         bundle = tmp_path / "spleen_bundle.zip"
-    report = drain(import_model(study, bundle, ImportSettings(labels="Spleen=two", name="spleen")))
+    report = finish(import_model(study, bundle, ImportSettings(labels="Spleen=two", name="spleen")))
     assert (report.model, report.labels) == ("spleen", {"Spleen": "two"})
     assert study.models.info("spleen").plan.labels == (2,)
     assert set(np.unique(predicted(study, "spleen")[0])) <= {0, 2}
@@ -196,14 +189,14 @@ def test_from_another_study_and_from_an_export_to_the_bit(tmp_path: Path) -> Non
     for source, settings in ((first.path, ImportSettings(version=name)), (exported, ImportSettings())):
         (tmp_path / "to" / source.name).mkdir(parents=True)
         study = make_study(tmp_path / "to" / source.name)
-        report = drain(import_model(study, source, settings))
+        report = finish(import_model(study, source, settings))
         assert report.active
         assert np.array_equal(predicted(study, report.model), expected)
         version, before = study.models.info(report.model), first.models.info(name)
         assert version.weights_digest == before.weights_digest
         assert (version.parent, version.revisions, version.held_out) == (None, (), ())
         assert [a["name"] for a in version.origin["lineage"]] == [name, "v0001"]
-        assert drain(check(study.path)) == ()
+        assert finish(check(study.path)) == ()
 
 
 def test_an_export_tells_what_matters_and_no_names(tmp_path: Path) -> None:
@@ -226,15 +219,15 @@ def test_labels_are_matched_by_name_or_said(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     folder = Stored("plain3d").write(tmp_path / "x")  # liver and tumour
     with pytest.raises(InputError, match=r"knows liver, tumour, which this study does not have \(it has one, two\)"):
-        drain(import_model(study, folder, ImportSettings()))
+        finish(import_model(study, folder, ImportSettings()))
     with pytest.raises(InputError, match="no label 'kidney'"):
-        drain(import_model(study, folder, ImportSettings(labels="kidney=one")))
+        finish(import_model(study, folder, ImportSettings(labels="kidney=one")))
     with pytest.raises(InputError, match="THEIRS=OURS"):
-        drain(import_model(study, folder, ImportSettings(labels="liver")))
+        finish(import_model(study, folder, ImportSettings(labels="liver")))
     with pytest.raises(InputError, match="same here"):
-        drain(import_model(study, folder, ImportSettings(labels="liver=one,tumour=one")))
+        finish(import_model(study, folder, ImportSettings(labels="liver=one,tumour=one")))
     assert study.models.names() == ()
-    report = drain(import_model(study, folder, ImportSettings(labels="tumour=two", add_labels=True)))
+    report = finish(import_model(study, folder, ImportSettings(labels="tumour=two", add_labels=True)))
     assert report.labels == {"liver": "liver", "tumour": "two"}
     assert [x.name for x in study.schema.labels] == ["one", "two", "liver"]
     assert study.models.info(report.model).plan.labels == (3, 2)
@@ -244,11 +237,11 @@ def test_labels_are_matched_by_name_or_said(tmp_path: Path) -> None:
 def test_a_model_does_not_take_the_place_of_the_active_one(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     folder = Stored("residual3d").write(tmp_path / "x")
-    assert drain(import_model(study, folder, ImportSettings())).active
-    second = drain(import_model(study, folder, ImportSettings(name="other")))
+    assert finish(import_model(study, folder, ImportSettings())).active
+    second = finish(import_model(study, folder, ImportSettings(name="other")))
     assert (second.active, study.models.active()) == (False, "v0001")
     with pytest.raises(InputError, match="exists already"):
-        drain(import_model(study, folder, ImportSettings(name="other")))
+        finish(import_model(study, folder, ImportSettings(name="other")))
 
 
 def _spoiled(folder: Path, name: str, text: str | None) -> Path:
@@ -275,7 +268,7 @@ def test_malformed_folders_are_told_in_a_sentence(tmp_path: Path, name: str, tex
     study = make_study(tmp_path)
     folder = _spoiled(Stored("residual3d").write(tmp_path / "x"), name, text)
     with pytest.raises(ModelError, match=says):
-        drain(import_model(study, folder, ImportSettings()))
+        finish(import_model(study, folder, ImportSettings()))
     assert study.models.names() == ()
 
 
@@ -286,32 +279,32 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("x")
     for source in ("empty", "file.txt", "gone"):
         with pytest.raises(InputError, match=r"no model that can be imported|is not there"):
-            drain(import_model(study, tmp_path / source, ImportSettings()))
+            finish(import_model(study, tmp_path / source, ImportSettings()))
     stored = Stored("residual3d")
     stored.write(tmp_path / "two")
     shutil.copytree(stored.write(tmp_path / "two"), tmp_path / "two" / "other__x__3d_fullres")
     with pytest.raises(InputError, match="several models"):
-        drain(import_model(study, tmp_path / "two", ImportSettings()))
+        finish(import_model(study, tmp_path / "two", ImportSettings()))
     with pytest.raises(ModelError, match="looked at fold_3"):
-        drain(import_model(study, stored.write(tmp_path / "x"), ImportSettings(fold="3")))
+        finish(import_model(study, stored.write(tmp_path / "x"), ImportSettings(fold="3")))
     bundle = tmp_path / "bundle"
     (bundle / "configs").mkdir(parents=True)
     with pytest.raises(ModelError, match="YAML"):
-        drain(import_model(study, bundle, ImportSettings()))
+        finish(import_model(study, bundle, ImportSettings()))
     (bundle / "configs" / "inference.json").write_text(json.dumps(config()))
     with pytest.raises(ModelError, match=r"no configs/metadata\.json"):
-        drain(import_model(study, bundle, ImportSettings()))
+        finish(import_model(study, bundle, ImportSettings()))
     (bundle / "configs" / "metadata.json").write_text(json.dumps(metadata()))
     (bundle / "models").mkdir()
     (bundle / "models" / "model.ts").write_bytes(b"x")
     with pytest.raises(ModelError, match="TorchScript"):
-        drain(import_model(study, bundle, ImportSettings()))
+        finish(import_model(study, bundle, ImportSettings()))
 
 
 @pytest.mark.usefixtures("inside")
 def test_damaged_exports_are_told(tmp_path: Path) -> None:
     source, study = make_study(tmp_path / "a"), make_study(tmp_path / "b")
-    drain(import_model(source, Stored("residual3d").write(tmp_path / "x"), ImportSettings()))
+    finish(import_model(source, Stored("residual3d").write(tmp_path / "x"), ImportSettings()))
     for number, (spoil, says) in enumerate(
         (
             (lambda f: (f / "weights.safetensors").write_bytes(b"x"), "not what was registered"),
@@ -324,7 +317,7 @@ def test_damaged_exports_are_told(tmp_path: Path) -> None:
         folder = export_model(source, "v0001", tmp_path / f"out{number}")
         spoil(folder)
         with pytest.raises(ModelError, match=says):
-            drain(import_model(study, folder, ImportSettings()))
+            finish(import_model(study, folder, ImportSettings()))
     with pytest.raises(InputError, match="not empty"):
         export_model(source, "v0001", tmp_path / "out0")
     source.models.weights("v0001").write_bytes(b"x")
