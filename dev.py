@@ -257,6 +257,8 @@ def call_with_windows(*command: str | Path, screens: int = 1) -> int:
     with ExitStack() as stack:
         displays = [stack.enter_context(virtual_display()) for _ in range(screens)]
         env = window_environment(displays[0]) | {"APPRENTICE_DISPLAYS": " ".join(displays)}
+        if screens > 1:  # the cores are shared out; more threads that wait for each other took twice the time
+            env.setdefault("OMP_NUM_THREADS", "1")
         return call(*command, env=env)
 
 

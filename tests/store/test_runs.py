@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 
@@ -10,11 +11,19 @@ from napari_apprentice.store.runs import RunFolder, Runs
 def test_a_run_is_opened_again_elsewhere(tmp_path):
     made = study(tmp_path, 0)
     run = made.runs.create("train", {"steps": 3})
-    assert re.fullmatch(r"\d{8}-\d{6}-train-[0-9a-f]{4}", run.run_id)
+    assert re.fullmatch(r"\d{8}-\d{6}-\d{3}-train-[0-9a-f]{4}", run.run_id)
     again = RunFolder.at(run.path)
     assert (again.run_id, again.kind, again.request) == (run.run_id, "train", {"steps": 3})
     assert made.runs.ids() == (run.run_id,)
     assert made.runs.open(run.run_id).path == run.path
+
+
+def test_runs_of_one_second_are_in_the_order_in_which_they_were_made(tmp_path):
+    runs, made = Runs(tmp_path), []
+    for kind in ("train", "fine-tune", "predict", "fine-tune"):
+        made.append(runs.create(kind, {}).run_id)
+        time.sleep(0.002)
+    assert runs.ids() == tuple(made)
 
 
 def test_events_are_followed_from_an_offset(tmp_path):

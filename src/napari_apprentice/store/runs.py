@@ -188,9 +188,10 @@ class Runs:
         StorageError
             The disk is full, gone or read-only; nothing was added.
         """
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         with storage_errors("the run's folder"):
             while True:
+                # Down to the millisecond: ids are in the order in which they were made. Older ones end at the second.
+                stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
                 run_id = check_name("run", f"{stamp}-{kind}-{uuid.uuid4().hex[:4]}")
                 if self._lay_down(run_id, kind, request):
                     return RunFolder.at(self.root / run_id, self._vault)
