@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,11 @@ if _WORKER and _DISPLAYS:
     os.environ["DISPLAY"] = _DISPLAYS[int(_WORKER.removeprefix("gw")) % len(_DISPLAYS)]
 
 _ON_LINUX = sys.platform.startswith("linux")
+if _WORKER and _ON_LINUX:
+    # The program's children step back as sessions: beside tests that do not, they would hardly get a core.
+    with suppress(OSError):
+        os.setsid()
+        Path("/proc/self/autogroup").write_text("10", encoding="ascii")
 if _ON_LINUX and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
