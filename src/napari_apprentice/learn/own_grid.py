@@ -91,10 +91,12 @@ class OwnGrid:
         best = _onto(values[0], places).clone()  # it is written to
         winner = torch.full_like(best, rows[0], dtype=torch.uint8)
         entropy = _entropy(best)
-        expected = [best.sum()]
+        # Exact enough that six digits do not show in which parts the scan was summed up; MPS has no float64.
+        exact = torch.float32 if best.device.type == "mps" else torch.float64
+        expected = [best.sum(dtype=exact)]
         for row, value in zip(rows[1:], values[1:], strict=True):
             share = _onto(value, places)
-            expected.append(share.sum())
+            expected.append(share.sum(dtype=exact))
             entropy += _entropy(share)
             winner.masked_fill_(share > best, row)
             torch.maximum(best, share, out=best)
@@ -103,7 +105,7 @@ class OwnGrid:
         sums = []
         for row, total in zip(rows, expected, strict=True):
             won = winner == row
-            sums.append(torch.stack([total, won.sum().to(total), (best * won).sum()]))
+            sums.append(torch.stack([total, won.sum().to(total), (best * won).sum(dtype=exact)]))
         # one wait for the device, not three per label
         for row, (total, found, agreed) in zip(rows, torch.stack(sums).tolist(), strict=True):
             self.confidence.add(row, total, found, agreed)
