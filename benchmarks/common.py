@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_apprentice.store.runs import RunFolder
+
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,6 +30,17 @@ def real_scans(name: str) -> Path:
     if not folder.is_dir():
         sys.exit(f"{folder} is not there: set APPRENTICE_DATA to the folder that holds {name}.")
     return folder
+
+
+def scan_names(folder: Path) -> list[str]:
+    """File names of a Decathlon folder's scans, sorted."""
+    return sorted(p.name for p in (folder / "imagesTr").glob("*.nii.gz") if not p.name.startswith("."))
+
+
+def curve(run: RunFolder) -> list[dict[str, float | None]]:
+    """Loss and held-out Dice of a training run, by step."""
+    points = [e for e in run.events()[0] if e["event"] == "progress" and e.get("loss") is not None]
+    return [{"step": e["done"], "loss": e["loss"], "dice": e.get("dice")} for e in points]
 
 
 def drain(work: Generator[Any, None, T]) -> T:

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Result, drain, options, real_scans
+from common import Result, drain, options, real_scans, scan_names
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
@@ -294,9 +294,8 @@ def train_arm(bench: Bench, arm: str, k: int, out: Path) -> float:
 
 def load(folder: Path, mm: float, count: int | None) -> list[Scan]:
     """Subjects on a grid of `mm`."""
-    names = sorted(p.name for p in (folder / "imagesTr").glob("*.nii.gz") if not p.name.startswith("."))
     found = []
-    for name in names[:count]:
+    for name in scan_names(folder)[:count]:
         volume = read_volume(folder / "imagesTr" / name)
         labels = read_label_map(folder / "labelsTr" / name).voxels
         z, y, x = labels.shape

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import Result, drain, options, real_scans
+from common import Result, curve, drain, options, real_scans, scan_names
 
 from napari_apprentice.core.config import first_model_settings
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
@@ -40,7 +40,7 @@ def main() -> None:
 
 def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int) -> Result:
     """Train in `folder` and measure; counts are subjects to learn from and to test on."""
-    names = sorted(p.name for p in (data / "imagesTr").glob("*.nii.gz") if not p.name.startswith("."))
+    names = scan_names(data)
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     learn, test = shuffled[: counts[0]], shuffled[counts[0] :][: counts[1]]
     session = Session(author="benchmark")
@@ -66,9 +66,7 @@ def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int
         f"mean Dice on subjects it never saw (at least {CLAIM})": found.mean, "steps": steps,
         "seconds of training": report.seconds, "seed": seed,
     }  # fmt: skip
-    events, _ = session.study.runs.open(report.run_id).events(0)
-    points = [e for e in events if e["event"] == "progress" and e.get("loss") is not None]
-    result.extra = {"curves": [[{"step": e["done"], "loss": e["loss"], "dice": e.get("dice")} for e in points]]}
+    result.extra = {"curves": [curve(session.study.runs.open(report.run_id))]}
     session.close()
     return result
 

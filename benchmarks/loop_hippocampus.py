@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from common import Result, drain, options, real_scans
+from common import Result, curve, drain, options, real_scans, scan_names
 
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.corrector import correct
@@ -42,7 +42,7 @@ def main() -> None:
 def run(folder: Path, data: Path, counts: tuple[int, int, int], steps: tuple[int, int], seed: int) -> Result:
     """Go around the loop in `folder`; counts are first, second and held-out cases."""
     began = time.monotonic()
-    names = sorted(p.name for p in (data / "imagesTr").glob("*.nii.gz") if not p.name.startswith("."))
+    names = scan_names(data)
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     first, second, held_out = _split(shuffled, counts)
     session = Session(author="simulated corrector")
@@ -62,7 +62,7 @@ def run(folder: Path, data: Path, counts: tuple[int, int, int], steps: tuple[int
         "became active": str(two.active), "path length corrected": path_length, "first model seconds": one.seconds,
         "fine-tune seconds": two.seconds, "whole loop seconds": seconds, "seed": seed,
     }  # fmt: skip
-    result.extra = {"curves": [_curve(session, r.run_id) for r in (one, two)]}
+    result.extra = {"curves": [curve(session.study.runs.open(r.run_id)) for r in (one, two)]}
     session.close()
     return result
 
@@ -95,12 +95,6 @@ def _compare(session: Session, data: Path, held_out: Sequence[str], models: tupl
     result.rows.append(("mean", len(cases), before.mean, after.mean, after.mean - before.mean))
     result.claims = {"mean Dice before": before.mean, "mean Dice at the end": after.mean}
     return result
-
-
-def _curve(session: Session, run_id: str) -> list[dict[str, float | None]]:
-    events, _ = session.study.runs.open(run_id).events(0)
-    points = [e for e in events if e["event"] == "progress" and e.get("loss") is not None]
-    return [{"step": e["done"], "loss": e["loss"], "dice": e.get("dice")} for e in points]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def slices(run, prediction):
                 part = np.full((1, *shape[1:]), 2, np.uint8)
                 writer.write_slab(PredictedSlab(z, z + 1, part, part))
                 yield Progress(shape[0] - len(left), shape[0], "predicting", case_id=case_id, slab=(z, z + 1))
-            writer.commit({2: 0.5}, 0.1, "by hand", {"settings": run.request["settings"]})
+            quality = {} if (study.path / "empty").exists() else {2: 0.5}
+            writer.commit(quality, 0.1, "by hand", {"settings": run.request["settings"]})
     return {"cases": run.request["cases"], "model": model}
 
 worker.task_for = lambda run, prediction: lambda run: slices(run, prediction)

@@ -199,6 +199,17 @@ def test_the_case_on_the_screen_is_predicted_while_others_wait(person: Person, g
 
 
 @pytest.mark.usefixtures("gate")
+def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -> None:
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: any(s.startswith("Predicted c1 on ") for s in person.said))
+    assert "No label" not in person.said[-1]
+    (study.path / "empty").touch()
+    person.settle()
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: any(s.endswith("No label was found.") for s in person.said))
+
+
+@pytest.mark.usefixtures("gate")
 def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(person: Person) -> None:
     engine = person.session._engines.of("auto")
     assert engine._process is None

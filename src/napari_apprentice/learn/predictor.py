@@ -126,8 +126,8 @@ class Predictor:
         return self._voters(settings).name
 
     def predict(
-        self, source: VoxelSource, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
-        least: NDArray[np.float32] | None = None, scan: ScaledScan | None = None,
+        self, source: VoxelSource | ScaledScan, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
+        least: NDArray[np.float32] | None = None,
     ) -> Generator[Report, None, PredictionSummary]:  # fmt: skip
         """Propose a label map for one scan, slab by slab.
 
@@ -137,7 +137,7 @@ class Predictor:
         Parameters
         ----------
         source
-            The scan; read when it is needed, in slabs.
+            The scan; read when it is needed, in slabs, but for what `read_ahead` has read of it.
         cancelled
             Asked before every batch of windows and while slabs are made.
         focus
@@ -145,8 +145,6 @@ class Predictor:
         least
             (1 + labels,) probability below which a label gives a voxel it wins to background; see
             `core.postprocess_steps.least_probability`.
-        scan
-            What `read_ahead` has read of it.
 
         Yields
         ------
@@ -164,7 +162,7 @@ class Predictor:
         began = time.monotonic()
         with memory_errors():
             voters = self._voters(settings)
-        scan = scan or self.scaled(source)
+        scan = source if isinstance(source, ScaledScan) else self.scaled(source)
         work = PredictionUnderWay(self._models, voters, scan, settings, self._device, Asker(cancelled), focus, least)
         try:
             yield from work.run()

@@ -115,7 +115,7 @@ class _Case:
         with writer:
             recipe = PostRecipe.from_json(self.run.request.get("postprocess", {}))
             least = least_probability(recipe, (0, *predictor.labels))
-            work = predictor.predict(source, self.settings, self.run.cancelled, focus, least, self.ahead)
+            work = predictor.predict(self.ahead or source, self.settings, self.run.cancelled, focus, least)
             summary = yield from self._follow(work, writer, place)
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
