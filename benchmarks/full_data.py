@@ -11,11 +11,12 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import Result, curve, drain, options, real_scans, scan_names
 
-from napari_apprentice.core.config import first_model_settings
+from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.session import Session
 
@@ -26,22 +27,26 @@ CLAIM = 0.88
 def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--steps", type=int, help="of the first model")
+    parser.add_argument("--memory-mb", type=float, default=1500, help="budget of the network's patches")
+    parser.add_argument("--features", type=int, default=16, help="of the network's first stage")
     parser.add_argument("--folder", type=Path, help="keep the study there")
     given = parser.parse_args()
     counts = (12, 6) if given.quick else (LEARN, TEST)
     steps = given.steps or (100 if given.quick else 12_500)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="full-data-"))
     try:
-        run(folder, real_scans("hippocampus"), counts, steps, given.seed).show(given.json)
+        how = replace(first_model_settings(steps, given.seed), validate_every=max(50, steps // 8))
+        network = {"memory_mb": given.memory_mb, "features": given.features}
+        run(folder, real_scans("hippocampus"), counts, how, network).show(given.json)
     finally:
         if given.folder is None:
             shutil.rmtree(folder)
 
 
-def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int) -> Result:
+def run(folder: Path, data: Path, counts: tuple[int, int], how: TrainSettings, network: dict[str, Any]) -> Result:
     """Train in `folder` and measure; counts are subjects to learn from and to test on."""
     names = scan_names(data)
-    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    shuffled = [names[i] for i in np.random.default_rng(how.seed).permutation(len(names))]
     learn, test = shuffled[: counts[0]], shuffled[counts[0] :][: counts[1]]
     session = Session(author="benchmark")
     study = folder / "full.study"
@@ -53,8 +58,7 @@ def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int
             drain(session.add_scans([data / "imagesTr" / name], corrected=data / "labelsTr" / name))
         drain(session.add_scans([data / "imagesTr" / n for n in test]))
     under_way = session.running_training() or session.resumable_training()
-    settings = replace(first_model_settings(steps, seed), validate_every=max(50, steps // 20))
-    report = drain(session.follow_training(under_way or session.begin_training("train", settings)))
+    report = drain(session.follow_training(under_way or session.begin_training("train", how, **network)))
     cases = [n.removesuffix(".nii.gz") for n in test]
     drain(session.predict(cases, model=report.model))
     found = session.evaluate(data / "labelsTr", model=report.model, cases=cases)
@@ -63,8 +67,8 @@ def run(folder: Path, data: Path, counts: tuple[int, int], steps: int, seed: int
         result.rows.append((session.study.schema.name(label), len(cases), dice))
     result.rows.append(("mean", len(cases), found.mean))
     result.claims = {
-        f"mean Dice on subjects it never saw (at least {CLAIM})": found.mean, "steps": steps,
-        "seconds of training": report.seconds, "seed": seed,
+        f"mean Dice on subjects it never saw (at least {CLAIM})": found.mean, "steps": how.steps,
+        "seconds of training": report.seconds, "seed": how.seed,
     }  # fmt: skip
     result.extra = {"curves": [curve(session.study.runs.open(report.run_id))]}
     session.close()

@@ -22,11 +22,11 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.slabs import Moments, PredictedSlab
 from napari_apprentice.learn import weights
-from napari_apprentice.learn.backend import FullMap
 from napari_apprentice.learn.device import autocast, choose_device
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.normalise import normalise
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.readout import FullMap
 from napari_apprentice.learn.resample import resample_voxels, target_shape
 
 STARTER = ROOT / "sample_data" / "starter"

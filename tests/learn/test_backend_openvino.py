@@ -13,11 +13,12 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.phantom import phantom
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import InputError
-from napari_apprentice.learn.backend import FullMap, library
+from napari_apprentice.learn.backend import library
 from napari_apprentice.learn.backend_openvino import OpenVinoBackend, openvino
 from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.readout import Readout
 from napari_apprentice.loop.sample import sample_folder
 
 CPU = torch.device("cpu")
@@ -25,13 +26,16 @@ needed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is n
 
 
 @needed
-@pytest.mark.parametrize("plan", [make_plan(), make_plan(patch=(1, 16, 16)), make_plan(channels=2, labels=(1, 2, 3))])
-def test_logits_are_those_of_torch(plan):
+@pytest.mark.parametrize(
+    "plan",
+    [make_plan(), make_plan(patch=(1, 16, 16)), make_plan(channels=2, labels=(1, 2, 3)), make_plan(labels=range(1, 9))],
+)
+def test_windows_are_those_of_torch(plan):
     torch.manual_seed(0)
     network = build(plan).eval()
     patches = torch.randn(1, len(plan.normalisation), *plan.patch)
     with torch.inference_mode():
-        expected = FullMap(network)(patches)
+        expected = Readout(plan, network).module(network)(patches)
     backend = OpenVinoBackend(network, plan, half=False)
     torch.testing.assert_close(backend.run(patches), expected, atol=1e-3, rtol=1e-3)
     assert backend.name == "openvino fp32"

@@ -16,6 +16,7 @@ from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.importing import from_nnunet
 from napari_apprentice.learn.network import around, bare, build
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.readout import Readout
 from napari_apprentice.learn.trainer import fit
 
 NAMES = tuple(PLANS)
@@ -52,6 +53,11 @@ def test_logits_are_those_of_the_library(name, tmp_path):
     with torch.no_grad():
         (found,) = network.eval()(ours)
         assert torch.equal(network.full(ours), found)
+        late = Readout(replace(plan, labels=range(1, 99)), network)  # as if there were more labels than features
+        late.rows = 1 + len(plan.labels)
+        features = late.module(network)(ours)
+    assert features.shape[1] == late.width == network.last.in_channels
+    torch.testing.assert_close(late.logits(features[0]), found[0], atol=1e-4, rtol=1e-4)
     assert found.shape == expected.shape
     assert float((found - expected).abs().max()) < 1e-4 * max(1.0, float(expected.abs().max()))
 

@@ -1,4 +1,4 @@
-"""What computes a network's logits, and which of them there is here."""
+"""What computes a network, and which of them there is here."""
 
 from importlib.util import find_spec
 from typing import Protocol
@@ -8,7 +8,6 @@ import torch
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import InputError
-from napari_apprentice.learn.network import Network
 
 
 class Backend(Protocol):
@@ -23,19 +22,10 @@ class Backend(Protocol):
         """Windows that are best asked together."""
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
-        """(b, 1 + labels, z, y, x) logits of (b, c, z, y, x) normalised float32; valid until the next call."""
+        """(b, maps, z, y, x) of (b, c, z, y, x) normalised float32: logits, or what they are made of; see `Readout`.
 
-
-class FullMap(torch.nn.Module):
-    """A network without the smaller maps that only training needs."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, voxels: torch.Tensor) -> torch.Tensor:
-        """(b, 1 + labels, z, y, x) logits."""
-        return self.network.full(voxels)
+        Valid until the next call.
+        """
 
 
 def library(settings: PredictSettings, device: torch.device, *, changing: bool) -> str:
@@ -60,12 +50,12 @@ def library(settings: PredictSettings, device: torch.device, *, changing: bool) 
     return "openvino" if installed and device.type == "cpu" and not changing else "torch"
 
 
-def free_batch(plan: Plan, free: int) -> int:
+def free_batch(plan: Plan, maps: int, free: int) -> int:
     """Windows at once for a device with `free` bytes: half of them, and never more than 16.
 
-    A window holds its logits (in two types while they are weighted) and about three maps of the first
+    A window holds the `maps` it gives (in two types while they are weighted) and about three maps of the first
     stage's features, in four bytes at most.
     """
     z, y, x = plan.patch
-    each = 4 * z * y * x * (2 * (1 + len(plan.labels)) + 3 * plan.features[0])
+    each = 4 * z * y * x * (2 * maps + 3 * plan.features[0])
     return max(1, min(16, free // 2 // each))

@@ -1,4 +1,4 @@
-"""Logits by OpenVINO, on the CPU: several times faster there than by PyTorch."""
+"""Windows by OpenVINO, on the CPU: several times faster there than by PyTorch."""
 
 import math
 import sys
@@ -13,11 +13,11 @@ import torch
 
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import ModelError
-from napari_apprentice.learn.backend import FullMap
 from napari_apprentice.learn.network import Network
+from napari_apprentice.learn.readout import Readout
 
 TELEMETRY = "openvino_telemetry"
-MEMORY_SHARE = 0.1  # of what is free, for the logits of windows under way
+MEMORY_SHARE = 0.1  # of what is free, for what windows under way give
 BYTES = 4
 
 
@@ -40,11 +40,12 @@ class OpenVinoBackend:
 
     def __init__(self, network: Network, plan: Plan, *, half: bool) -> None:
         ov = openvino()
+        readout = Readout(plan, network)
         example = torch.zeros(1, len(plan.normalisation), *plan.patch)
         with warnings.catch_warnings():
             # torch points at torch.export; OpenVINO reads what it gives too, but the network's blocks do not export
             warnings.simplefilter("ignore")
-            traced = torch.jit.trace(FullMap(network.cpu()).eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(readout.module(network.cpu()).eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
         try:
             with _absent(TELEMETRY):
                 model = ov.convert_model(traced, example_input=example, input=[tuple(example.shape)])
@@ -57,12 +58,12 @@ class OpenVinoBackend:
             narrow = ov.preprocess.PrePostProcessor(model)
             narrow.output().tensor().set_element_type(ov.Type.f16)
             model = narrow.build()
-        shape = (1 + len(plan.labels), *plan.patch)
+        shape = (readout.width, *plan.patch)
         self.batch = _side_by_side(math.prod(shape))
         compiled = core.compile_model(model, "CPU", self._properties())
-        self._logits = np.empty((self.batch, *shape), dtype=model.output().get_element_type().to_dtype())
+        self._maps = np.empty((self.batch, *shape), dtype=model.output().get_element_type().to_dtype())
         self._requests = [compiled.create_infer_request() for _ in range(self.batch)]
-        for request, place in zip(self._requests, np.split(self._logits, self.batch), strict=True):
+        for request, place in zip(self._requests, np.split(self._maps, self.batch), strict=True):
             request.set_output_tensor(ov.Tensor(place, shared_memory=True))
 
     @property
@@ -71,14 +72,14 @@ class OpenVinoBackend:
         return "openvino bf16" if self._half else "openvino fp32"
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
-        """(1, 1 + labels, z, y, x) logits of one window, float32 or float16; overwritten by the next call."""
+        """(b, maps, z, y, x), float32 or float16; overwritten by the next call. See `Readout`."""
         windows = patches.contiguous().numpy()
         under_way = self._requests[: len(windows)]
         for request, window in zip(under_way, np.split(windows, len(windows)), strict=True):
             request.start_async({0: window}, share_inputs=True)
         for request in under_way:
             request.wait()
-        return torch.from_numpy(self._logits[: len(windows)])
+        return torch.from_numpy(self._maps[: len(windows)])
 
     def _properties(self) -> dict[str, Any]:
         return {
@@ -91,7 +92,7 @@ class OpenVinoBackend:
 
 
 def _side_by_side(numbers: int) -> int:
-    """How many windows with so many logits there is room for: at most one per thread."""
+    """How many windows of so many numbers there is room for: at most one per thread."""
     room = psutil.virtual_memory().available * MEMORY_SHARE / (BYTES * numbers)
     return max(1, min(torch.get_num_threads(), int(room)))
 

@@ -1,13 +1,14 @@
-"""Logits by PyTorch, on any device."""
+"""Windows by PyTorch, on any device."""
 
 from contextlib import nullcontext
 
 import torch
 
 from napari_apprentice.core.plan import Plan
-from napari_apprentice.learn.backend import FullMap, free_batch
+from napari_apprentice.learn.backend import free_batch
 from napari_apprentice.learn.device import autocast, free_bytes
 from napari_apprentice.learn.network import Network
+from napari_apprentice.learn.readout import Readout
 
 
 class TorchBackend:
@@ -20,11 +21,12 @@ class TorchBackend:
     """
 
     def __init__(self, network: Network, plan: Plan, device: torch.device, *, half: bool) -> None:
-        self._full = FullMap(network.to(device)).eval()
+        readout = Readout(plan, network)
+        self._asked = readout.module(network.to(device)).eval()
         self._device, self._half = device, half
         free = free_bytes(device)
         # One float32 window on a CPU takes another way through torch, four times slower per window than four.
-        self.batch = free_batch(plan, free) if free is not None else 4 if not self._is_half() else 1
+        self.batch = free_batch(plan, readout.width, free) if free is not None else 4 if not self._is_half() else 1
 
     @property
     def name(self) -> str:
@@ -34,10 +36,10 @@ class TorchBackend:
         return f"torch {({torch.bfloat16: 'bf16', torch.float16: 'fp16'}).get(kind, 'fp32')}"
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
-        """(b, 1 + labels, z, y, x) logits."""
+        """(b, maps, z, y, x); see `Readout`."""
         with torch.inference_mode(), self._context():
-            logits: torch.Tensor = self._full(patches)
-        return logits
+            maps: torch.Tensor = self._asked(patches)
+        return maps
 
     def _is_half(self) -> bool:
         return self._half and not isinstance(autocast(self._device), nullcontext)

@@ -9,6 +9,7 @@ from napari_apprentice.learn.backend import Backend, library
 from napari_apprentice.learn.backend_openvino import OpenVinoBackend
 from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.network import Network
+from napari_apprentice.learn.readout import Readout
 
 
 class Member:
@@ -27,11 +28,12 @@ class Member:
     ) -> None:
         self.plan, self.device, self.temperature = plan, device, temperature
         self.module = module.to(device).eval()
+        self.readout = Readout(plan, self.module)
         self._changing = changing
         self._backends: dict[tuple[str, str, bool], Backend] = {}
 
     def backend(self, settings: PredictSettings) -> Backend:
-        """What computes its logits with these settings.
+        """What computes it with these settings.
 
         Raises
         ------

@@ -1,6 +1,7 @@
 """The network a plan asks for, and one way of asking all of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from monai.networks.nets.dynunet import DynUNet
@@ -49,6 +50,15 @@ class Network(nn.Module, ABC):
         """(b, 1 + labels, z, y, x) logits at full size, in either mode."""
         return self._as_cases(self._full(self._seen(voxels)))
 
+    def features(self, voxels: torch.Tensor) -> torch.Tensor:
+        """(b, features, z, y, x): what the layer `last` makes the full-size logits of."""
+        return self._as_cases(self._before_last(self._seen(voxels)))
+
+    @property
+    def last(self) -> nn.Conv2d | nn.Conv3d | None:
+        """The layer that gives the full-size logits, where it looks at one voxel at a time and nothing follows."""
+        return None
+
     @property
     @abstractmethod
     def heads(self) -> tuple[str, ...]:
@@ -64,6 +74,10 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def _maps(self, seen: torch.Tensor) -> list[torch.Tensor]:
         """Logits to teach, the largest map first."""
+
+    def _before_last(self, seen: torch.Tensor) -> torch.Tensor:
+        """What `last` sees, where there is one."""
+        raise NotImplementedError
 
     def _seen(self, voxels: torch.Tensor) -> torch.Tensor:
         if self._flips:
@@ -90,9 +104,19 @@ class DynUNetwork(Network):
         lower = range(len(self.net.deep_supervision_heads)) if self.net.deep_supervision else ()
         return ("net.output_block.conv.conv", *(f"net.deep_supervision_heads.{i}.conv.conv" for i in lower))
 
+    @property
+    def last(self) -> nn.Conv3d:
+        """Its output block."""
+        layer: nn.Conv3d = self.net.output_block.conv.conv
+        return layer
+
     def _full(self, seen: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.net.output_block(self.net.skip_layers(seen))
         return logits
+
+    def _before_last(self, seen: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.net.skip_layers(seen)
+        return features
 
     def _maps(self, seen: torch.Tensor) -> list[torch.Tensor]:
         full = self._full(seen)
@@ -119,6 +143,13 @@ class NnUNetwork(Network):
         """The last convolution, and those of deep supervision; the full size is the last."""
         return tuple(f"net.decoder.seg_layers.{i}" for i in range(len(self.net.decoder.seg_layers)))
 
+    @property
+    def last(self) -> nn.Conv2d | nn.Conv3d:
+        """The head of the highest stage."""
+        layer = self.net.decoder.seg_layers[-1]
+        assert isinstance(layer, nn.Conv2d | nn.Conv3d)  # for the type checker
+        return layer
+
     def _full(self, seen: torch.Tensor) -> torch.Tensor:
         return self._ask(seen, 1)[0]
 
@@ -126,12 +157,18 @@ class NnUNetwork(Network):
         return self._ask(seen, self._taught)
 
     def _ask(self, seen: torch.Tensor, maps: int) -> list[torch.Tensor]:
+        return self._by_slices(seen, lambda voxels: self.net(voxels, maps))
+
+    def _before_last(self, seen: torch.Tensor) -> torch.Tensor:
+        return self._by_slices(seen, lambda voxels: [self.net.features(voxels)])[0]
+
+    def _by_slices(self, seen: torch.Tensor, net: Callable[[torch.Tensor], list[torch.Tensor]]) -> list[torch.Tensor]:
+        """What `net` gives of a volume, or of its slices where it is a 2D one."""
         if not self._flat:
-            found: list[torch.Tensor] = self.net(seen, maps)
-            return found
+            return net(seen)
         b, c, slices, *plane = seen.shape
         pictures = seen.transpose(1, 2).reshape(b * slices, c, *plane)
-        return [m.unflatten(0, (b, slices)).transpose(1, 2) for m in self.net(pictures, maps)]
+        return [m.view(b, slices, *m.shape[1:]).transpose(1, 2) for m in net(pictures)]
 
 
 class PlainNetwork(Network):

@@ -4,7 +4,7 @@ After dynamic-network-architectures 0.4 (PlainConvUNet, ResidualEncoderUNet), wh
 several names; here each has one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,12 +164,19 @@ class Decoder(nn.Module):
 
     def forward(self, skips: Sequence[torch.Tensor], maps: int) -> list[torch.Tensor]:
         """Logits of the last `maps` stages, the largest first."""
-        values, found = skips[-1], []
-        for i, (up, stage, head) in enumerate(zip(self.transpconvs, self.stages, self.seg_layers, strict=True)):
-            values = stage(torch.cat((up(values), skips[-2 - i]), 1))
-            if i >= len(self.stages) - maps:
-                found.append(head(values))
+        found = [
+            head(values)
+            for i, (head, values) in enumerate(zip(self.seg_layers, self.features(skips), strict=True))
+            if i >= len(self.stages) - maps
+        ]
         return found[::-1]
+
+    def features(self, skips: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """What the heads see, the lowest stage first."""
+        values = skips[-1]
+        for i, (up, stage) in enumerate(zip(self.transpconvs, self.stages, strict=True)):
+            values = stage(torch.cat((up(values), skips[-2 - i]), 1))
+            yield values
 
 
 class NnUNetNet(nn.Module):
@@ -183,6 +190,12 @@ class NnUNetNet(nn.Module):
         """(b, rows, ...) each."""
         found: list[torch.Tensor] = self.decoder(self.encoder(voxels), maps)
         return found
+
+    def features(self, voxels: torch.Tensor) -> torch.Tensor:
+        """What the head of the highest stage sees."""
+        for values in self.decoder.features(self.encoder(voxels)):
+            highest = values
+        return highest
 
 
 def _norm(how: NnUNet, features: int) -> nn.Module:

@@ -84,7 +84,7 @@ class Predictor:
 
     def _adopt(self, plan: Plan, members: tuple[Member, ...]) -> None:
         self._plan, self._members, self._device = plan, members, members[0].device
-        self._models = Models(plan, tuple(m.temperature for m in members))
+        self._models = Models(plan, tuple(m.readout for m in members), tuple(m.temperature for m in members))
         self.spilled = 0  # bytes the newest prediction had to put on disk
 
     @property
@@ -132,7 +132,7 @@ class Predictor:
         """Propose a label map for one scan, slab by slab.
 
         The result does not depend on `focus`, which is asked before every row of windows and every slab:
-        sums of logits are exact, so their order is of no consequence.
+        sums over windows are exact, so their order is of no consequence.
 
         Parameters
         ----------

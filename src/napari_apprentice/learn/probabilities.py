@@ -1,5 +1,6 @@
 """What is done to a cell when every window over it was added: from logits to the probabilities that matter."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import torch
@@ -9,17 +10,15 @@ import torch
 NEGLIGIBLE = 1e-6
 
 
-def mean_probabilities(logits: torch.Tensor, temperatures: tuple[float, ...]) -> torch.Tensor:
-    """(1 + labels, ...) mean softmax over models; `logits` is (models * (1 + labels), ...) and is overwritten."""
-    models = len(temperatures)
-    each = logits.view(models, -1, *logits.shape[1:])
-    for member, temperature in zip(each, temperatures, strict=True):
+def mean_probabilities(logits: Sequence[torch.Tensor], temperatures: tuple[float, ...]) -> torch.Tensor:
+    """(1 + labels, ...) mean softmax over models; their `logits`, (1 + labels, ...) each, are overwritten."""
+    for member, temperature in zip(logits, temperatures, strict=True):
         if temperature != 1:
             member /= temperature
         member -= member.amax(0)
         member.exp_()
         member /= member.sum(0)
-    return each[0] if models == 1 else each.mean(0)
+    return logits[0] if len(logits) == 1 else torch.stack(tuple(logits)).mean(0)
 
 
 def likely(probabilities: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
@@ -37,9 +36,9 @@ class Agreement:
         self._sizes = torch.zeros(models, rows, dtype=torch.int64)
         self._shared = torch.zeros(models, models, rows, dtype=torch.int64)
 
-    def add(self, logits: torch.Tensor) -> None:
-        """Count one part of the scan, each voxel of it once; (models * rows, ...) logits."""
-        votes = [m.argmax(0).flatten() for m in logits.view(self._models, self._rows, *logits.shape[1:])]
+    def add(self, logits: Sequence[torch.Tensor]) -> None:
+        """Count one part of the scan, each voxel of it once; (rows, ...) logits of each model."""
+        votes = [m.argmax(0).flatten() for m in logits]
         for a, vote in enumerate(votes):
             self._sizes[a] += torch.bincount(vote, minlength=self._rows).cpu()
         for a, b in combinations(range(self._models), 2):

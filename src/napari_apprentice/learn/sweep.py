@@ -13,13 +13,14 @@ from torch.nn import functional as F
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.cells import Cells, Key
 from napari_apprentice.learn.probabilities import Agreement, likely, mean_probabilities
+from napari_apprentice.learn.readout import Readout
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.windows import Axis, Rows, Shares
 
 # Every term of a sum is rounded to a multiple of 2**-13, by adding and taking away a number with just that
 # precision. Sums of such terms below 2**11 are exact in float32, so they do not depend on the order.
 ROUNDER = 1.5 * 2**10
-AT_ONCE = 2**21  # logits weighted at once on a CPU; of more labels, cell by cell, which takes less memory
+AT_ONCE = 2**21  # numbers weighted at once on a CPU; of more maps, cell by cell, which takes less memory
 Window = tuple[int, int, int]
 
 
@@ -28,12 +29,18 @@ class Models:
     """What a sweep needs to know of the models it adds up."""
 
     plan: Plan
+    readouts: tuple[Readout, ...]
     temperatures: tuple[float, ...]
 
     @property
     def rows(self) -> int:
         """Output rows of one model."""
         return 1 + len(self.plan.labels)
+
+    def logits(self, averages: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(rows, ...) of each model, from the (maps of all models, ...) averages of windows."""
+        each = torch.split(averages, [r.width for r in self.readouts])
+        return tuple(r.logits(a) for r, a in zip(self.readouts, each, strict=True))
 
 
 class Sweep:
@@ -94,17 +101,17 @@ class Sweep:
         corners = [(self._axes[1].starts[y], self._axes[2].starts[x]) for _, y, x in windows]
         return torch.stack([voxels[:, :, y : y + tall, x : x + long] for y, x in corners])
 
-    def add(self, window: Window, logits: torch.Tensor) -> None:
-        """Add the (models * rows, z, y, x) logits of a window; cells it finishes become probabilities."""
+    def add(self, window: Window, maps: torch.Tensor) -> None:
+        """Add the (maps of all models, z, y, x) that a window gave; cells it finishes become probabilities."""
         weight = self._shares.of(window)
-        small = self._device.type != "cpu" or logits.numel() <= AT_ONCE
-        terms = self._terms(logits, weight) if small else None
+        small = self._device.type != "cpu" or maps.numel() <= AT_ONCE
+        terms = self._terms(maps, weight) if small else None
         corner = [a.starts[i] for a, i in zip(self._axes, window, strict=True)]
         for key in _keys(*(a.segments_of(i) for a, i in zip(self._axes, window, strict=True))):
             bounds = [a.segments[k] for a, k in zip(self._axes, key, strict=True)]
             part = tuple(slice(b - c, e - c) for (b, e), c in zip(bounds, corner, strict=True))
             every = (slice(None), *part)
-            added = self._terms(logits[every], weight[part]) if terms is None else terms[every]
+            added = self._terms(maps[every], weight[part]) if terms is None else terms[every]
             self._add_to(key, added, self._needed_again(key, window))
 
     def pass_over(self, row: int) -> None:
@@ -144,15 +151,15 @@ class Sweep:
                     whole[place[row]][into] = values
         return found, whole
 
-    def _terms(self, logits: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def _terms(self, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """What a window adds to sums, rounded so that these are exact; overwritten by the next call.
 
         Always in the same memory: to be given fresh pages by the system takes ten times as long as the sums.
         """
-        if self._scratch.numel() < logits.numel():
-            self._scratch = torch.empty(logits.numel(), device=self._device)
-        terms = self._scratch[: logits.numel()].view(logits.shape)
-        return torch.addcmul(self._rounder, logits.float(), weight, out=terms).sub_(ROUNDER)
+        if self._scratch.numel() < maps.numel():
+            self._scratch = torch.empty(maps.numel(), device=self._device)
+        terms = self._scratch[: maps.numel()].view(maps.shape)
+        return torch.addcmul(self._rounder, maps.float(), weight, out=terms).sub_(ROUNDER)
 
     def _needed_again(self, key: Key, window: Window) -> float:
         """When the next window of the same row touches a cell: its place in the row, infinity for never."""
@@ -171,9 +178,10 @@ class Sweep:
             cell += terms
         self._left[key] -= 1
         if self._left[key] == 0:
+            logits = self._models.logits(cell)
             if self._counts_agreement:
-                self.agreement.add(self._inner(key, cell))
-            self._likely[key], cell = likely(mean_probabilities(cell, self._models.temperatures))
+                self.agreement.add([self._inner(key, member) for member in logits])
+            self._likely[key], cell = likely(mean_probabilities(logits, self._models.temperatures))
             self.cells.put(key, cell)
         elif first:
             self.cells.put(key, cell, needed)

@@ -105,10 +105,10 @@ class PredictionUnderWay:
         """Predict some windows; those that are left, and how many were done."""
         with memory_errors():
             now = windows[: self._voters.batch]
-            logits = self._voters.retrying(lambda count: self._sweep.cut(voxels, now[:count]), self._sweep.cells.halve)
-            for window, found in zip(now, logits, strict=False):
+            maps = self._voters.retrying(lambda count: self._sweep.cut(voxels, now[:count]), self._sweep.cells.halve)
+            for window, found in zip(now, maps, strict=False):
                 self._sweep.add(window, found)
-        return windows[len(logits) :], len(logits)
+        return windows[len(maps) :], len(maps)
 
     def _slabs(self, complete: NDArray[np.bool_]) -> Generator[PredictedSlab, None, None]:
         """Every slab that can be made by now, the nearest to the focus first.

@@ -9,7 +9,7 @@ from napari_apprentice.errors import RunError
 from napari_apprentice.learn.backend import Backend
 from napari_apprentice.learn.device import is_out_of_memory, release_memory
 
-KEPT = 2**23  # numbers in the logits of an empty window that are worth keeping
+KEPT = 2**23  # numbers of an empty window that are worth keeping
 
 
 class Voters:
@@ -20,8 +20,8 @@ class Voters:
     backends
         One per model.
     mirror_axes
-        Axes (0 z, 1 y, 2 x) along which windows are flipped too, in every combination; logits are averaged
-        over the flips, as nnU-Net does.
+        Axes (0 z, 1 y, 2 x) along which windows are flipped too, in every combination; logits, or what they are
+        made of, are averaged over the flips, as nnU-Net does.
     """
 
     def __init__(self, backends: tuple[Backend, ...], mirror_axes: tuple[int, ...]) -> None:
@@ -37,12 +37,12 @@ class Voters:
         return ", ".join(dict.fromkeys(backend.name for backend in self._backends))
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
-        """(b, models * rows, z, y, x) logits; valid until the next call."""
+        """(b, maps of all models, z, y, x); valid until the next call."""
         found = [self._of(backend, patches) for backend in self._backends]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     def retrying(self, cut: Callable[[int], torch.Tensor], shrink: Callable[[], bool]) -> torch.Tensor:
-        """Logits of the first windows, as many as memory allows.
+        """What the first windows give, as many as memory allows.
 
         Parameters
         ----------
@@ -85,18 +85,18 @@ class Voters:
         value = patches[0, :, 0, 0, 0].clone()
         if self._empty is not None and torch.equal(self._empty[0], value):
             return self._empty[1]
-        logits = self.run(patches)
-        if logits.numel() <= KEPT:
-            self._empty = (value, logits.clone())
-        return logits
+        maps = self.run(patches)
+        if maps.numel() <= KEPT:
+            self._empty = (value, maps.clone())
+        return maps
 
     def _of(self, backend: Backend, patches: torch.Tensor) -> torch.Tensor:
         if self._flips == [[]]:
             return backend.run(patches)
         total: torch.Tensor | None = None
         for axes in self._flips:
-            logits = backend.run(patches.flip(axes)).flip(axes).float()
-            total = logits if total is None else total.add_(logits)
+            maps = backend.run(patches.flip(axes)).flip(axes).float()
+            total = maps if total is None else total.add_(maps)
         if total is None:
             return backend.run(patches)
         return total.div_(len(self._flips))
