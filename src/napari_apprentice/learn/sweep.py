@@ -20,6 +20,9 @@ from napari_apprentice.learn.windows import Axis, Rows, Shares
 # Every term of a sum is rounded to a multiple of 2**-13, by adding and taking away a number with just that
 # precision. Sums of such terms below 2**11 are exact in float32, so they do not depend on the order.
 ROUNDER = 1.5 * 2**10
+# Features are weighed up again by the last layer, so they are rounded to 2**-15. They come from a norm: up to 128
+# their sums are exact, which is far above what such features reach.
+FEATURE_ROUNDER = 1.5 * 2**8
 AT_ONCE = 2**21  # numbers weighted at once on a CPU; of more maps, cell by cell, which takes less memory
 Window = tuple[int, int, int]
 
@@ -67,7 +70,8 @@ class Sweep:
         self._shares = Shares(self._axes, device)
         self._rows = Rows(self._axes[0])
         self.cells = Cells(budget, device)
-        self._rounder, self._scratch = torch.tensor(ROUNDER, device=device), torch.empty(0, device=device)
+        rounder = FEATURE_ROUNDER if any(r.late for r in models.readouts) else ROUNDER
+        self._rounder, self._scratch = torch.tensor(rounder, device=device), torch.empty(0, device=device)
         self._over = [[a.windows_over(k) for k in range(len(a.segments))] for a in self._axes]
         self._left: dict[Key, int] = {}
         self._likely: dict[Key, tuple[int, ...]] = {}
@@ -159,7 +163,7 @@ class Sweep:
         if self._scratch.numel() < maps.numel():
             self._scratch = torch.empty(maps.numel(), device=self._device)
         terms = self._scratch[: maps.numel()].view(maps.shape)
-        return torch.addcmul(self._rounder, maps.float(), weight, out=terms).sub_(ROUNDER)
+        return torch.addcmul(self._rounder, maps.float(), weight, out=terms).sub_(self._rounder)
 
     def _needed_again(self, key: Key, window: Window) -> float:
         """When the next window of the same row touches a cell: its place in the row, infinity for never."""
