@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,10 @@ os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: 
 _WORKER, _DISPLAYS = os.environ.get("PYTEST_XDIST_WORKER"), os.environ.get("APPRENTICE_DISPLAYS", "").split()
 if _WORKER and _DISPLAYS:
     os.environ["DISPLAY"] = _DISPLAYS[int(_WORKER.removeprefix("gw")) % len(_DISPLAYS)]
+
+# A shell that starts a run in the background ignores Ctrl-C for it and for all that it starts; here it is tested.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ON_LINUX = sys.platform.startswith("linux")
 if _WORKER and _ON_LINUX:
