@@ -22,6 +22,7 @@ from napari_apprentice.cli_add import (
 )
 from napari_apprentice.cli_care import audit, check_study, history, repair_study
 from napari_apprentice.cli_key import key
+from napari_apprentice.cli_labels import labels
 from napari_apprentice.cli_models import export_model, import_model, models
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_postprocess import postprocess
@@ -219,6 +220,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "fine-tune": fine_tune,
     "predict": predict,
     "postprocess": postprocess,
+    "labels": labels,
     "correct": _correct,
     "models": models,
     "runs": runs,

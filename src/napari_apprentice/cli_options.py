@@ -150,6 +150,13 @@ def _learning_commands(commands: Any) -> None:
 
     _postprocess_command(_command(commands, "postprocess", "steps that predictions go through, label by label"))
 
+    changed = _command(commands, "labels", "list the study's labels; add, rename and remove some")
+    changed.add_argument("--add", action="append", metavar="NAME", help="one more; a fine-tune learns it")
+    changed.add_argument("--rename", action="append", metavar="OLD=NEW", help="the same label under another name")
+    text = "one that no correction has; model versions that know it do not propose it any more"
+    changed.add_argument("--remove", action="append", metavar="NAME", help=text)
+    _author(changed)
+
     _models_command(_command(commands, "models", "list model versions, choose one, go back to one, write about one"))
     runs = _command(commands, "runs", "list training runs and compare them")
     runs.add_argument("--all", action="store_true", help="also runs that predicted or imported")

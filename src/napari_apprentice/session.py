@@ -120,10 +120,26 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
             self._presence.leave()
         self._case = None
 
+    def next_label_id(self) -> int:
+        """The lowest label id above all that the study or one of its model versions has."""
+        return relabelling.next_id(self.study)
+
     def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
-        """Give the study another list of labels; InputError when one that would go is in use."""
+        """Give the study another list of labels; see `loop.relabelling.change_labels`.
+
+        An open case shows what was predicted of a label that went until it is opened again.
+
+        Raises
+        ------
+        InputError
+            A label that would go is in use, or somebody else may be using it; or an id means something else.
+        """
         if self._case is not None:
             self._case.settle()
+        others = self.present()
+        if others and set(self.study.schema.ids) - set(schema.ids):
+            case_id, (other, *_) = next(iter(others.items()))
+            raise InputError(f"No label can go while others work in the study: {other.author} has case {case_id} open.")
         yield from relabelling.change_labels(self.study, schema)
         self.events.cases_changed.emit()
 

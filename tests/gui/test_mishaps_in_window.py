@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driving import Person
-from models import add_model
+from models import add_model, add_prediction
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
@@ -202,7 +202,19 @@ def test_a_label_that_no_model_version_knows_is_learned_by_fine_tuning(opened: P
     assert not panel.train_first.isVisibleTo(panel)
     assert panel.fine_tune.isEnabled()
     change_labels(opened, two)
-    assert opened.complaints == ["Label one stays: model version v0001 predicts it."]
+    assert opened.complaints == ["Label one stays: revision r0001 of case c1 uses it."]
+
+
+def test_a_label_that_is_only_predicted_goes_and_is_shown_no_more(opened: Person, tmp_path: Path) -> None:
+    add_model(opened.session.study, tmp_path)
+    add_prediction(opened.session.study, "c1", 2)
+    opened.open_case("c1")
+    assert (opened.desk.layers.labels.data == 2).all()
+    change_labels(opened, opened.session.study.schema.labels[0])
+    assert opened.complaints == []
+    assert opened.session.study.schema.ids == (1,)
+    assert not opened.desk.layers.labels.data.any()
+    assert opened.dock.correct_panel.labels.count() == 2
 
 
 def test_the_length_of_a_training_run_is_steps_or_a_time(opened: Person) -> None:

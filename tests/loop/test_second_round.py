@@ -1,6 +1,7 @@
 """Another fine-tune of the same study: labels that came in between, the device's turn, what is written down."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.study import Study
+from networks import add_version
 
 TUNE = TrainSettings(steps=2, device="cpu", validate_every=2)
 
@@ -44,6 +46,19 @@ def test_a_new_label_is_taken_up_and_the_base_keeps_every_byte(study: Study) -> 
     assert study.models.info("v0001").plan.labels == (1, 2)
     again = study.models.info(trained(study, "fine-tune", TUNE)["model"])
     assert (again.plan.labels, again.parent) == ((1, 2, 3), "v0001")  # from the base, every time
+
+
+def test_a_label_that_went_is_in_no_new_model_version_and_the_gate_does_not_ask_for_it(study: Study) -> None:
+    before = study.schema
+    study.set_schema(LabelSchema((*before.labels, Label(3, "three", "#112233"))))
+    add_version(study, "wide", replace(study.models.info("v0001").plan, labels=(1, 2, 3)), seed=1)
+    study.models.activate("wide", "made by hand")
+    study.set_schema(before)
+    made = trained(study, "fine-tune", TUNE)
+    tuned = study.models.info(made["model"])
+    assert (tuned.plan.labels, tuned.parent) == ((1, 2), "wide")
+    assert {row.label for row in tuned.gate.rows} == {1, 2}
+    assert study.models.info("wide").plan.labels == (1, 2, 3)
 
 
 def test_run_json_says_all_that_is_needed_to_repeat_it(study: Study) -> None:

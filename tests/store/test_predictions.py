@@ -37,10 +37,10 @@ def test_without_labels_there_is_no_quality(tmp_path):
 
 def test_a_new_prediction_replaces_only_its_own(tmp_path):
     made = study(tmp_path)
-    for model, value in (("v0001", 1), ("starter", 2), ("v0001", 3)):
+    for model, value in (("v0001", 0), ("starter", 2), ("v0001", 1)):
         made.predictions.write("c1", model, _prediction(value))
     assert made.predictions.models("c1") == ("starter", "v0001")
-    assert [int(made.predictions.read("c1", m).labels.max()) for m in ("starter", "v0001")] == [2, 3]
+    assert [int(made.predictions.read("c1", m).labels.max()) for m in ("starter", "v0001")] == [2, 1]
     folder = made.cases.root / "c1" / "predictions"
     assert sorted(p.name for p in folder.iterdir()) == ["starter", "v0001", "zarr.json"]
 

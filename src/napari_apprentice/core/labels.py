@@ -53,8 +53,11 @@ class LabelSchema:
     @classmethod
     def from_names(cls, names: Iterable[str]) -> "LabelSchema":
         """Ids 1, 2, 3 ... and the palette's colours for the given names."""
-        cleaned = [n.strip() for n in names]
-        return cls(tuple(Label(i, n, PALETTE[(i - 1) % len(PALETTE)]) for i, n in enumerate(cleaned, 1)))
+        return cls(_numbered(names, 1))
+
+    def with_names(self, names: Iterable[str], first: int) -> "LabelSchema":
+        """These labels and more of the given names, with ids from `first` on."""
+        return LabelSchema((*self.labels, *_numbered(names, first)))
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -84,6 +87,10 @@ class LabelSchema:
     def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "LabelSchema":
         """Read what `to_json` wrote."""
         return cls(tuple(Label(int(x["id"]), str(x["name"]), str(x["colour"])) for x in data))
+
+
+def _numbered(names: Iterable[str], first: int) -> tuple[Label, ...]:
+    return tuple(Label(i, n.strip(), PALETTE[(i - 1) % len(PALETTE)]) for i, n in enumerate(names, first))
 
 
 def _plain(name: str) -> str:

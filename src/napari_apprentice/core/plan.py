@@ -1,8 +1,8 @@
 """How a network sees scans: spacing, normalisation, patch and depth, derived from the data."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,10 @@ class Plan:
     def labels_can_change(self) -> bool:
         """Whether rows of the network's head can be added and dropped; see `learn.network.Network.heads`."""
         return not isinstance(self.architecture, MonaiNetwork) or self.architecture.name.lower() == "dynunet"
+
+    def only(self, labels: Collection[int]) -> "Plan":
+        """The same plan without the labels that are not among `labels`."""
+        return replace(self, labels=tuple(label for label in self.labels if label in labels))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; what is the program's own is left out, so that earlier versions read it too."""

@@ -7,7 +7,10 @@ from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.gui.panel import button, note
 from napari_apprentice.gui.schema_table import SchemaTable
 
-HINT = "Names and colours can change at any time; a label that is in use cannot be removed."
+HINT = (
+    "Names and colours can change at any time. A label that no correction has can be removed; model versions that "
+    "know it do not propose it any more."
+)
 
 
 class LabelsDialog(QDialog):

@@ -32,6 +32,7 @@ class SchemaTable(QWidget):
         self.table.setToolTip("One row per label: a whole number from 1, a name, a colour. 0 is background.")
         compact(self.table, stretched=NAME)
         self.table.itemChanged.connect(lambda _: self.changed.emit())
+        self._highest = 0
         self.add = button("Add label", "Add a row with the next free id.")
         self.remove = button("Remove label", "Remove the selected row.")
         self.add.clicked.connect(lambda: self.add_row())
@@ -47,7 +48,9 @@ class SchemaTable(QWidget):
     def add_row(self, name: str = "", label_id: int | None = None, colour: str | None = None) -> None:
         """Append a label; by default with the next free id and the palette's colour for it."""
         row = self.table.rowCount()
-        number = label_id or max((self._id(r) for r in range(row)), default=0) + 1
+        # Above every id there ever was in the table: a label that takes the place of another is another label.
+        number = label_id or max(self._highest, *(self._id(r) for r in range(row)), 0) + 1
+        self._highest = max(self._highest, number)
         shade = colour or PALETTE[(number - 1) % len(PALETTE)]
         self.table.insertRow(row)
         self.table.setItem(row, ID, QTableWidgetItem(str(number)))

@@ -1,5 +1,7 @@
 """One network that predicts, alone or with others, and what computes it."""
 
+from collections.abc import Container
+
 import torch
 
 from napari_apprentice.core.config import PredictSettings
@@ -21,14 +23,17 @@ class Member:
         What its logits are divided by before the softmax.
     changing
         Its weights are still being trained.
+    labels
+        Those of the plan's labels that it may propose; None for all.
     """
 
     def __init__(
-        self, plan: Plan, module: Network, device: torch.device, temperature: float = 1.0, *, changing: bool = False
-    ) -> None:
+        self, plan: Plan, module: Network, device: torch.device, temperature: float = 1.0, *, changing: bool = False,
+        labels: Container[int] | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.device, self.temperature = plan, device, temperature
         self.module = module.to(device).eval()
-        self.readout = Readout(plan, self.module)
+        self.readout = Readout(plan, self.module, labels)
         self._changing = changing
         self._backends: dict[tuple[str, str, bool], Backend] = {}
 

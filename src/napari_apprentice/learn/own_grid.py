@@ -109,7 +109,7 @@ class OwnGrid:
         # one wait for the device, not three per label
         for row, (total, found, agreed) in zip(rows, torch.stack(sums).tolist(), strict=True):
             self.confidence.add(row, total, found, agreed)
-        unsure = entropy.mul_(255 / math.log(len(self._table))).clamp_(0, 255).round_().to(torch.uint8)
+        unsure = entropy.mul_(255 / math.log(max(2, len(self._table)))).clamp_(0, 255).round_().to(torch.uint8)
         return winner, unsure
 
 

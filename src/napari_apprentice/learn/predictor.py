@@ -1,7 +1,7 @@
 """From a scan to a proposal: sliding windows, back onto the scan's own grid, slab by slab."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +38,9 @@ class Predictor:
         Where to compute.
     temperature
         What the model version's logits are divided by before the softmax.
+    labels
+        Label ids that the study still has; others of the model's are not proposed, as if they had been cut off.
+        None for all of the model's.
 
     Raises
     ------
@@ -45,10 +48,14 @@ class Predictor:
         The weights are missing, damaged or of another network.
     """
 
-    def __init__(self, plan: Plan, weights: Path, device: torch.device, temperature: float = 1.0) -> None:
+    def __init__(
+        self, plan: Plan, weights: Path, device: torch.device, temperature: float = 1.0,
+        labels: Collection[int] | None = None,
+    ) -> None:  # fmt: skip
+        shown = plan if labels is None else plan.only(labels)
         module = build(plan)
         weight_files.load(module, weights)
-        self._adopt(plan, (Member(plan, module, device, temperature),))
+        self._adopt(shown, (Member(plan, module, device, temperature, labels=shown.labels),))
 
     @classmethod
     def of(cls, plan: Plan, module: Network, device: torch.device) -> Self:

@@ -6,6 +6,8 @@ Of many labels, adding up features takes less time and memory than adding up log
 of labels.
 """
 
+from collections.abc import Container
+
 import torch
 from torch import nn
 
@@ -20,21 +22,25 @@ class Readout:
     ----------
     plan, network
         The network's weights may change between predictions.
+    labels
+        Those of the plan's labels that can be proposed; the others are left out before the softmax.
 
     Attributes
     ----------
     rows
-        Output rows of the network: 1 + labels.
+        Rows of the logits: background, and the labels that can be proposed.
     width
         Maps that it is asked for: its features where there are fewer of them than rows, else its logits.
     """
 
-    def __init__(self, plan: Plan, network: Network) -> None:
-        self._network, self._last = network, network.last
-        self.rows = self.width = 1 + len(plan.labels)
-        if self._last is not None and self._last.in_channels < self.rows:
+    def __init__(self, plan: Plan, network: Network, labels: Container[int] | None = None) -> None:
+        self._last = network.last
+        self._kept = [0, *(row for row, label in enumerate(plan.labels, 1) if labels is None or label in labels)]
+        self._every = 1 + len(plan.labels)
+        self.rows, self.width = len(self._kept), self._every
+        if self._last is not None and self._last.in_channels < self._every:
             self.width = self._last.in_channels
-        self.late = self.width < self.rows
+        self.late = self.width < self._every
 
     def module(self, network: Network) -> nn.Module:
         """What gives the (b, width, z, y, x) maps of (b, c, z, y, x) normalised voxels."""
@@ -44,10 +50,11 @@ class Readout:
     def logits(self, averages: torch.Tensor) -> torch.Tensor:
         """(rows, ...) float32 logits of (width, ...) averages, which may be given back themselves."""
         if not self.late or self._last is None:
-            return averages
-        weight = self._last.weight.detach().flatten(1).float()
-        bias = torch.zeros(self.rows, device=weight.device) if self._last.bias is None else self._last.bias.float()
-        found = torch.addmm(bias[:, None], weight, averages.flatten(1))
+            return averages if self.rows == self._every else averages[self._kept]
+        weight = self._last.weight.detach()[self._kept].flatten(1).float()
+        found = weight @ averages.flatten(1)
+        if self._last.bias is not None:
+            found += self._last.bias.detach()[self._kept, None].float()
         return found.view(self.rows, *averages.shape[1:])
 
 

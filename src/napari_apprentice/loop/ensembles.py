@@ -25,9 +25,10 @@ def settled(study: Study, model: str, settings: PredictSettings) -> PredictSetti
         every = (study.models.info(name) for name in study.models.names())
         return replace(settings, ensemble=",".join(folds_beside(study.models.info(model), every)))
     others = sorted(set(asked) - {model})
-    plan = study.models.info(model).plan
+    ids = study.schema.ids
+    plan = study.models.info(model).plan.only(ids)
     for name in others:
-        differs = unlike(plan, study.models.info(name).plan)
+        differs = unlike(plan, study.models.info(name).plan.only(ids))
         if differs:
             raise InputError(
                 f"{model} and {name} cannot predict together: they differ in {differs}. Choose model versions that "

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.import_settings import ImportSettings
-from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import ModelVersion, now
 from napari_apprentice.errors import InputError, ModelError
@@ -17,7 +16,7 @@ from napari_apprentice.loop import model_export
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.foreign_folders import Found, find_bundle, find_nnunet, is_bundle, is_nnunet
 from napari_apprentice.loop.launch import follow, start_training
-from napari_apprentice.loop.relabelling import change_labels
+from napari_apprentice.loop.relabelling import change_labels, next_id
 from napari_apprentice.store.models import WEIGHTS, file_digest
 from napari_apprentice.store.study import DOCUMENT as STUDY_DOCUMENT
 from napari_apprentice.store.study import Study
@@ -186,18 +185,12 @@ def _ids(study: Study, names: Sequence[str], settings: ImportSettings) -> Genera
             "called here with labels (THEIRS=OURS), or add them with add-labels."
         )
     if missing:
-        yield from change_labels(study, _with(study.schema, missing))
+        yield from change_labels(study, study.schema.with_names(missing, next_id(study)))
     ids = tuple(i for i in map(study.schema.id_of, ours) if i is not None)
     if len(set(ids)) < len(names):
         double = next(n for n, i in zip(names, ids, strict=True) if ids.count(i) > 1)
         raise InputError(f"Two labels of the model are the same here: {double} and another. Give each its own.")
     return ids
-
-
-def _with(schema: LabelSchema, names: Sequence[str]) -> LabelSchema:
-    first = max(schema.ids) + 1
-    new = (Label(i, n, PALETTE[(i - 1) % len(PALETTE)]) for i, n in enumerate(names, first))
-    return LabelSchema((*schema.labels, *new))
 
 
 def _told(study: Study, names: Sequence[str], ids: Sequence[int]) -> dict[str, str]:

@@ -4,23 +4,29 @@ from collections.abc import Generator, Set
 
 import numpy as np
 
-from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
 from napari_apprentice.store.study import Study
 
 
 def change_labels(study: Study, schema: LabelSchema) -> Generator[Progress, None, None]:
-    """Name, colour and add labels; take away those that nothing in the study uses.
+    """Name, colour and add labels; take away those that are in no correction.
+
+    Model versions that know a label which goes do not propose it any more, and predictions that have it read as
+    background there; a label that comes back under its number and name is proposed again.
 
     Raises
     ------
     InputError
-        A label that would go is in a revision, in unsaved strokes, or known to a model version.
+        A label that would go is in a revision or in unsaved strokes; or a number that would be given to a new label
+        means another one to a model version.
     """
     gone = set(study.schema.ids) - set(schema.ids)
+    for label in schema.labels:
+        if label.id not in study.schema.ids:
+            _refuse_taken(study, label, schema)
     if gone:
-        _refuse_known(study, gone)
         case_ids = study.cases.ids()
         for done, case_id in enumerate(case_ids):
             yield Progress(done, len(case_ids), f"Looking for removed labels in {case_id}")
@@ -28,11 +34,29 @@ def change_labels(study: Study, schema: LabelSchema) -> Generator[Progress, None
     study.set_schema(schema)
 
 
-def _refuse_known(study: Study, gone: Set[int]) -> None:
+def taken(study: Study) -> dict[int, set[str]]:
+    """Label ids that model versions know, and what they are called there."""
+    found: dict[int, set[str]] = {}
     for name in study.models.names():
-        known = gone & set(study.models.info(name).plan.labels)
-        if known:
-            raise InputError(f"Label {study.schema.name(min(known))} stays: model version {name} predicts it.")
+        version = study.models.info(name)
+        for label in version.plan.labels:
+            found.setdefault(label, set()).add(version.schema.name(label))
+    return found
+
+
+def next_id(study: Study) -> int:
+    """The lowest label id above all that the study or one of its model versions has."""
+    return max((*study.schema.ids, *taken(study))) + 1
+
+
+def _refuse_taken(study: Study, label: Label, schema: LabelSchema) -> None:
+    names = taken(study).get(label.id, set())
+    if names and label.name not in names:
+        free = max(next_id(study), max(schema.ids) + 1)
+        raise InputError(
+            f"Label id {label.id} means {sorted(names)[0]} to a model version of this study: "
+            f"give {label.name} another id, for example {free}."
+        )
 
 
 def _refuse_used(study: Study, case_id: str, gone: Set[int]) -> None:
@@ -41,7 +65,16 @@ def _refuse_used(study: Study, case_id: str, gone: Set[int]) -> None:
         if used:
             raise InputError(f"Label {study.schema.name(min(used))} stays: revision {name} of case {case_id} uses it.")
     journal = study.journal.read(case_id)
-    for stroke in journal.strokes if journal else ():
-        used = gone & set(np.unique(stroke.labels_after).tolist())
-        if used:
-            raise InputError(f"Label {study.schema.name(min(used))} stays: unsaved strokes of case {case_id} use it.")
+    if not journal or not journal.strokes:
+        return
+    used = gone & {int(i) for stroke in journal.strokes for i in np.unique(stroke.labels_after)}
+    if used:
+        raise InputError(f"Label {study.schema.name(min(used))} stays: unsaved strokes of case {case_id} use it.")
+    # To accept what was predicted is a stroke without labels of its own.
+    if journal.model and study.predictions.has(case_id, journal.model):
+        used = gone & set(np.unique(study.predictions.read_base(case_id, journal.model).labels).tolist())
+    if used:
+        raise InputError(
+            f"Label {study.schema.name(min(used))} stays: case {case_id} has unsaved strokes, and a prediction that "
+            "has this label. Save them first."
+        )

@@ -57,7 +57,7 @@ class _Bench:
         return {i: self.study.schema.name(i) for i in self.study.schema.ids}
 
     def predictor(self, plan: Plan, weights: Path) -> Predictor:
-        return Predictor(plan, weights, self.device)
+        return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
 
     def choose(
         self, made: Candidate, before: Predictor, held_out: Sequence[Example], count: int

@@ -79,7 +79,7 @@ class PredictionTask:
         """One model version, or those that predict together."""
         device = choose_device(settings.device)
         wanted: dict[Hashable, Callable[[], Predictor]] = {
-            (study.path, name, settings.device): partial(_load, study, name, device)
+            (study.path, name, settings.device, study.schema.ids): partial(_load, study, name, device)
             for name in (model, *settings.members)
         }
         return Predictor.together(self._networks.get(wanted, device))
@@ -93,7 +93,8 @@ def _place(study: Study, case_id: str, model: str, settings: PredictSettings) ->
 
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
     version = study.models.info(model)
-    return Predictor(version.plan, study.models.weights(model), device, version.temperature)
+    weights = study.models.weights(model)
+    return Predictor(version.plan, weights, device, version.temperature, study.schema.ids)
 
 
 @dataclass(frozen=True)

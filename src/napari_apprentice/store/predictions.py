@@ -1,7 +1,7 @@
 """What model versions proposed: one prediction per case and model version, replaced when made anew."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class Predictions:
     ----------
     cases
         The study's cases.
+    labels
+        Ids of the study's labels of now; what was predicted of another, which is gone, reads as background.
     """
 
-    def __init__(self, cases: Cases) -> None:
-        self.cases = cases
+    def __init__(self, cases: Cases, labels: Callable[[], Collection[int]]) -> None:
+        self.cases, self._labels = cases, labels
 
     def models(self, case_id: str) -> tuple[str, ...]:
         """Model versions that have a prediction of this case, sorted."""
@@ -58,7 +60,7 @@ class Predictions:
         if not self.has(case_id, model):
             return {}, {}
         record = self.record(case_id, model)
-        return _quality(record, case_id, model), _made(record)
+        return self._quality_of_now(_quality(record, case_id, model)), _made(record)
 
     def quality_by_label(self, case_id: str, model: str) -> Mapping[int, float]:
         """Label id to predicted Dice; empty without a prediction or without labels."""
@@ -99,6 +101,13 @@ class Predictions:
             return self._read(kept, case_id, model)
         return self.read(case_id, model)
 
+    def of_now(self, labels: LabelArray) -> LabelArray:
+        """A label map as it reads today: labels that the study does not have any more are background."""
+        kept = np.zeros(1 + int(labels.max(initial=0)), labels.dtype)
+        for label in self._labels():
+            kept[label : label + 1] = label
+        return labels if (kept == np.arange(len(kept))).all() else kept[labels]
+
     def made_anew(self, case_id: str, model: str) -> bool:
         """Whether the prediction is newer than the one that the strokes in the case's journal were drawn on."""
         kept = kept_for(self._path(case_id, model), self._journal(case_id))
@@ -108,7 +117,7 @@ class Predictions:
         """Labels of a box (slices along z, y, x) of what `read_base` gives; reads no more than that."""
         kept = kept_for(self._path(case_id, model), self._journal(case_id))
         folder = kept if kept is not None and kept.is_dir() else self._folder(case_id, model)
-        return read_box(folder / LABEL_MAP, box, self._vault(case_id, model).at(LABEL_MAP))
+        return self.of_now(read_box(folder / LABEL_MAP, box, self._vault(case_id, model).at(LABEL_MAP)))
 
     def digest(self, case_id: str, model: str) -> str:
         """By which a prediction is told from one made anew; "" without one. Reads no voxel."""
@@ -121,9 +130,9 @@ class Predictions:
         if digest(labels, uncertainty) != record.get("digest"):
             raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
         return Prediction(
-            labels,
+            self.of_now(labels),
             uncertainty,
-            _quality(record, case_id, model),
+            self._quality_of_now(_quality(record, case_id, model)),
             float(record.get("seconds", 0.0)),
             str(record.get("device", "")),
             dict(record.get("made", {})),
@@ -193,7 +202,10 @@ class Predictions:
         return self._vault(case_id, model).open_record(record, f"The prediction of {case_id} by {model}")
 
     def _quality(self, case_id: str, model: str) -> dict[int, float]:
-        return _quality(self.record(case_id, model), case_id, model)
+        return self._quality_of_now(_quality(self.record(case_id, model), case_id, model))
+
+    def _quality_of_now(self, quality: Mapping[int, float]) -> dict[int, float]:
+        return {label: value for label, value in quality.items() if label in self._labels()}
 
     def _vault(self, case_id: str, model: str) -> Vault:
         return self.cases.vault.at(case_id, "predictions", model)

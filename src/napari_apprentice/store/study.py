@@ -62,7 +62,7 @@ class Study:
         self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
         self.cases = Cases(path / "cases.zarr", vault)
         self.revisions = Revisions(self.cases, lambda: self.schema.ids)
-        self.predictions = Predictions(self.cases)
+        self.predictions = Predictions(self.cases, lambda: self.schema.ids)
         self.journal = Journal(path / "journal", vault, self.cases.grid_voxels)
         self.models = Models(path / "models", vault)
         self.runs = Runs(path / "runs", vault)
@@ -137,7 +137,7 @@ class Study:
     def _only_to_read(self) -> None:
         self.cases = NewerCases(self.refusal, self.path / "cases.zarr", self.vault)
         self.revisions = NewerRevisions(self.refusal, self.cases)
-        self.predictions = NewerPredictions(self.refusal, self.cases)
+        self.predictions = NewerPredictions(self.refusal, self.cases, lambda: self.schema.ids)
         self.journal = NewerJournal(self.refusal, self.path / "journal", self.vault, self.cases.grid_voxels)
         self.models = NewerModels(self.refusal, self.path / "models", self.vault)
         self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)

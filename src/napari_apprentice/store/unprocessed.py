@@ -36,7 +36,7 @@ def read_unprocessed(study: Study, case_id: str, model: str) -> LabelArray:
     labels = read_array(folder / UNPROCESSED, study.vault.at(case_id, "predictions", model, UNPROCESSED))
     if digest(labels) != expected:
         raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
-    return labels
+    return study.predictions.of_now(labels)
 
 
 def finish(

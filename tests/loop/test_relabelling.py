@@ -1,0 +1,136 @@
+"""Labels that go: model versions that know them do not propose them any more, and nothing a person did is touched."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faults import finish
+from napari_apprentice.cli import main
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.records import Prediction, Provenance
+from napari_apprentice.errors import InputError
+from napari_apprentice.loop.postprocessing import apply_recipe
+from napari_apprentice.loop.relabelling import change_labels, next_id
+from napari_apprentice.loop.worker_predict import PredictionTask
+from napari_apprentice.session import Session
+from napari_apprentice.store.check import check
+from napari_apprentice.store.postprocess import read_recipe
+from napari_apprentice.store.presence import Present
+from napari_apprentice.store.study import Study
+from networks import MODEL, networked_study
+
+TORCH = PredictSettings(device="cpu", backend="torch", half=False)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Labels one and two, a network that knows both, a case it has predicted."""
+    made = networked_study(tmp_path, cases=1)
+    predict(made)
+    return made
+
+
+def predict(study: Study) -> Prediction:
+    run = study.runs.create("predict", {"model": MODEL, "cases": ["c1"], "settings": TORCH.to_json()})
+    finish(PredictionTask()(run))
+    return study.predictions.read("c1", MODEL)
+
+
+def without_two(study: Study) -> LabelSchema:
+    return LabelSchema(study.schema.labels[:1])
+
+
+def test_what_was_predicted_reads_as_background_and_is_proposed_no_more(study: Study) -> None:
+    before = study.predictions.read("c1", MODEL)
+    assert set(np.unique(before.labels)) == {0, 1, 2}
+    assert set(before.quality) == {1, 2}
+    both = study.schema
+    finish(change_labels(study, without_two(study)))
+    now = study.predictions.read("c1", MODEL)
+    np.testing.assert_array_equal(now.labels, np.where(before.labels == 2, 0, before.labels))
+    assert set(now.quality) == set(study.predictions.quality_by_label("c1", MODEL)) == {1}
+    box = (slice(2, 9), slice(0, 30), slice(3, 20))
+    np.testing.assert_array_equal(study.predictions.base_labels("c1", MODEL, box), now.labels[box])
+    again = predict(study)
+    assert set(np.unique(again.labels)) == {0, 1}
+    kept = before.labels != 2  # the likeliest label elsewhere was the likeliest before
+    assert (again.labels == before.labels)[kept].mean() > 0.999
+    assert (again.labels[~kept] == 1).any()  # where two was the likeliest, one comes second in places
+    assert not finish(check(study.path))
+    finish(change_labels(study, both))
+    assert set(np.unique(predict(study).labels)) == {0, 1, 2}
+
+
+def test_the_number_of_a_label_that_went_is_given_to_no_other(study: Study) -> None:
+    finish(change_labels(study, without_two(study)))
+    assert next_id(study) == 3
+    tumour = LabelSchema((*study.schema.labels, Label(2, "tumour", "#112233")))
+    with pytest.raises(InputError, match=r"id 2 means two to a model version .* give tumour another id, for example 3"):
+        finish(change_labels(study, tumour))
+    assert study.schema.ids == (1,)
+    finish(change_labels(study, LabelSchema((*study.schema.labels, Label(2, "two", "#112233")))))
+    assert study.schema.ids == (1, 2)
+
+
+def test_what_a_person_did_keeps_its_label(study: Study) -> None:
+    session = Session(author="ann")
+    session.open_study(study.path)
+    case = session.load_case("c1")
+    session.show_case(case)
+    session.accept_slice(0, 3)  # brings no labels: they are found in the prediction
+    case.flush()
+    with pytest.raises(InputError, match="two stays: case c1 has unsaved strokes, and a prediction that has this"):
+        finish(session.set_labels(without_two(study)))
+    session.save()
+    session.close()
+    with pytest.raises(InputError, match="Label two stays: revision r0001 of case c1 uses it"):
+        finish(change_labels(Study.open(study.path), without_two(study)))
+
+
+def test_nothing_goes_while_somebody_else_may_be_using_it(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = Session(author="ann")
+    ann.open_study(study.path)
+    bob = {"c1": (Present("bob", "elsewhere", 1, 0.0, "2026-01-01T10:00:00+00:00"),)}
+    monkeypatch.setattr(ann, "present", lambda: bob)
+    finish(ann.set_labels(LabelSchema((*study.schema.labels, Label(3, "more", "#112233")))))
+    with pytest.raises(InputError, match="bob has case c1 open"):
+        finish(ann.set_labels(without_two(study)))
+    bob.clear()
+    finish(ann.set_labels(without_two(study)))
+    ann.close()
+
+
+def test_a_network_that_knows_none_of_the_labels_proposes_background(study: Study) -> None:
+    finish(change_labels(study, LabelSchema((Label(7, "new", "#112233"),))))
+    found = predict(study)
+    assert not found.labels.any()
+    assert not found.quality
+
+
+def test_steps_of_a_label_that_went_are_passed_over(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["postprocess", str(study.path), "--set", "two=largest", "--set", "one=largest"]) == 0
+    assert main(["labels", str(study.path), "--remove", "two"]) == 0
+    assert main(["postprocess", str(study.path)]) == 0
+    assert "two" not in capsys.readouterr().out.splitlines()[-1]
+    again = Study.open(study.path)
+    predict(again)
+    finish(apply_recipe(again, MODEL, ["c1"], read_recipe(again)))
+    assert set(np.unique(again.predictions.read("c1", MODEL).labels)) <= {0, 1}
+
+
+def test_labels_on_the_command_line(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    def labels(*arguments: str) -> list[str]:
+        code = main(["labels", str(study.path), *arguments])
+        told = capsys.readouterr()
+        return [line.rsplit(" ", 1)[0] for line in told.out.splitlines()] if code == 0 else [told.err]
+
+    assert labels() == ["1 one", "2 two"]
+    assert labels("--remove", "two", "--rename", "one=liver", "--add", "spleen") == ["1 liver", "3 spleen"]
+    assert "no label 'kidney'; it has liver, spleen" in labels("--remove", "kidney")[0]
+    assert "at least one label" in labels("--remove", "liver", "--remove", "spleen")[0]
+    assert "OLD=NEW" in labels("--rename", "liver")[0]
+    ones = np.ones(study.cases.info("c1").shape, np.uint8)
+    study.revisions.save("c1", ones, ones, Provenance("ann"))
+    assert "Label liver stays: revision r0001 of case c1 uses it" in labels("--remove", "liver")[0]
