@@ -10,12 +10,17 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # napari reads this once, when it is imported: its settings are never the developer's own.
 _SETTINGS = tempfile.mkdtemp(prefix="apprentice-napari-")
 atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
 os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: PTH118
+
+# How long an example takes says more about what else runs on the machine.
+hypothesis.settings.register_profile("apprentice", deadline=None)
+hypothesis.settings.load_profile("apprentice")
 
 # Side by side, windows on one screen would take the focus from each other: each worker has its own.
 _WORKER, _DISPLAYS = os.environ.get("PYTEST_XDIST_WORKER"), os.environ.get("APPRENTICE_DISPLAYS", "").split()

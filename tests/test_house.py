@@ -66,6 +66,7 @@ def test_everything_below_gui_works_without_qt_and_napari() -> None:
     assert run(block + IMPORT_ALL.format(modules=modules(gui=False), unwanted=WINDOWS)) == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["session", "cli", "loop.launch"])
 def test_the_way_to_the_window_does_not_import_torch(name: str) -> None:
     code = IMPORT_ALL.format(modules=[f"napari_apprentice.{name}"], unwanted=LEARNING)

@@ -45,6 +45,7 @@ def conflict(person: Person, study: Study) -> Person:
     return person
 
 
+@pytest.mark.slow
 def test_who_is_there_is_seen_without_opening_again(
     person: Person, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_opening_a_case_asks_at_once(person: Person, study: Study) -> None:
     assert any("Bob has this case open" in notice for notice in person.notices)
 
 
+@pytest.mark.slow
 def test_whoever_was_there_before_is_named_beside_the_case(person: Person, study: Study) -> None:
     with Visitor(study.path, "Bob") as bob:
         bob.do("open c2")
@@ -171,6 +173,7 @@ def test_all_at_once_and_leaving(conflict: Person) -> None:
     assert person.complaints == []
 
 
+@pytest.mark.slow
 def test_any_revision_can_be_merged_from_the_history(conflict: Person) -> None:
     person, panel = conflict, conflict.dock.correct_panel
     person.click(panel.history)

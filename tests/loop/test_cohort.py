@@ -157,6 +157,7 @@ def _address(folder: Path) -> str:
     raise TimeoutError
 
 
+@pytest.mark.slow
 def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Study, scheduler: str) -> None:
     study = predicted
     first = stored(study)
@@ -219,6 +220,7 @@ def test_a_cluster_stops_when_nobody_wants_it_any_more_and_goes_on_later(study: 
     assert names(report) | set(report.skipped) == set(study.cases.ids())
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_told_and_one_that_dies_is_too(
     study: Study, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,6 +256,7 @@ def test_without_the_package_a_cluster_is_refused(study: Study, monkeypatch: pyt
         done(study, CohortSettings(scheduler="tcp://127.0.0.1:1"))
 
 
+@pytest.mark.slow
 def test_the_parent_never_imports_torch(study: Study) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom napari_apprentice.session import Session\n"
@@ -325,6 +328,7 @@ def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> No
     assert study.runs.ids() == ()
 
 
+@pytest.mark.slow
 def test_closing_keeps_what_is_done_and_leaves_no_process(
     study: Study, kept: list[KeptEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +402,7 @@ def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(
     assert lines[-1].startswith(f"{MANY - len(before)} predicted by {MODEL}, {len(before)} were so already")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
 def test_ctrl_c_stops_and_says_how_to_go_on(many: Study) -> None:
     process = start(many, "--workers", "2")

@@ -41,6 +41,7 @@ def test_references_hold_every_label() -> None:
         assert set(np.unique(sample_reference(case_id).voxels)) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_demo_leaves_a_report_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = sample_list()
     few = replace(whole, first_site=whole.first_site[:1], second_site=whole.second_site[:5])

@@ -48,6 +48,7 @@ def made(path: Path, key: bytes) -> Study:
     return study
 
 
+@pytest.mark.slow
 def test_children_get_the_key_by_their_environment_alone(
     tmp_path: Path, key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_what_cannot_vote_together_is_refused_before_a_process_is_started(study:
     assert [row.name for row in model_rows(study) if row.fold] == ["v0003"]
 
 
+@pytest.mark.slow
 def test_the_process_predicts_together_and_the_record_says_so(study: Study, engine: Engine) -> None:
     together = replace(CPU, ensemble="v0002")
     finish(begin(study, engine, ["c1"], together, MODEL).work())

@@ -50,6 +50,7 @@ def sound(study: Study) -> bool:
     return drain(check(study.path))[0] == ()
 
 
+@pytest.mark.slow
 def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
     report, seen = drain(follow_training(begin_training(study, "train", first_model_settings(2), **TINY)))
     assert report.active
@@ -93,6 +94,7 @@ def test_a_killed_training_run_resumes_from_its_checkpoint(study: Study) -> None
     assert sound(study)
 
 
+@pytest.mark.slow
 def test_of_two_trainings_begun_at_once_one_is_refused(study: Study) -> None:
     first, second = (begin_training(study, "train", first_model_settings(400), **TINY) for _ in range(2))
     work = follow_training(first)
@@ -105,6 +107,7 @@ def test_of_two_trainings_begun_at_once_one_is_refused(study: Study) -> None:
     assert sound(study)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_can_go_on(study: Study) -> None:
     run = begin_training(study, "train", first_model_settings(2), **TINY)
     work = follow_training(run)
@@ -117,6 +120,7 @@ def test_a_run_killed_before_its_first_checkpoint_can_go_on(study: Study) -> Non
     assert drain(follow_training(found))[0].model == "v0001"
 
 
+@pytest.mark.slow
 def test_a_copied_study_keeps_to_itself(study: Study, tmp_path: Path) -> None:
     begin_training(study, "train", first_model_settings(1), **TINY)
     shutil.copytree(study.path, tmp_path / "copy.study")
@@ -127,6 +131,7 @@ def test_a_copied_study_keeps_to_itself(study: Study, tmp_path: Path) -> None:
     assert (copy.models.names(), study.models.names()) == (("v0001",), ())
 
 
+@pytest.mark.slow
 def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) -> None:
     run = begin_training(study, "train", first_model_settings(20), **TINY)
     work = follow_training(run)
@@ -145,6 +150,7 @@ def test_cancel_keeps_the_checkpoint_and_resume_goes_on_from_it(study: Study) ->
     assert sound(study)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_one_who_started_it(study: Study) -> None:
     run = begin_training(study, "train", first_model_settings(30), **TINY)
     work = follow_training(run)
@@ -170,6 +176,7 @@ def test_what_the_child_refuses_reaches_the_person(study: Study) -> None:
         engine.stop()
 
 
+@pytest.mark.slow
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     empty = make_study(tmp_path)
     run = begin_training(empty, "train", first_model_settings(5), **TINY)

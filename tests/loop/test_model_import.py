@@ -87,6 +87,7 @@ def names(study: Study) -> set[str]:
     return {str(p.relative_to(study.path)) for p in study.path.rglob("*")}
 
 
+@pytest.mark.slow
 def test_nnunet_is_imported_predicts_and_is_tuned(tmp_path: Path) -> None:
     study = corrected(tmp_path)
     folder = Stored("residual3d").write(tmp_path / "Dataset004_Small")

@@ -126,6 +126,7 @@ def _save_many(path: str, value: int, start: "multiprocessing.synchronize.Barrie
         opened.revisions.save("c1", labels, status, Provenance(f"writer {value}"))
 
 
+@pytest.mark.slow
 def test_two_processes_saving_at_once_keep_all_revisions(tmp_path):
     made = study(tmp_path)
     made.split.assign("s1")
