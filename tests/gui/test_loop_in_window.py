@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from models import add_model
 
 from builders import study as make_study
 from napari_apprentice.core.correction import whole
+from napari_apprentice.loop import sample
 from napari_apprentice.loop.sample import sample_reference
 
 pytestmark = [pytest.mark.window, pytest.mark.timeout(600)]
@@ -56,7 +58,16 @@ def correct_like_the_reference(person: Person) -> None:
     person.session.record(whole(before.shape), before, reference, "paint")
 
 
+@pytest.fixture
+def few_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample study with six open scans instead of eleven."""
+    whole_list = sample.sample_list()
+    few = replace(whole_list, first_site=whole_list.first_site[:1], second_site=whole_list.second_site[:5])
+    monkeypatch.setattr(sample, "sample_list", lambda: few)
+
+
 @pytest.mark.alone
+@pytest.mark.usefixtures("few_scans")
 def test_once_around_the_loop(person: Person) -> None:
     dock, predicting, learning = person.dock, Heartbeat(), Heartbeat()
     person.click(dock.study_panel.sample)
@@ -87,8 +98,8 @@ def test_once_around_the_loop(person: Person) -> None:
         assert (person.session.case.canvas.status != 0).all()
     assert len(set(corrected)) == 3
 
-    dock.tune_panel.form.set("steps", 12)
-    dock.tune_panel.form.set("validate_every", 5)
+    dock.tune_panel.form.set("steps", 8)
+    dock.tune_panel.form.set("validate_every", 4)
     dock.tune_panel.form.set("interpolation", 1)
     assert dock.tune_panel.fine_tune.text() == "Fine-tune on corrections"
     dock.area.ensureWidgetVisible(dock.tune_panel.fine_tune)
