@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -204,13 +203,15 @@ def test_looking_elsewhere_moves_the_work_there():
     assert there <= 4  # what was finished already is given first
 
 
-def test_what_does_not_fit_goes_to_disk_and_changes_nothing():
-    model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 118)), features=2))
+@pytest.mark.parametrize(("labels", "features"), [(2, 4), (117, 2)])
+def test_what_does_not_fit_goes_to_disk_and_changes_nothing(monkeypatch, labels, features):
+    model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 1 + labels)), features=features))
     source = ArraySource(noise((40, 48, 48)), SPACING)
     how = PredictSettings(device="cpu", half=False, step=0.75)
     roomy = gathered(model, source, how)
     assert model.spilled == 0
-    tight = gathered(model, source, replace(how, memory_mb=16))
+    monkeypatch.setattr(under_way, "_budget", lambda *_: 2**18)
+    tight = gathered(model, source, how)
     assert model.spilled > 0
     for a, b in zip(roomy[:2], tight[:2], strict=True):
         assert (a == b).all()

@@ -103,7 +103,7 @@ class PredictSettings(Settings):
     )
     half: bool = setting(True, "Compute in half precision where the device is faster with it.")
     memory_mb: int = setting(
-        256, "Memory for predictions that are not finished yet; more goes to a temporary file.", 16, 1_000_000
+        128, "Memory for predictions that are not finished yet; more goes to a temporary file.", 16, 1_000_000
     )
 
     def __post_init__(self) -> None:

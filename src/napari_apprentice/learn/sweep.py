@@ -75,6 +75,7 @@ class Sweep:
         self._over = [[a.windows_over(k) for k in range(len(a.segments))] for a in self._axes]
         self._left: dict[Key, int] = {}
         self._likely: dict[Key, tuple[int, ...]] = {}
+        self._averaged: set[Key] = set()  # finished cells that are kept as averages
         self.agreement = Agreement(len(models.temperatures), models.rows)
 
     @property
@@ -136,6 +137,7 @@ class Sweep:
             if not needed[max(0, start - before) : max(0, stop - before)].any():
                 for key in [k for k in self._likely if k[0] == layer]:
                     self.cells.drop(key)
+                    self._averaged.discard(key)
                     del self._likely[key]
 
     def gather(self, z: tuple[int, int], y: tuple[int, int]) -> tuple[tuple[int, ...], torch.Tensor]:
@@ -147,7 +149,7 @@ class Sweep:
         whole = torch.zeros((len(found), *(e - s for s, e in inner)), device=self._device)
         for key in keys:
             into, out = _overlap(self._axes, key, inner)
-            cell, rows = self.cells.look(key)[(slice(None), *out)], self._likely[key]
+            cell, rows = self._part(key, out), self._likely[key]
             if rows == found:
                 whole[(slice(None), *into)] = cell
             else:
@@ -182,13 +184,31 @@ class Sweep:
             cell += terms
         self._left[key] -= 1
         if self._left[key] == 0:
-            logits = self._models.logits(cell)
-            if self._counts_agreement:
-                self.agreement.add([self._inner(key, member) for member in logits])
-            self._likely[key], cell = likely(mean_probabilities(logits, self._models.temperatures))
-            self.cells.put(key, cell)
+            self.cells.put(key, self._finished(key, cell))
         elif first:
             self.cells.put(key, cell, needed)
+
+    def _finished(self, key: Key, averages: torch.Tensor) -> torch.Tensor:
+        """What is kept of a cell that every window was added to: probabilities, or averages where these are less."""
+        logits = self._models.logits(averages)
+        if self._counts_agreement:
+            self.agreement.add([self._inner(key, member) for member in logits])
+        self._likely[key], probabilities = likely(mean_probabilities(logits, self._models.temperatures))
+        if len(probabilities) <= len(averages) or not all(r.late for r in self._models.readouts):
+            return probabilities
+        self._averaged.add(key)
+        return averages
+
+    def _part(self, key: Key, part: tuple[slice, ...]) -> torch.Tensor:
+        """(likely rows, z, y, x) probabilities of a part of a finished cell."""
+        cell = self.cells.look(key)
+        if key not in self._averaged:
+            return cell[(slice(None), *part)]
+        # Slice by slice, each whole: last bits of a matrix product may depend on its size.
+        rows, (z, *plane) = list(self._likely[key]), part
+        slices = (self._models.logits(cell[:, i]) for i in range(z.start, z.stop))
+        made = [mean_probabilities(logits, self._models.temperatures)[rows] for logits in slices]
+        return torch.stack(made, dim=1)[(slice(None), slice(None), *plane)]
 
     @property
     def _counts_agreement(self) -> bool:
