@@ -26,7 +26,7 @@ from napari_apprentice.learn.device import autocast, choose_device
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.normalise import normalise
 from napari_apprentice.learn.predictor import Predictor
-from napari_apprentice.learn.readout import FullMap
+from napari_apprentice.learn.readout import Asked
 from napari_apprentice.learn.resample import resample_voxels, target_shape
 
 STARTER = ROOT / "sample_data" / "starter"
@@ -120,7 +120,7 @@ def with_monai(source: FileSource, engine: str, device: torch.device) -> tuple[s
     plan = starter_plan()
     network = build(plan)
     weights.load(network, STARTER / "weights.safetensors")
-    full = FullMap(network).to(device).eval()
+    full = Asked(network).to(device).eval()
     inferer = SlidingWindowInferer(plan.patch, sw_batch_size=4, overlap=0.5, mode="gaussian")
 
     def work() -> NDArray[Any]:
@@ -149,7 +149,7 @@ def with_nnunet(source: FileSource, engine: str, device: torch.device) -> tuple[
     predictor = nnUNetPredictor(
         tile_step_size=0.5, use_gaussian=True, use_mirroring=False, device=device, allow_tqdm=False
     )
-    predictor.network = FullMap(network).to(device).eval()
+    predictor.network = Asked(network).to(device).eval()
     predictor.allowed_mirroring_axes = None
 
     class Configuration:

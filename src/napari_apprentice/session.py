@@ -127,20 +127,11 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
     def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
         """Give the study another list of labels; see `loop.relabelling.change_labels`.
 
-        An open case shows what was predicted of a label that went until it is opened again.
-
-        Raises
-        ------
-        InputError
-            A label that would go is in use, or somebody else may be using it; or an id means something else.
+        An open case is to be opened again: it still shows what was predicted of a label that went.
         """
         if self._case is not None:
             self._case.settle()
-        others = self.present()
-        if others and set(self.study.schema.ids) - set(schema.ids):
-            case_id, (other, *_) = next(iter(others.items()))
-            raise InputError(f"No label can go while others work in the study: {other.author} has case {case_id} open.")
-        yield from relabelling.change_labels(self.study, schema)
+        yield from relabelling.change_labels(self.study, schema, self.present())
         self.events.cases_changed.emit()
 
     def case_rows(self) -> tuple[CaseRow, ...]:

@@ -44,7 +44,7 @@ class Readout:
 
     def module(self, network: Network) -> nn.Module:
         """What gives the (b, width, z, y, x) maps of (b, c, z, y, x) normalised voxels."""
-        return Features(network) if self.late else FullMap(network)
+        return Asked(network, late=self.late)
 
     @torch.no_grad()
     def logits(self, averages: torch.Tensor) -> torch.Tensor:
@@ -58,25 +58,19 @@ class Readout:
         return found.view(self.rows, *averages.shape[1:])
 
 
-class FullMap(nn.Module):
-    """A network without the smaller maps that only training needs."""
+class Asked(nn.Module):
+    """A network as it is asked about windows, without the smaller maps that only training needs.
 
-    def __init__(self, network: Network) -> None:
+    Parameters
+    ----------
+    late
+        Without its last layer, too.
+    """
+
+    def __init__(self, network: Network, *, late: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._late = network, late
 
     def forward(self, voxels: torch.Tensor) -> torch.Tensor:
-        """(b, 1 + labels, z, y, x) logits."""
-        return self.network.full(voxels)
-
-
-class Features(nn.Module):
-    """A network without its last layer."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, voxels: torch.Tensor) -> torch.Tensor:
-        """(b, features, z, y, x)."""
-        return self.network.features(voxels)
+        """(b, 1 + labels, z, y, x) logits, or (b, features, z, y, x)."""
+        return self.network.features(voxels) if self._late else self.network.full(voxels)

@@ -1,32 +1,42 @@
 """Another list of labels for a study that has work in it."""
 
-from collections.abc import Generator, Set
+from collections.abc import Generator, Mapping, Sequence, Set
 
 import numpy as np
 
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
+from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
 
-def change_labels(study: Study, schema: LabelSchema) -> Generator[Progress, None, None]:
+def change_labels(
+    study: Study, schema: LabelSchema, others: Mapping[str, Sequence[Present]] | None = None
+) -> Generator[Progress, None, None]:
     """Name, colour and add labels; take away those that are in no correction.
 
     Model versions that know a label which goes do not propose it any more, and predictions that have it read as
     background there; a label that comes back under its number and name is proposed again.
 
+    Parameters
+    ----------
+    others
+        Who else has which case open.
+
     Raises
     ------
     InputError
-        A label that would go is in a revision or in unsaved strokes; or a number that would be given to a new label
-        means another one to a model version.
+        A label that would go is in a revision or in unsaved strokes, or somebody else may be using it; or a number
+        that would be given to a new label means another one to a model version.
     """
     gone = set(study.schema.ids) - set(schema.ids)
     for label in schema.labels:
         if label.id not in study.schema.ids:
             _refuse_taken(study, label, schema)
     if gone:
+        for case_id, (other, *_) in (others or {}).items():
+            raise InputError(f"No label can go while {other.author} has case {case_id} open.")
         case_ids = study.cases.ids()
         for done, case_id in enumerate(case_ids):
             yield Progress(done, len(case_ids), f"Looking for removed labels in {case_id}")
