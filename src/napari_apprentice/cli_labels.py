@@ -42,7 +42,7 @@ def _renamed(schema: LabelSchema, pairs: list[str] | tuple[()]) -> LabelSchema:
 
 
 def _added(schema: LabelSchema, names: list[str] | tuple[()], session: Session) -> LabelSchema:
-    return schema.with_names(names, session.next_label_id()) if names else schema
+    return session.labels_with(schema, names)
 
 
 def _id(schema: LabelSchema, name: str) -> int:

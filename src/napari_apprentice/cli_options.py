@@ -153,7 +153,7 @@ def _learning_commands(commands: Any) -> None:
     changed = _command(commands, "labels", "list the study's labels; add, rename and remove some")
     changed.add_argument("--add", action="append", metavar="NAME", help="one more; a fine-tune learns it")
     changed.add_argument("--rename", action="append", metavar="OLD=NEW", help="the same label under another name")
-    text = "one that no correction has; model versions that know it do not propose it any more"
+    text = "one that is in no revision; model versions that know it do not propose it any more"
     changed.add_argument("--remove", action="append", metavar="NAME", help=text)
     _author(changed)
 

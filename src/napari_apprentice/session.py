@@ -120,9 +120,9 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
             self._presence.leave()
         self._case = None
 
-    def next_label_id(self) -> int:
-        """The lowest label id above all that the study or one of its model versions has."""
-        return relabelling.next_id(self.study)
+    def labels_with(self, schema: LabelSchema, names: Sequence[str]) -> LabelSchema:
+        """A list of labels and more of the given names; see `loop.relabelling.with_names`."""
+        return relabelling.with_names(self.study, schema, names)
 
     def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
         """Give the study another list of labels; see `loop.relabelling.change_labels`.
@@ -131,6 +131,9 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """
         if self._case is not None:
             self._case.settle()
+        if set(self.study.schema.ids) - set(schema.ids):
+            study = self.study
+            relabelling.refuse_waiting(self._case, self._rescues.cases(study.path, study.vault, study.study_id))
         yield from relabelling.change_labels(self.study, schema, self.present())
         self.events.cases_changed.emit()
 

@@ -29,8 +29,9 @@ class PostVerbs(ABC):
 
     def set_postprocessing(self, recipe: PostRecipe, why: str = "chosen by hand") -> None:
         """Choose the steps for predictions from now on; `apply_postprocessing` changes those that are stored."""
-        for label in recipe.steps:
-            self.study.schema.name(label)  # refuses a label that the study does not have
+        known = {x.id for x in self.study.retired}
+        for label in recipe.steps.keys() - known:
+            self.study.schema.name(label)  # refuses a label that the study never had
         write_recipe(self.study, recipe, self.author, why)
 
     def suggest_postprocessing(self, model: str | None = None) -> Generator[Progress, None, PostReport]:

@@ -5,15 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders import study as make_study
 from faults import finish
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.records import Prediction, Provenance
+from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import InputError
+from napari_apprentice.loop.cohort import is_predicted
 from napari_apprentice.loop.postprocessing import apply_recipe
-from napari_apprentice.loop.relabelling import change_labels, next_id
+from napari_apprentice.loop.relabelling import change_labels, next_id, with_names
 from napari_apprentice.loop.worker_predict import PredictionTask
+from napari_apprentice.loop.worker_train import collect
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.postprocess import read_recipe
@@ -67,11 +72,93 @@ def test_the_number_of_a_label_that_went_is_given_to_no_other(study: Study) -> N
     finish(change_labels(study, without_two(study)))
     assert next_id(study) == 3
     tumour = LabelSchema((*study.schema.labels, Label(2, "tumour", "#112233")))
-    with pytest.raises(InputError, match=r"id 2 means two to a model version .* give tumour another id, for example 3"):
+    with pytest.raises(InputError, match=r"id 2 means two in what this study keeps: give tumour another id, for .* 3"):
         finish(change_labels(study, tumour))
     assert study.schema.ids == (1,)
     finish(change_labels(study, LabelSchema((*study.schema.labels, Label(2, "two", "#112233")))))
     assert study.schema.ids == (1, 2)
+
+
+def test_the_number_is_kept_for_good_where_no_model_version_knows_it(tmp_path: Path) -> None:
+    made = make_study(tmp_path)
+    finish(change_labels(made, without_two(made)))
+    again = Study.open(made.path)
+    assert [x.name for x in again.retired] == ["two"]
+    assert (again.label_name(2), again.label_name(1), again.label_name(9)) == ("two", "one", "label 9")
+    assert next_id(again) == 3
+    with pytest.raises(InputError, match="id 2 means two"):
+        finish(change_labels(again, LabelSchema((*again.schema.labels, Label(2, "cyst", "#112233")))))
+    back = with_names(again, again.schema, ["Two", "more"])
+    assert [(x.id, x.name) for x in back.labels] == [(1, "one"), (2, "two"), (3, "more")]
+    finish(change_labels(again, back))
+    assert Study.open(made.path).retired == ()
+
+
+def test_a_number_above_255_is_no_reason_to_fail(study: Study) -> None:
+    before = study.predictions.read("c1", MODEL).labels
+    finish(change_labels(study, LabelSchema((*study.schema.labels, Label(300, "big", "#112233")))))
+    np.testing.assert_array_equal(study.predictions.read("c1", MODEL).labels, before)
+
+
+def test_a_damaged_model_version_does_not_stand_in_the_way(study: Study) -> None:
+    (study.models.root / MODEL / "model.json").write_text("{broken")
+    finish(change_labels(study, with_names(study, study.schema, ["more"])))
+    assert study.schema.ids == (1, 2, 3)
+
+
+def test_a_label_that_a_person_put_there_after_all_is_not_taught(tmp_path: Path) -> None:
+    made = make_study(tmp_path)
+    finish(change_labels(made, without_two(made)))
+    labels = np.zeros(made.cases.info("c1").shape, np.uint8)
+    labels[:2], labels[2:4] = 1, 2  # by a window that had been open, or by undo
+    made.revisions.save("c1", labels, np.ones_like(labels), Provenance("ann"))
+    (example,) = (e for side in collect(made, frozenset()) for e in side)
+    assert (example.status[2:4] == 0).all()
+    assert (example.status[:2] == 1).all()
+    assert (example.status[4:] == 1).all()
+
+
+def test_a_cohort_predicts_again_what_other_labels_were_asked_of(study: Study) -> None:
+    def done() -> bool:
+        return is_predicted(study, "c1", MODEL, TORCH, read_recipe(study))
+
+    both = study.schema
+    assert done()
+    finish(change_labels(study, without_two(study)))
+    assert not done()
+    predict(study)
+    assert done()
+    finish(change_labels(study, both))
+    assert not done()
+
+
+def test_slabs_under_way_are_read_as_of_now(study: Study) -> None:
+    shape = study.cases.info("c1").shape
+    writer = study.predictions.begin("c1", MODEL, np.dtype(np.uint8), "run1")
+    with writer:
+        writer.write_slab(
+            PredictedSlab(0, 2, np.full((2, *shape[1:]), 2, np.uint8), np.zeros((2, *shape[1:]), np.uint8))
+        )
+        finish(change_labels(study, without_two(study)))
+        slab = study.predictions.unfinished("c1", MODEL, "run1").read(0, 2)
+    assert slab is not None
+    assert not slab.labels.any()
+
+
+def test_strokes_on_this_computer_only_keep_every_label(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = Session(author="ann")
+    ann.open_study(study.path)
+    monkeypatch.setattr(ann._rescues, "cases", lambda *_: ("c1",))
+    with pytest.raises(InputError, match="strokes of c1 are on this computer only"):
+        finish(ann.set_labels(without_two(study)))
+    ann.close()
+
+
+def test_a_version_of_labels_that_went_says_what_they_were(study: Study) -> None:
+    finish(change_labels(study, without_two(study)))
+    assert [x.name for x in study.schema_for((1, 2)).labels] == ["one", "two"]
+    finish(change_labels(study, LabelSchema((*study.schema.labels, Label(3, "two", "#112233")))))
+    assert [x.name for x in study.schema_for((1, 2)).labels] == ["one", "two (2)", "two"]
 
 
 def test_what_a_person_did_keeps_its_label(study: Study) -> None:
@@ -118,6 +205,17 @@ def test_steps_of_a_label_that_went_are_passed_over(study: Study, capsys: pytest
     predict(again)
     finish(apply_recipe(again, MODEL, ["c1"], read_recipe(again)))
     assert set(np.unique(again.predictions.read("c1", MODEL).labels)) <= {0, 1}
+    assert main(["postprocess", str(study.path), "--set", "one=holes"]) == 0
+
+
+def test_steps_done_anew_keep_what_is_stored_of_a_label_that_went(study: Study) -> None:
+    before, both = study.predictions.read("c1", MODEL), study.schema
+    finish(change_labels(study, without_two(study)))
+    finish(apply_recipe(study, MODEL, ["c1"], PostRecipe().with_label(1, steps_of("islands:5"))))
+    finish(change_labels(study, both))
+    now = study.predictions.read("c1", MODEL)
+    np.testing.assert_array_equal(now.labels == 2, before.labels == 2)
+    assert set(now.quality) == {1, 2}
 
 
 def test_labels_on_the_command_line(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +226,8 @@ def test_labels_on_the_command_line(study: Study, capsys: pytest.CaptureFixture[
 
     assert labels() == ["1 one", "2 two"]
     assert labels("--remove", "two", "--rename", "one=liver", "--add", "spleen") == ["1 liver", "3 spleen"]
+    assert labels("--add", "two", "--remove", "spleen") == ["1 liver", "2 two"]
+    assert labels("--remove", "two", "--add", "spleen") == ["1 liver", "3 spleen"]
     assert "no label 'kidney'; it has liver, spleen" in labels("--remove", "kidney")[0]
     assert "at least one label" in labels("--remove", "liver", "--remove", "spleen")[0]
     assert "OLD=NEW" in labels("--rename", "liver")[0]

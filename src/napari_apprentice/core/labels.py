@@ -31,6 +31,19 @@ class Label:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
             raise InputError(f"Label {self.name}: colour {self.colour!r} is not of the form #rrggbb.")
 
+    def called(self, name: str) -> bool:
+        """Whether it has this name; upper and lower case, spaces, _ and - make no difference."""
+        return _plain(self.name) == _plain(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"id": self.id, "name": self.name, "colour": self.colour}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Label":
+        """Read what `to_json` wrote."""
+        return cls(int(data["id"]), str(data["name"]), str(data["colour"]))
+
 
 @dataclass(frozen=True)
 class LabelSchema:
@@ -81,12 +94,12 @@ class LabelSchema:
 
     def to_json(self) -> list[dict[str, Any]]:
         """As JSON values."""
-        return [{"id": x.id, "name": x.name, "colour": x.colour} for x in self.labels]
+        return [x.to_json() for x in self.labels]
 
     @classmethod
     def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "LabelSchema":
         """Read what `to_json` wrote."""
-        return cls(tuple(Label(int(x["id"]), str(x["name"]), str(x["colour"])) for x in data))
+        return cls(tuple(Label.from_json(x) for x in data))
 
 
 def _numbered(names: Iterable[str], first: int) -> tuple[Label, ...]:

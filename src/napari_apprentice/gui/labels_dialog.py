@@ -8,8 +8,8 @@ from napari_apprentice.gui.panel import button, note
 from napari_apprentice.gui.schema_table import SchemaTable
 
 HINT = (
-    "Names and colours can change at any time. A label that no correction has can be removed; model versions that "
-    "know it do not propose it any more."
+    "Names and colours can change at any time. A label that is in no saved revision can be removed; model versions "
+    "that know it do not propose it any more."
 )
 
 

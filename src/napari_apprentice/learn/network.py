@@ -134,7 +134,7 @@ class NnUNetwork(Network):
 
     def __init__(self, plan: Plan, net: NnUNetNet, how: NnUNet) -> None:
         super().__init__(plan, net)
-        self._flat = how.dimensions == 2
+        self._flat, self._normed = how.dimensions == 2, how.norm != "none"
         # nnU-Net gives the lowest map no weight while it trains
         self._taught = 1 + min(MOST_LOWER_MAPS, max(0, len(plan.strides) - 3))
 
@@ -144,8 +144,10 @@ class NnUNetwork(Network):
         return tuple(f"net.decoder.seg_layers.{i}" for i in range(len(self.net.decoder.seg_layers)))
 
     @property
-    def last(self) -> nn.Conv2d | nn.Conv3d:
-        """The head of the highest stage."""
+    def last(self) -> nn.Conv2d | nn.Conv3d | None:
+        """The head of the highest stage; None without norms, where its features have no bounds to be rounded in."""
+        if not self._normed:
+            return None
         layer = self.net.decoder.seg_layers[-1]
         assert isinstance(layer, nn.Conv2d | nn.Conv3d)  # for the type checker
         return layer

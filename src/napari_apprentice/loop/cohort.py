@@ -55,7 +55,9 @@ def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettin
         return False
     try:
         made = study.predictions.record(case_id, model)["made"]
-        return same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
+        plan = study.models.info(model).plan
+        asked = made.get("labels", list(plan.labels)) == list(plan.only(study.schema.ids).labels)
+        return asked and same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
     except (StudyError, *MALFORMED):  # damaged, or from before this was written down
         return False
 

@@ -132,5 +132,4 @@ def _touched(stroke: Stroke) -> dict[str, int]:
 
 
 def _by_name(study: Study, counts: Mapping[str, int]) -> dict[str, int]:
-    names = {str(label.id): label.name for label in study.schema.labels}
-    return {names.get(label, f"label {label}"): count for label, count in counts.items()}
+    return {study.label_name(int(label)): count for label, count in counts.items()}

@@ -16,7 +16,7 @@ from napari_apprentice.loop import model_export
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.foreign_folders import Found, find_bundle, find_nnunet, is_bundle, is_nnunet
 from napari_apprentice.loop.launch import follow, start_training
-from napari_apprentice.loop.relabelling import change_labels, next_id
+from napari_apprentice.loop.relabelling import change_labels, with_names
 from napari_apprentice.store.models import WEIGHTS, file_digest
 from napari_apprentice.store.study import DOCUMENT as STUDY_DOCUMENT
 from napari_apprentice.store.study import Study
@@ -185,7 +185,7 @@ def _ids(study: Study, names: Sequence[str], settings: ImportSettings) -> Genera
             "called here with labels (THEIRS=OURS), or add them with add-labels."
         )
     if missing:
-        yield from change_labels(study, study.schema.with_names(missing, next_id(study)))
+        yield from change_labels(study, with_names(study, study.schema, missing))
     ids = tuple(i for i in map(study.schema.id_of, ours) if i is not None)
     if len(set(ids)) < len(names):
         double = next(n for n, i in zip(names, ids, strict=True) if ids.count(i) > 1)

@@ -38,7 +38,7 @@ def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSet
         parent=made.base.name if made.base else None,
         created=now(),
         plan=made.plan,
-        schema=study.schema,
+        schema=study.schema_for(made.plan.labels),
         revisions=tuple(e.revision for e in made.examples),
         held_out=tuple(e.revision for e in made.held_out),
         gate=verdict.report,

@@ -1,12 +1,14 @@
 """Another list of labels for a study that has work in it."""
 
 from collections.abc import Generator, Mapping, Sequence, Set
+from contextlib import suppress
 
 import numpy as np
 
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import ApprenticeError, InputError
+from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
@@ -14,7 +16,7 @@ from napari_apprentice.store.study import Study
 def change_labels(
     study: Study, schema: LabelSchema, others: Mapping[str, Sequence[Present]] | None = None
 ) -> Generator[Progress, None, None]:
-    """Name, colour and add labels; take away those that are in no correction.
+    """Name, colour and add labels; take away those that are in no revision.
 
     Model versions that know a label which goes do not propose it any more, and predictions that have it read as
     background there; a label that comes back under its number and name is proposed again.
@@ -44,27 +46,60 @@ def change_labels(
     study.set_schema(schema)
 
 
-def taken(study: Study) -> dict[int, set[str]]:
-    """Label ids that model versions know, and what they are called there."""
+def next_id(study: Study) -> int:
+    """The lowest label id above all that the study has or had, or one of its model versions has."""
+    return max((*study.schema.ids, *(x.id for x in study.retired), *_in_models(study))) + 1
+
+
+def with_names(study: Study, schema: LabelSchema, names: Sequence[str]) -> LabelSchema:
+    """A list of labels and more of the given names: labels that the study had come back as they were."""
+    for name in names:
+        back = [x for x in study.retired if x.called(name) and x.id not in schema.ids][-1:]
+        first = max(next_id(study), max(schema.ids) + 1)
+        schema = LabelSchema((*schema.labels, *back)) if back else schema.with_names([name], first)
+    return schema
+
+
+def refuse_waiting(case: OpenCase | None, waiting: Sequence[str]) -> None:
+    """Refuse to take a label away while strokes are on this computer only, where nobody else can look for it.
+
+    Parameters
+    ----------
+    waiting
+        Cases with strokes in a rescue journal.
+
+    Raises
+    ------
+    InputError
+        There are such strokes.
+    """
+    here = {*waiting, *((case.info.case_id,) if case is not None and (case.rescued or case.unwritten) else ())}
+    if here:
+        raise InputError(
+            f"No label can go while strokes of {', '.join(sorted(here))} are on this computer only. "
+            "Open these cases to bring them over."
+        )
+
+
+def _in_models(study: Study) -> dict[int, set[str]]:
+    """Label ids that model versions know, and what they are called there; a damaged version is passed over."""
     found: dict[int, set[str]] = {}
     for name in study.models.names():
-        version = study.models.info(name)
-        for label in version.plan.labels:
-            found.setdefault(label, set()).add(version.schema.name(label))
+        with suppress(ApprenticeError):
+            version = study.models.info(name)
+            called = {x.id: x.name for x in version.schema.labels}
+            for label in version.plan.labels:
+                found.setdefault(label, set()).update({called[label]} if label in called else ())
     return found
 
 
-def next_id(study: Study) -> int:
-    """The lowest label id above all that the study or one of its model versions has."""
-    return max((*study.schema.ids, *taken(study))) + 1
-
-
 def _refuse_taken(study: Study, label: Label, schema: LabelSchema) -> None:
-    names = taken(study).get(label.id, set())
+    had = {x.id: {x.name} for x in study.retired}
+    names = had.get(label.id) or _in_models(study).get(label.id, set())
     if names and label.name not in names:
         free = max(next_id(study), max(schema.ids) + 1)
         raise InputError(
-            f"Label id {label.id} means {sorted(names)[0]} to a model version of this study: "
+            f"Label id {label.id} means {sorted(names)[0]} in what this study keeps: "
             f"give {label.name} another id, for example {free}."
         )
 

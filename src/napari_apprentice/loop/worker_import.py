@@ -83,7 +83,7 @@ def _version(run: RunFolder, study: Study, imported: Imported, digest: str) -> M
         parent=None,
         created=now(),
         plan=imported.plan,
-        schema=study.schema,
+        schema=study.schema_for(imported.plan.labels),
         revisions=(),
         held_out=(),
         gate=None,

@@ -119,8 +119,13 @@ class _Case:
             work = predictor.predict(self.ahead or source, self.settings, self.run.cancelled, focus, least)
             summary = yield from self._follow(work, writer, place)
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
-            made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
+            made: dict[str, Any] = {
+                "labels": list(predictor.labels),
+                "settings": self.settings.to_json(),
+                "backend": summary.backend,
+            }
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
+            made["labels"] = list(predictor.labels)  # that could be proposed
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
     def _temperatures(self) -> dict[str, float]:

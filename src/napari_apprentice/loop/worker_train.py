@@ -4,11 +4,15 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.correction import UNSEEN, StatusArray
 from napari_apprentice.core.fingerprint import fingerprint
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
@@ -99,6 +103,7 @@ def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[
             continue
         info = study.cases.info(case_id)
         labels, status = study.revisions.read(case_id, newest.name)
+        status = _taught(study, labels, status)
         side = study.split.assign(info.subject)
         sides[side].append(
             Example(
@@ -108,6 +113,12 @@ def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[
         )  # fmt: skip
     both = with_common_sets([*sides["train"], *sides["validation"]])
     return both[: len(sides["train"])], both[len(sides["train"]) :]
+
+
+def _taught(study: Study, labels: LabelArray, status: StatusArray) -> StatusArray:
+    """Nothing is taught where a person put a label that the study does not have any more."""
+    gone = [x.id for x in study.retired]
+    return np.where(np.isin(labels, gone), UNSEEN, status).astype(np.uint8) if gone else status
 
 
 def _plan_of(base: ModelVersion, study: Study) -> Plan:

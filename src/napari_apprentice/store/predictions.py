@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Predictions:
         return self._quality(case_id, model) if self.has(case_id, model) else {}
 
     def read(self, case_id: str, model: str) -> Prediction:
-        """Read a prediction.
+        """Read a prediction; labels that the study does not have any more are background.
 
         Raises
         ------
@@ -76,6 +77,10 @@ class Predictions:
         StudyError
             What is stored is not what was written.
         """
+        return self._as_of_now(self.read_stored(case_id, model))
+
+    def read_stored(self, case_id: str, model: str) -> Prediction:
+        """A prediction as it is stored, with labels that the study does not have any more; raises as `read`."""
         for _ in range(LOOKS):
             before = _identity(self._path(case_id, model))
             try:
@@ -98,14 +103,15 @@ class Predictions:
         """
         kept = kept_for(self._path(case_id, model), self._journal(case_id))
         if kept is not None and kept.is_dir():
-            return self._read(kept, case_id, model)
+            return self._as_of_now(self._read(kept, case_id, model))
         return self.read(case_id, model)
 
     def of_now(self, labels: LabelArray) -> LabelArray:
         """A label map as it reads today: labels that the study does not have any more are background."""
         kept = np.zeros(1 + int(labels.max(initial=0)), labels.dtype)
         for label in self._labels():
-            kept[label : label + 1] = label
+            if label < len(kept):
+                kept[label] = label
         return labels if (kept == np.arange(len(kept))).all() else kept[labels]
 
     def made_anew(self, case_id: str, model: str) -> bool:
@@ -130,9 +136,9 @@ class Predictions:
         if digest(labels, uncertainty) != record.get("digest"):
             raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
         return Prediction(
-            self.of_now(labels),
+            labels,
             uncertainty,
-            self._quality_of_now(_quality(record, case_id, model)),
+            _quality(record, case_id, model),
             float(record.get("seconds", 0.0)),
             str(record.get("device", "")),
             dict(record.get("made", {})),
@@ -185,7 +191,8 @@ class Predictions:
     def unfinished(self, case_id: str, model: str, token: str) -> UnfinishedPrediction:
         """A prediction that was begun with this token, as far as it has come."""
         final = self._path(case_id, model)
-        return UnfinishedPrediction(_aside(final, check_name("run", token)), final, self._vault(case_id, model))
+        aside = _aside(final, check_name("run", token))
+        return UnfinishedPrediction(aside, final, self.of_now, self._vault(case_id, model))
 
     def record(self, case_id: str, model: str) -> dict[str, Any]:
         """The prediction's own attributes, as stored."""
@@ -203,6 +210,9 @@ class Predictions:
 
     def _quality(self, case_id: str, model: str) -> dict[int, float]:
         return self._quality_of_now(_quality(self.record(case_id, model), case_id, model))
+
+    def _as_of_now(self, stored: Prediction) -> Prediction:
+        return replace(stored, labels=self.of_now(stored.labels), quality=self._quality_of_now(stored.quality))
 
     def _quality_of_now(self, quality: Mapping[int, float]) -> dict[int, float]:
         return {label: value for label, value in quality.items() if label in self._labels()}

@@ -1,11 +1,13 @@
 """The study: one folder with everything that survives a restart."""
 
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.arrays import create_group
@@ -163,6 +165,22 @@ class Study:
         """The study's labels."""
         return self._schema
 
+    @property
+    def retired(self) -> tuple[Label, ...]:
+        """Labels that the study had and has no more; their ids are never given to others."""
+        return _retired(self._hidden)
+
+    def label_name(self, label_id: int) -> str:
+        """What a label is called, or was when the study had it; "label 7" where it never did."""
+        names = {x.id: x.name for x in (*self.retired, *self.schema.labels)}
+        return "background" if label_id == 0 else names.get(label_id, f"label {label_id}")
+
+    def schema_for(self, labels: Iterable[int]) -> LabelSchema:
+        """The study's labels, and of those it has no more the ones that are among `labels`."""
+        wanted, names = set(labels), {x.name for x in self.schema.labels}
+        more = (replace(x, name=f"{x.name} ({x.id})") if x.name in names else x for x in self.retired if x.id in wanted)
+        return LabelSchema((*self.schema.labels, *more))
+
     def set_schema(self, schema: LabelSchema) -> None:
         """Change the study's labels; what is stored under the old ones stays as it is.
 
@@ -173,7 +191,11 @@ class Study:
         """
         if self.refusal:
             raise StorageError(self.refusal)
+        known = {x.id: x for x in (*self.retired, *self.schema.labels)}
+        retired = [known[i] for i in sorted(known) if i not in schema.ids]
         hidden = {**self._hidden, "labels": schema.to_json()}
+        if retired or "retired" in hidden:
+            hidden["retired"] = [x.to_json() for x in retired]
         changed = {"hidden": self.vault.at(DOCUMENT).close_record(hidden)} if self.encrypted else hidden
         document = sealed({**self._document, **changed})
         write_document(self.path / DOCUMENT, document)
@@ -197,7 +219,7 @@ def _lay_down(path: Path, document: dict[str, Any]) -> None:
 def _hidden(document: dict[str, Any], vault: Vault) -> dict[str, Any]:
     """Title and labels: beside the rest of a plain study's document, encrypted in that of an encrypted study."""
     if not vault.encrypted:
-        return {key: document[key] for key in ("title", "labels") if key in document}
+        return {key: document[key] for key in ("title", "labels", "retired") if key in document}
     hidden = document.get("hidden")
     return vault.at(DOCUMENT).open_record(hidden if isinstance(hidden, dict) else {}, DOCUMENT)
 
@@ -207,6 +229,13 @@ def _schema(document: dict[str, Any]) -> LabelSchema:
         return LabelSchema.from_json(document["labels"])
     except (*MALFORMED, ApprenticeError) as error:
         raise StudyError(f"{DOCUMENT} is damaged: its labels cannot be understood ({error}).") from error
+
+
+def _retired(document: dict[str, Any]) -> tuple[Label, ...]:
+    try:
+        return tuple(Label.from_json(x) for x in document.get("retired", []))
+    except (*MALFORMED, ApprenticeError) as error:
+        raise StudyError(f"{DOCUMENT} is damaged: its former labels cannot be understood ({error}).") from error
 
 
 def _refuse_links_out(path: Path) -> None:

@@ -1,12 +1,14 @@
 """A prediction that another process is still making, as far as it has come."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_apprentice.core.slabs import PredictedSlab
+from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.arrays import open_array
 from napari_apprentice.store.prediction_place import PROGRESS
@@ -23,12 +25,16 @@ class UnfinishedPrediction:
         The hidden folder that is being written to.
     final
         Where it will be; read from there when the writer was quicker.
+    of_now
+        Takes labels out that the study does not have any more.
     vault
         The study's, at the prediction's place.
     """
 
-    def __init__(self, aside: Path, final: Path, vault: Vault = PLAIN) -> None:
-        self._aside, self._final, self._vault = aside, final, vault
+    def __init__(
+        self, aside: Path, final: Path, of_now: Callable[[LabelArray], LabelArray], vault: Vault = PLAIN
+    ) -> None:
+        self._aside, self._final, self._of_now, self._vault = aside, final, of_now, vault
 
     def done(self) -> tuple[tuple[int, int], ...]:
         """First slice and the one behind the last of every slab that can be read, in order of arrival."""
@@ -48,7 +54,7 @@ class UnfinishedPrediction:
                 labels, uncertainty = (np.asarray(array[start:stop]) for array in arrays)
                 # A chunk whose file went away while it was asked for reads as zeros.
                 if _identity(folder) == before:
-                    return PredictedSlab(start, stop, labels, uncertainty)
+                    return PredictedSlab(start, stop, self._of_now(labels), uncertainty)
             except (ApprenticeError, OSError, KeyError, ValueError, RuntimeError):
                 continue  # committed, abandoned, or never begun
         return None

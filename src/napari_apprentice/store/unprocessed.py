@@ -20,7 +20,7 @@ _QUALITY = "unprocessed_quality"
 
 
 def read_unprocessed(study: Study, case_id: str, model: str) -> LabelArray:
-    """The label map (z, y, x) as the network made it.
+    """The label map (z, y, x) as the network made it, with labels that the study does not have any more.
 
     Raises
     ------
@@ -31,12 +31,12 @@ def read_unprocessed(study: Study, case_id: str, model: str) -> LabelArray:
     """
     expected = study.predictions.record(case_id, model).get(UNPROCESSED_DIGEST)
     if expected is None:
-        return study.predictions.read(case_id, model).labels
+        return study.predictions.read_stored(case_id, model).labels
     folder = study.cases.folder(case_id) / "predictions" / model
     labels = read_array(folder / UNPROCESSED, study.vault.at(case_id, "predictions", model, UNPROCESSED))
     if digest(labels) != expected:
         raise StudyError(f"The prediction of {case_id} by {model} is damaged; predict it again.")
-    return study.predictions.of_now(labels)
+    return labels
 
 
 def finish(
@@ -81,7 +81,7 @@ def process_again(study: Study, case_id: str, model: str, recipe: PostRecipe) ->
     recipe = recipe.with_thresholds_of(before)
     if recipe == before:
         return False
-    info, now = study.cases.info(case_id), study.predictions.read(case_id, model)
+    info, now = study.cases.info(case_id), study.predictions.read_stored(case_id, model)
     labels = read_unprocessed(study, case_id, model)
     with study.predictions.begin(case_id, model, labels.dtype) as writer:
         writer.write_slab(PredictedSlab(0, info.shape[0], labels, now.uncertainty))
