@@ -63,7 +63,7 @@ from napari_apprentice.learn.trainer import fit
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
 ARMS = (
-    "nothing", "ours", "naive", "all", "half replay", "no replay", "no EMA", "chained", "edited only",
+    "nothing", "ours", "naive", "all", "half replay", "no replay", "EMA", "chained", "edited only",
     "unseen as background", "distilled", "not distilled",
 )  # fmt: skip
 TEST, SOURCE, HELD_OUT, ALL = 40, 20, 4, 60
@@ -284,7 +284,7 @@ def train_arm(bench: Bench, arm: str, k: int, out: Path) -> float:
     }  # fmt: skip
     examples = [changes[arm](e) if arm in changes else e for e in fresh]
     settings = {
-        "no EMA": replace(ours, ema=0.0), "half replay": replace(ours, replay_share=0.5),
+        "EMA": replace(ours, ema=0.995), "half replay": replace(ours, replay_share=0.5),
         "not distilled": replace(ours, distil=0.0),
     }  # fmt: skip
     if arm not in ("no replay", "distilled", "not distilled"):

@@ -161,7 +161,9 @@ class TrainSettings(Settings):
     distil_temperature: float = setting(
         2.0, "Softens what the base model says, so that its second choices count too.", 1.0, 10.0
     )
-    ema: float = setting(0.995, "Highest decay of the averaged weights; these are what is kept.", 0.0, 0.9999)
+    ema: float = setting(
+        0.0, "Highest decay of averaged weights, which are then what is kept; 0 keeps the last ones.", 0.0, 0.9999
+    )
     augment: bool = setting(True, "Rotate, scale, blur, brighten and mirror patches at random.")
     interpolation: int = setting(
         5, "Shares of the change that are tried on held-out scans, up to all of it; 1 takes it whole.", 1, 10
@@ -179,5 +181,5 @@ class TrainSettings(Settings):
 def first_model_settings(steps: int, seed: int = 0, device: str = "auto") -> TrainSettings:
     """From scratch: nnU-Net's rate 1e-2, no replay (there is nothing to replay)."""
     return TrainSettings(
-        steps=steps, seed=seed, device=device, rate=1e-2, warm_up=0.02, edited_weight=1.0, replay_share=0.0
+        steps=steps, seed=seed, device=device, rate=1e-2, warm_up=0.02, edited_weight=1.0, replay_share=0.0, ema=0.995
     )
