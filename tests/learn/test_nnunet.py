@@ -53,8 +53,8 @@ def test_logits_are_those_of_the_library(name, tmp_path):
     with torch.no_grad():
         (found,) = network.eval()(ours)
         assert torch.equal(network.full(ours), found)
-        late = Readout(replace(plan, labels=range(1, 99)), network)  # as if there were more labels than features
-        late.rows = 1 + len(plan.labels)
+        late = Readout(plan, network)
+        late.late, late.width = True, network.last.in_channels  # as where there are more labels than features
         features = late.module(network)(ours)
     assert features.shape[1] == late.width == network.last.in_channels
     torch.testing.assert_close(late.logits(features[0]), found[0], atol=1e-4, rtol=1e-4)

@@ -92,6 +92,7 @@ def test_a_kill_between_the_revision_and_the_journals_new_name(study: Study, mon
 def test_a_stroke_taken_back_shows_the_new_prediction_and_leaves_the_rest_alone(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    study.set_schema(study.schema.with_names(["three"], 3))
     predict(study, monkeypatch, "v0001", 1)
     case = load_case(study, "c1")
     paint(case, 2)
