@@ -17,30 +17,26 @@ import pytest
 
 from builders import study as make_study
 from faults import drain
-from napari_apprentice.core.config import PredictSettings, first_model_settings
+from learn.small import make_plan
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import Cancelled, RunError
 from napari_apprentice.loop.engine import Engine, Engines
 from napari_apprentice.loop.predicting import PredictionRequest, begin, predict
-from napari_apprentice.loop.tuning import begin_training, follow_training
 from napari_apprentice.store.check import check
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
+from networks import add_version
 
 TORCH = PredictSettings(backend="torch")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Three cases and a network that two steps have trained."""
+def networked(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Three cases and a network of random weights."""
     made = make_study(tmp_path_factory.mktemp("engine"), cases=3)
-    for i in (1, 2, 3):
-        labels = np.zeros(made.cases.info(f"c{i}").shape, np.uint8)
-        labels[2:5, 2:6, 2:7] = 1
-        made.revisions.save(f"c{i}", labels, np.ones_like(labels), Provenance("ann"))
-        made.split.assign(f"s{i}")
-    drain(follow_training(begin_training(made, "train", first_model_settings(2), memory_mb=20.0, features=4)))
+    add_version(made, "v0001", make_plan(patch=(8, 16, 16)), seed=3)
+    made.models.activate("v0001", "made by hand")
     return made
 
 
@@ -58,8 +54,8 @@ def sound(study: Study) -> bool:
 # ------------------------------------------------------------------- with the real network
 
 
-def test_slabs_are_reported_and_can_be_read_before_the_case_is_done(trained: Study, engine: Engine) -> None:
-    request = begin(trained, engine, ["c1"], TORCH, on_screen=True, focus=2)
+def test_slabs_are_reported_and_can_be_read_before_the_case_is_done(networked: Study, engine: Engine) -> None:
+    request = begin(networked, engine, ["c1"], TORCH, on_screen=True, focus=2)
     slabs = {}
     for progress in request.work():
         if progress.slab:
@@ -67,15 +63,15 @@ def test_slabs_are_reported_and_can_be_read_before_the_case_is_done(trained: Stu
             assert found is not None
             slabs[progress.slab] = found.labels
     whole = np.concatenate([slabs[s] for s in sorted(slabs)])
-    stored = trained.predictions.read("c1", "v0001")
+    stored = networked.predictions.read("c1", "v0001")
     np.testing.assert_array_equal(whole, stored.labels)
     assert stored.made["settings"]["backend"] == "torch"
     assert "torch" in stored.made["backend"]
 
 
-def test_an_engine_killed_half_way_is_started_again_with_smaller_work(trained: Study, engine: Engine) -> None:
+def test_an_engine_killed_half_way_is_started_again_with_smaller_work(networked: Study, engine: Engine) -> None:
     cases = ["c1", "c2", "c3"] * 30  # not over before the kill
-    work = predict(trained, engine, cases, TORCH)
+    work = predict(networked, engine, cases, TORCH)
     seen: list[Progress] = []
     while sum(p.slab is not None for p in seen) < 3:
         seen.append(next(work))
@@ -88,11 +84,11 @@ def test_an_engine_killed_half_way_is_started_again_with_smaller_work(trained: S
     assert told == [
         "The prediction process was killed, perhaps for want of memory. It was started again, with smaller work."
     ]
-    requests = [trained.runs.open(run_id).request for run_id in trained.runs.ids()]
+    requests = [networked.runs.open(run_id).request for run_id in networked.runs.ids()]
     (second,) = (r for r in requests if r.get("settings", {}).get("memory_mb") == TORCH.memory_mb // 2)
     assert len(second["cases"]) < len(cases)  # what was done is not done again
-    assert all(trained.predictions.has(c, "v0001") for c in set(cases))
-    assert sound(trained)
+    assert all(networked.predictions.has(c, "v0001") for c in set(cases))
+    assert sound(networked)
 
 
 # --------------------------------------------------------------- with a task that takes its time
