@@ -16,7 +16,8 @@ def labels(options: Options, session: Session) -> Answer:
     """Show the labels, after what was asked for: remove, rename, add, in this order."""
     session.open_study(options.study)
     schema = session.study.schema
-    wanted = _added(_renamed(_removed(schema, options.remove or ()), options.rename or ()), options.add or (), session)
+    left = _renamed(_removed(schema, options.remove or ()), options.rename or ())
+    wanted = session.labels_with(left, options.add or ())
     if wanted != schema:
         drain(session.set_labels(wanted), options.json)
     found = session.study.schema
@@ -39,10 +40,6 @@ def _renamed(schema: LabelSchema, pairs: list[str] | tuple[()]) -> LabelSchema:
         renamed = (Label(x.id, new, x.colour) if x.id == number else x for x in schema.labels)
         schema = LabelSchema(tuple(renamed))
     return schema
-
-
-def _added(schema: LabelSchema, names: list[str] | tuple[()], session: Session) -> LabelSchema:
-    return session.labels_with(schema, names)
 
 
 def _id(schema: LabelSchema, name: str) -> int:

@@ -59,12 +59,12 @@ class Study:
         self.vault = vault
         self._document = document
         self._hidden = _hidden(document, vault)
-        self._schema = _schema(self._hidden)
+        self._schema, self._retired = _schema(self._hidden), _retired(self._hidden)
         version = document["apprentice_study"]
         self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
         self.cases = Cases(path / "cases.zarr", vault)
         self.revisions = Revisions(self.cases, lambda: self.schema.ids)
-        self.predictions = Predictions(self.cases, lambda: self.schema.ids)
+        self.predictions = Predictions(self.cases, self._gone)
         self.journal = Journal(path / "journal", vault, self.cases.grid_voxels)
         self.models = Models(path / "models", vault)
         self.runs = Runs(path / "runs", vault)
@@ -139,7 +139,7 @@ class Study:
     def _only_to_read(self) -> None:
         self.cases = NewerCases(self.refusal, self.path / "cases.zarr", self.vault)
         self.revisions = NewerRevisions(self.refusal, self.cases)
-        self.predictions = NewerPredictions(self.refusal, self.cases, lambda: self.schema.ids)
+        self.predictions = NewerPredictions(self.refusal, self.cases, self._gone)
         self.journal = NewerJournal(self.refusal, self.path / "journal", self.vault, self.cases.grid_voxels)
         self.models = NewerModels(self.refusal, self.path / "models", self.vault)
         self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)
@@ -168,7 +168,10 @@ class Study:
     @property
     def retired(self) -> tuple[Label, ...]:
         """Labels that the study had and has no more; their ids are never given to others."""
-        return _retired(self._hidden)
+        return self._retired
+
+    def _gone(self) -> tuple[int, ...]:
+        return tuple(x.id for x in self._retired)
 
     def label_name(self, label_id: int) -> str:
         """What a label is called, or was when the study had it; "label 7" where it never did."""
@@ -192,14 +195,14 @@ class Study:
         if self.refusal:
             raise StorageError(self.refusal)
         known = {x.id: x for x in (*self.retired, *self.schema.labels)}
-        retired = [known[i] for i in sorted(known) if i not in schema.ids]
+        retired = tuple(known[i] for i in sorted(known) if i not in schema.ids)
         hidden = {**self._hidden, "labels": schema.to_json()}
         if retired or "retired" in hidden:
             hidden["retired"] = [x.to_json() for x in retired]
         changed = {"hidden": self.vault.at(DOCUMENT).close_record(hidden)} if self.encrypted else hidden
         document = sealed({**self._document, **changed})
         write_document(self.path / DOCUMENT, document)
-        self._document, self._schema = document, schema
+        self._document, self._schema, self._retired = document, schema, retired
         self._hidden = _hidden(document, self.vault)
 
 
