@@ -93,21 +93,22 @@ class OwnGrid:
         entropy = _entropy(best)
         # Exact enough that six digits do not show in which parts the scan was summed up; MPS has no float64.
         exact = torch.float32 if best.device.type == "mps" else torch.float64
-        expected = [best.sum(dtype=exact)]
-        for row, value in zip(rows[1:], values[1:], strict=True):
+        # In one tensor: a scalar of its own per label, kept among maps that are freed, would pin all of these.
+        sums = torch.empty((len(rows), 3), dtype=exact, device=best.device)
+        sums[0, 0] = best.sum(dtype=exact)
+        for i, (row, value) in enumerate(zip(rows[1:], values[1:], strict=True), 1):
             share = _onto(value, places)
-            expected.append(share.sum(dtype=exact))
+            sums[i, 0] = share.sum(dtype=exact)
             entropy += _entropy(share)
             winner.masked_fill_(share > best, row)
             torch.maximum(best, share, out=best)
         if self._least is not None:
             winner.masked_fill_(best < self._least[winner.long()], 0)
-        sums = []
-        for row, total in zip(rows, expected, strict=True):
+        for i, row in enumerate(rows):
             won = winner == row
-            sums.append(torch.stack([total, won.sum().to(total), (best * won).sum(dtype=exact)]))
+            sums[i, 1], sums[i, 2] = won.sum(), (best * won).sum(dtype=exact)
         # one wait for the device, not three per label
-        for row, (total, found, agreed) in zip(rows, torch.stack(sums).tolist(), strict=True):
+        for row, (total, found, agreed) in zip(rows, sums.tolist(), strict=True):
             self.confidence.add(row, total, found, agreed)
         unsure = entropy.mul_(255 / math.log(max(2, len(self._table)))).clamp_(0, 255).round_().to(torch.uint8)
         return winner, unsure
