@@ -17,7 +17,6 @@ class Person:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        viewer.window._qt_window.resize(1400, 950)
         _, self.dock = viewer.window.add_plugin_dock_widget("napari-apprentice", "Apprentice")
         assert isinstance(self.dock, ApprenticeWidget)
         self.complaints: list[str] = []

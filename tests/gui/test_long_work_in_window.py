@@ -105,7 +105,7 @@ def test_training_is_cancelled_and_resumed(ready: Person, processes: Processes) 
 
 
 def test_training_goes_on_when_the_window_closes_and_is_found_again(
-    ready: Person, processes: Processes, make_napari_viewer: Callable[..., object]
+    ready: Person, processes: Processes, another_person: Callable[[], Person]
 ) -> None:
     begin_fine_tuning(ready)
     (run,) = ready.session.study.runs.ids()
@@ -116,7 +116,7 @@ def test_training_goes_on_when_the_window_closes_and_is_found_again(
     ready.rest(0.5)
     assert processes[0].poll() is None
     assert last_step(folder) > before
-    again = Person(make_napari_viewer(show=True))
+    again = another_person()
     again.session.open_study(study)
     again.wait(lambda: again.desk.models.training is not None and again.desk.models.training.last is not None)
     again.rest(0.4)

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> Non
 
 
 def test_unsaved_strokes_are_there_when_the_window_opens_again(
-    opened: Person, study: Study, make_napari_viewer: Callable[..., object]
+    opened: Person, study: Study, another_person: Callable[[], Person]
 ) -> None:
     opened.drag()
     labels = opened.session.case.canvas.labels.copy()
@@ -134,7 +135,7 @@ def test_unsaved_strokes_are_there_when_the_window_opens_again(
     opened.rest(0.1)
     assert not opened.desk.open
     assert opened.notices == []
-    again = Person(make_napari_viewer(show=True))
+    again = another_person()
     again.open_study(study.path)
     again.open_case("c1")
     np.testing.assert_array_equal(again.desk.layers.labels.data, labels)
@@ -357,8 +358,7 @@ def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:
     assert inside.minimumSizeHint().width() <= person.dock.area.viewport().width() <= 430
 
 
-def test_panels_opened_alone_share_the_session(make_napari_viewer: Callable[..., object]) -> None:
-    viewer = make_napari_viewer(show=True)
+def test_panels_opened_alone_share_the_session(viewer: Any) -> None:
     _, queue = viewer.window.add_plugin_dock_widget("napari-apprentice", "Next case")
     _, correct = viewer.window.add_plugin_dock_widget("napari-apprentice", "Correct")
     assert queue.desk is correct.desk
@@ -369,8 +369,7 @@ def test_panels_opened_alone_share_the_session(make_napari_viewer: Callable[...,
     assert not desk.open
 
 
-def test_sample_scans_open_as_layers(make_napari_viewer: Callable[..., object]) -> None:
-    viewer = make_napari_viewer()
+def test_sample_scans_open_as_layers(viewer: Any) -> None:
     layers = viewer.open_sample("napari-apprentice", "scans")
     assert len(layers) == 2
     assert all(layer.data.ndim == 3 for layer in layers)

@@ -106,7 +106,7 @@ class Desk(QObject):
         app = QApplication.instance()
         if app is not None:  # a window that closes last ends the event loop before it can be noticed
             app.aboutToQuit.connect(self.close)
-        self._members: set[int] = set()
+        self._members: dict[int, Any] = {}
         self.open = True
 
     def _keys(self) -> dict[str, Callable[[Any], None]]:
@@ -124,12 +124,18 @@ class Desk(QObject):
     def join(self, panel: QWidget) -> None:
         """Count a panel that shares this desk; it leaves when it is destroyed or taken out of the window."""
         member = id(panel)
-        self._members.add(member)
-        panel.destroyed.connect(lambda: self.leave(member))
+        self._members[member] = panel.destroyed.connect(lambda: self._count_out(member))
 
-    def leave(self, member: int) -> None:
-        """A panel (its `id`) is gone."""
-        self._members.discard(member)
+    def leave(self, panel: QWidget) -> None:
+        """Count a panel out that was taken out of the window."""
+        gone = self._members.get(id(panel))
+        if gone is not None:
+            # Python's garbage collector may destroy it whenever it likes, and nothing of ours may run inside it
+            QObject.disconnect(gone)
+            self._count_out(id(panel))
+
+    def _count_out(self, member: int) -> None:
+        self._members.pop(member, None)
         if self._members:
             return
         if isalive(self.runner):  # type: ignore[no-untyped-call]

@@ -44,10 +44,11 @@ class Panel(QWidget):
         raise NotImplementedError
 
     def event(self, event: QEvent | None) -> bool:
-        """Notice when napari takes the panel out of its window: napari keeps the widget, but it is done."""
+        """Notice when napari takes the panel out of its window: somebody may keep the widget, but it is done."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parentWidget() is not None:
                 self._docked = True
             elif self._docked:
-                self.desk.leave(id(self))
+                for panel in (self, *self.findChildren(Panel)):
+                    self.desk.leave(panel)
         return bool(super().event(event))
