@@ -169,6 +169,7 @@ def test_evaluating_says_what_is_missing(files: Path, capsys: pytest.CaptureFixt
     assert "nothing to compare" in answer["text"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_training_and_offers_to_resume(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = files / "a.study"
     run(capsys, "create", study, "--labels", "lesion")

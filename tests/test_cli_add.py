@@ -183,6 +183,7 @@ def _start(*arguments: object, out: int = subprocess.DEVNULL) -> subprocess.Pope
     return subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")
 def test_ctrl_c_while_adding_leaves_nothing_half(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -79,3 +79,13 @@ def test_a_case_from_dicom_and_its_seg(tmp_path: Path, capsys: pytest.CaptureFix
     stored_seg = pydicom.dcmread(tmp_path / "out.dcm")
     items = stored_seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence
     assert {i.ReferencedSOPInstanceUID for i in items} == source
+
+
+def test_two_labels_take_each_others_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "a.study"
+    _run(capsys, "create", study, "--labels", "left,right")
+    shown = _run(capsys, "labels", study, "--rename", "left=right", "--rename", "right=left")
+    assert [(label["id"], label["name"]) for label in shown["labels"]] == [(1, "right"), (2, "left")]
+    refused = _run(capsys, "labels", study, "--rename", "left=right")
+    assert refused["code"] != 0
+    assert "right" in refused["text"]

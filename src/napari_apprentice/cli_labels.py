@@ -32,14 +32,14 @@ def _removed(schema: LabelSchema, names: list[str] | tuple[()]) -> LabelSchema:
 
 
 def _renamed(schema: LabelSchema, pairs: list[str] | tuple[()]) -> LabelSchema:
+    """All at once, so that two labels can take each other's name."""
+    names = {label.id: label.name for label in schema.labels}
     for text in pairs:
         old, sign, new = (part.strip() for part in text.partition("="))
         if not sign or not new:
             raise InputError(f"--rename takes OLD=NEW, as in liver=Liver, not {text[:120]!r}.")
-        number = _id(schema, old)
-        renamed = (Label(x.id, new, x.colour) if x.id == number else x for x in schema.labels)
-        schema = LabelSchema(tuple(renamed))
-    return schema
+        names[_id(schema, old)] = new
+    return LabelSchema(tuple(Label(x.id, names[x.id], x.colour) for x in schema.labels))
 
 
 def _id(schema: LabelSchema, name: str) -> int:

@@ -103,6 +103,7 @@ def test_strokes_drawn_while_slabs_arrive_survive_them(person: Person, gate: Gat
     assert person.complaints == []
 
 
+@pytest.mark.slow
 def test_another_model_version_made_active_meanwhile_is_no_fault_of_the_prediction(
     person: Person, gate: Gate, study: Study, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_slab_waits_for_the_end_of_a_stroke(person: Person, gate: Gate) -> Non
     assert person.complaints == []
 
 
+@pytest.mark.slow
 def test_a_prediction_pressed_again_takes_the_place_of_the_first_quietly(person: Person, gate: Gate) -> None:
     gate.stop_at(4)
     person.click(person.dock.predict_panel.this_case)
@@ -198,6 +200,7 @@ def test_the_case_on_the_screen_is_predicted_while_others_wait(person: Person, g
     assert person.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -> None:
     person.click(person.dock.predict_panel.this_case)
@@ -209,6 +212,7 @@ def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -
     person.wait(lambda: any(s.endswith("No label was found.") for s in person.said))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(person: Person) -> None:
     engine = person.session._engines.of("auto")
@@ -230,6 +234,7 @@ def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(pe
     assert person.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_model_versions_that_are_chosen_predict_together(person: Person, study: Study, tmp_path: Path) -> None:
     panel = person.dock.predict_panel

@@ -65,6 +65,7 @@ def test_all_layers_of_a_case_share_place_unit_and_axes(opened: Person) -> None:
         np.testing.assert_allclose(corner, (superior, -anterior, -right))
 
 
+@pytest.mark.slow
 def test_letters_follow_the_view_and_never_take_the_mouse(opened: Person) -> None:
     letters, viewer = opened.desk.letters, opened.viewer
     assert letters.texts == ("A", "P", "R", "L")
@@ -138,6 +139,7 @@ def test_a_plane_that_comes_under_a_resting_mouse_is_read_when_the_mouse_moves(o
     assert " mm   voxel " in line.text()
 
 
+@pytest.mark.slow
 def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> None:
     box, layers = opened.dock.correct_panel.window_preset, opened.desk.layers
     assert box.channel.text() == "Window of CT"
@@ -156,6 +158,7 @@ def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> No
     assert list(layers.images[0].contrast_limits) == [-10, 77]
 
 
+@pytest.mark.slow
 def test_between_cases_of_any_kind_the_brush_stays_in_hand_and_the_middle_is_shown(person: Person, ct: Study) -> None:
     for number, channels in enumerate((("T1", "T2"), ("T1", "T2", "FLAIR")), 3):
         affine = LAS * 0.7

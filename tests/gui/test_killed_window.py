@@ -38,6 +38,7 @@ def kill_while_painting(study: Path, case_id: str) -> list[dict[str, object]]:
     return said
 
 
+@pytest.mark.slow
 def test_strokes_and_undo_are_there_after_a_kill(person: Person, study: Study) -> None:
     empty, one, two, _ = kill_while_painting(study.path, "c1")
     assert (empty["unsaved"], one["unsaved"], two["unsaved"]) == (0, 1, 2)

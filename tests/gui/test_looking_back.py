@@ -61,6 +61,7 @@ def cells(panel: HistoryPanel, row: int) -> list[str]:
     return [panel.table.item(row, column).text() for column in range(panel.table.columnCount())]
 
 
+@pytest.mark.slow
 def test_the_history_says_who_changed_what_and_what_learned_from_it(history: HistoryPanel) -> None:
     newest = cells(history, 0)
     assert newest[:2] == ["r0002", "Bob"]
@@ -77,6 +78,7 @@ def test_the_history_says_who_changed_what_and_what_learned_from_it(history: His
     assert "never saved" in history.guide.text()
 
 
+@pytest.mark.slow
 def test_a_revision_is_looked_at_where_it_lies_and_goes_with_the_case(history: HistoryPanel, study: Study) -> None:
     person = history.person
     select(history, 1)
@@ -130,6 +132,7 @@ def test_two_revisions_are_compared_and_gone_through_by_keyboard(history: Histor
     assert [x.name for x in person.viewer.layers] == ["c1", "Status", "Corrections"]
 
 
+@pytest.mark.slow
 def test_one_revision_is_compared_with_what_is_on_the_screen(history: HistoryPanel) -> None:
     person = history.person
     select(history, 0)
@@ -185,6 +188,7 @@ def test_the_audit_is_written(history: HistoryPanel, tmp_path: Path) -> None:
     assert "r0002" in (tmp_path / "audit.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_history_opens_once_and_again_after_it_was_closed(history: HistoryPanel) -> None:
     person = history.person
     button = person.dock.correct_panel.history
@@ -198,6 +202,7 @@ def test_the_history_opens_once_and_again_after_it_was_closed(history: HistoryPa
     person.wait(lambda: again.table.rowCount() == 2)
 
 
+@pytest.mark.slow
 def test_the_prediction_is_shown_under_what_was_corrected(person: Person, study: Study, tmp_path: Path) -> None:
     for name, label in (("v0001", 1), ("v0002", 2)):
         add_model(study, tmp_path, name)

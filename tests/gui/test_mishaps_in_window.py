@@ -47,6 +47,7 @@ def is_plain(sentence: str) -> bool:
     return not any(word in sentence for word in ("Traceback", "Error", "Exception", "errno", "<", "/tmp"))
 
 
+@pytest.mark.slow
 def test_what_is_no_scan_is_named_in_one_sentence_each(opened: Person, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("shopping")
     (tmp_path / "scan.nii.gz").write_text("<!DOCTYPE html><html>Sign in</html>")
@@ -93,6 +94,7 @@ def test_a_disk_that_is_full_while_saving_loses_nothing(opened: Person, monkeypa
     assert (status == 2).any()
 
 
+@pytest.mark.slow
 def test_strokes_in_memory_only_hold_up_another_study_and_once_the_close(
     opened: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ def test_strokes_in_memory_only_hold_up_another_study_and_once_the_close(
     assert not opened.desk.open
 
 
+@pytest.mark.slow
 def test_changing_cases_leaves_nothing_behind(person: Person, tmp_path: Path) -> None:
     made = make_study(tmp_path, cases=3)
     person.open_study(made.path)
@@ -130,6 +133,7 @@ def test_changing_cases_leaves_nothing_behind(person: Person, tmp_path: Path) ->
     assert not person.desk.runner.busy
 
 
+@pytest.mark.slow
 def test_a_large_scan_is_read_from_disk_and_painted_on(
     person: Person, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +171,7 @@ def change_labels(person: Person, *labels: Label) -> None:
     person.settle()
 
 
+@pytest.mark.slow
 def test_labels_of_a_study_are_renamed_added_and_kept_while_in_use(opened: Person) -> None:
     one, two = opened.session.study.schema.labels
     opened.drag()
@@ -190,6 +195,7 @@ def test_labels_of_a_study_are_renamed_added_and_kept_while_in_use(opened: Perso
     assert opened.complaints[-1] == "Label one stays: revision r0001 of case c1 uses it."
 
 
+@pytest.mark.slow
 def test_a_label_that_no_model_version_knows_is_learned_by_fine_tuning(opened: Person, tmp_path: Path) -> None:
     add_model(opened.session.study, tmp_path)
     one, two = opened.session.study.schema.labels
@@ -231,6 +237,7 @@ def test_the_length_of_a_training_run_is_steps_or_a_time(opened: Person) -> None
     assert panel.preset.currentIndex() == -1
 
 
+@pytest.mark.slow
 def test_a_case_whose_labels_are_damaged_leaves_the_one_before_on_the_screen(person: Person, study: Study) -> None:
     person.open_study(study.path)
     person.open_case("c1")
@@ -272,6 +279,7 @@ def test_nothing_changes_while_the_scan_shown_is_not_the_open_case(
     assert person.session.case.unsaved == 1
 
 
+@pytest.mark.slow
 def test_what_can_be_reverted_to_is_asked_in_vain_where_the_study_is_gone(opened: Person, study: Study) -> None:
     menu = opened.dock.correct_panel.revert_menu
     aside = study.path.rename(study.path.with_name("away"))

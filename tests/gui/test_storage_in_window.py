@@ -30,6 +30,7 @@ def opened(person: Person, study: Study) -> Person:
     return person
 
 
+@pytest.mark.slow
 def test_a_share_that_is_gone_is_called_that_and_nothing_is_lost(opened: Person, study: Study) -> None:
     away = study.path.rename(study.path.with_name("away"))
     opened.drag()
@@ -108,6 +109,7 @@ def test_a_study_that_cannot_be_reached_is_not_taken_for_an_empty_one(person: Pe
     away.rename(study.path)
 
 
+@pytest.mark.slow
 def test_a_folder_without_permission_is_told_by_the_real_system(opened: Person, study: Study, tmp_path: Path) -> None:
     journal = study.path / "journal"
     probe = tmp_path / "probe"

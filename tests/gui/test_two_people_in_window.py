@@ -147,6 +147,7 @@ def test_the_second_who_saves_is_told_at_once_and_merges(conflict: Person, study
     assert person.complaints == []
 
 
+@pytest.mark.slow
 def test_all_at_once_and_leaving(conflict: Person) -> None:
     person, panel = conflict, conflict.dock.correct_panel
     mine = person.session.case.canvas.labels.copy()

@@ -380,6 +380,7 @@ def made(study: Study) -> dict[str, str]:
             if study.predictions.has(c, MODEL)}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no kill -9 there")
 @pytest.mark.usefixtures("warm")
 def test_killed_in_the_middle_only_what_was_not_finished_is_done_again(

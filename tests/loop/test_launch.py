@@ -162,6 +162,7 @@ def test_a_run_goes_on_without_the_one_who_started_it(study: Study) -> None:
     assert report.model == "v0001"
 
 
+@pytest.mark.slow
 def test_what_the_child_refuses_reaches_the_person(study: Study) -> None:
     engine = Engine()
     try:

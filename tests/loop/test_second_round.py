@@ -48,6 +48,7 @@ def test_a_new_label_is_taken_up_and_the_base_keeps_every_byte(study: Study) -> 
     assert (again.plan.labels, again.parent) == ((1, 2, 3), "v0001")  # from the base, every time
 
 
+@pytest.mark.slow
 def test_a_label_that_went_is_in_no_new_model_version_and_the_gate_does_not_ask_for_it(study: Study) -> None:
     before = study.schema
     study.set_schema(LabelSchema((*before.labels, Label(3, "three", "#112233"))))

@@ -1,10 +1,13 @@
 """Predict: let the active model version propose label maps."""
 
+from contextlib import suppress
+
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QHBoxLayout
 
-from napari_apprentice.core.config import ALONE, PredictSettings
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.errors import InputError
 from napari_apprentice.gui.ensemble_box import EnsembleBox
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.model_actions import open_cases
@@ -29,7 +32,7 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
-        self._ready_for: set[tuple[str, ...]] = set()
+        self._ready_for: set[tuple[PredictSettings, str, str]] = set()
         self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
         self.quality = QualityBox(self.form)
         self.ensemble = EnsembleBox(self.form)
@@ -64,17 +67,17 @@ class PredictPanel(Panel):
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The mouse comes near the buttons: networks are loaded and the case is read, once for each choice of them."""
+        """The mouse comes near the buttons: the prediction is begun, once for each case and choice of settings."""
         super().enterEvent(event)
-        active, device = self.desk.facts.now.active, self.form.get("device")
+        active, case = self.desk.facts.now.active, self.desk.session.case
         if active is None:
             return
-        case = self.desk.session.case
-        wanted = (device, active, case.info.case_id if case else "", *self.ensemble.chosen)
-        if wanted not in self._ready_for:
-            self._ready_for.add(wanted)
-            names = ",".join(self.ensemble.chosen) or ALONE
-            self.desk.models.get_ready(PredictSettings(device=device, ensemble=names))
+        with suppress(InputError):  # it is told at the press
+            settings = self.form.value()
+            wanted = (settings, active, case.info.case_id if case else "")
+            if wanted not in self._ready_for:
+                self._ready_for.add(wanted)
+                self.desk.models.get_ready(settings)
 
     def _refresh(self) -> None:
         self._show(self.desk.facts.now)

@@ -31,6 +31,7 @@ class QueuePanel(Panel):
         if ahead is not None:
             self.reason.setText(f"Next: <b>{ahead.case_id}</b>, {ahead.reason}.")
         elif facts.rows:
-            self.reason.setText("Nothing is left in the review queue: every other case is corrected.")
+            others = "every other case is corrected" if len(facts.rows) > 1 else "this study has no other case"
+            self.reason.setText(f"Nothing is left in the review queue: {others}.")
         else:
             self.reason.setText("The review queue is empty: there are no cases yet.")

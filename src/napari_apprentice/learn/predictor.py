@@ -23,7 +23,7 @@ from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models
-from napari_apprentice.learn.under_way import Asker, Cancel, PredictionUnderWay, Report
+from napari_apprentice.learn.under_way import Cancel, PredictionUnderWay, Report
 from napari_apprentice.learn.voting import Voters
 
 
@@ -109,32 +109,30 @@ class Predictor:
         voters = self._voters(settings)
         voters.run(torch.zeros(1, len(self._plan.normalisation), *self._plan.patch, device=self._device))
 
-    def scaled(self, source: VoxelSource) -> ScaledScan:
-        """A scan as the networks want it; nothing is read yet."""
-        return ScaledScan(source, self._plan, self._device)
+    def begin(self, source: VoxelSource, settings: PredictSettings) -> PredictionUnderWay:
+        """A prediction that can be worked on ahead, and is handed to `predict` in place of the scan.
 
-    def read_ahead(self, scan: ScaledScan, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen) -> None:
-        """Read of a scan what `predict` needs for its first slab; what was read stays in it.
+        Nothing is read or computed yet. Whoever does not hand it on closes it.
 
         Raises
         ------
-        Cancelled
-            `cancelled` said so; what was read until then stays, too.
+        ModelError
+            The scan has another number of channels than the model.
+        RunError
+            There is too little memory.
         """
-        voters = self._voters(settings)
-        work = PredictionUnderWay(self._models, voters, scan, settings, self._device, Asker(cancelled), focus)
-        try:
-            work.read_ahead()
-        finally:
-            work.close()
+        with memory_errors():
+            voters = self._voters(settings)
+        scan = ScaledScan(source, self._plan, self._device)
+        return PredictionUnderWay(self._models, voters, scan, settings, self._device)
 
     def backend_name(self, settings: PredictSettings) -> str:
         """What would compute: library and number type."""
         return self._voters(settings).name
 
     def predict(
-        self, source: VoxelSource | ScaledScan, settings: PredictSettings, cancelled: Cancel, focus: Focus = unseen,
-        least: NDArray[np.float32] | None = None,
+        self, source: VoxelSource | PredictionUnderWay, settings: PredictSettings, cancelled: Cancel,
+        focus: Focus = unseen, least: NDArray[np.float32] | None = None,
     ) -> Generator[Report, None, PredictionSummary]:  # fmt: skip
         """Propose a label map for one scan, slab by slab.
 
@@ -144,7 +142,7 @@ class Predictor:
         Parameters
         ----------
         source
-            The scan; read when it is needed, in slabs, but for what `read_ahead` has read of it.
+            The scan, read when it is needed, in slabs; or what `begin` has made of it with the same settings.
         cancelled
             Asked before every batch of windows and while slabs are made.
         focus
@@ -167,16 +165,13 @@ class Predictor:
             There is too little memory.
         """
         began = time.monotonic()
-        with memory_errors():
-            voters = self._voters(settings)
-        scan = source if isinstance(source, ScaledScan) else self.scaled(source)
-        work = PredictionUnderWay(self._models, voters, scan, settings, self._device, Asker(cancelled), focus, least)
+        work = source if isinstance(source, PredictionUnderWay) else self.begin(source, settings)
         try:
-            yield from work.run()
+            yield from work.run(cancelled, focus, least)
         finally:
             self.spilled = work.close()
         return PredictionSummary(
-            work.quality(), time.monotonic() - began, describe(self._device), voters.name, self._models.temperatures[0]
+            work.quality(), time.monotonic() - began, describe(self._device), work.name, self._models.temperatures[0]
         )
 
     def predict_array(

@@ -119,10 +119,6 @@ class Sweep:
             added = self._terms(maps[every], weight[part]) if terms is None else terms[every]
             self._add_to(key, added, self._needed_again(key, window))
 
-    def pass_over(self, row: int) -> None:
-        """Take a row for done, and keep what was read for it."""
-        self._rows.finish(row)
-
     def finish_row(self, row: int) -> NDArray[np.bool_]:
         """A row is done: which slices of the network's grid are complete."""
         self._rows.finish(row)

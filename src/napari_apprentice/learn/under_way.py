@@ -1,7 +1,8 @@
 """A prediction under way: rows of windows, and the slabs they finish, the ones somebody looks at first."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,18 +10,27 @@ from numpy.typing import NDArray
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.slabs import Focus, PredictedSlab
+from napari_apprentice.core.slabs import Focus, PredictedSlab, unseen
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.device import free_bytes, memory_errors
 from napari_apprentice.learn.own_grid import OwnGrid
 from napari_apprentice.learn.scaled import ScaledScan
-from napari_apprentice.learn.sweep import Models, Sweep
+from napari_apprentice.learn.sweep import Models, Sweep, Window
 from napari_apprentice.learn.voting import Voters
 
 Cancel = Callable[[], bool]
 Report = Progress | PredictedSlab
 SLAB = 2**21  # voxels of the scan given at once
 ROWS_AHEAD = 2  # with windows half a patch apart, so many lie over a slice
+
+
+@dataclass
+class Row:
+    """A row of windows that is being predicted: its voxels, and the windows that are left."""
+
+    number: int
+    voxels: torch.Tensor
+    left: list[Window]
 
 
 class Asker:
@@ -40,52 +50,58 @@ class PredictionUnderWay:
 
     Parameters
     ----------
+    voters
+        Their networks stay as they are until it is done.
     scan
         The scan; it may have been read in part.
-    ask
-        Called now and then; it raises to end the work.
-    focus, least
-        See `Predictor.predict`.
     """
 
     def __init__(
-        self, models: Models, voters: Voters, scan: ScaledScan, settings: PredictSettings, device: torch.device,
-        ask: Asker, focus: Focus, least: NDArray[np.float32] | None = None,
-    ) -> None:  # fmt: skip
-        self._models, self._voters, self._ask, self._focus = models, voters, ask, focus
-        scan.cancelled = ask.cancelled
-        own = self._own = scan.own
-        self._scaled = scan.shape
+        self, models: Models, voters: Voters, scan: ScaledScan, settings: PredictSettings, device: torch.device
+    ) -> None:
+        self._models, self._voters, self._scan, self._device = models, voters, scan, device
+        self._ask, self._focus = Asker(lambda: False), unseen
         self._sweep = Sweep(scan, models, settings.shift, _budget(settings, device), device)
-        self._grid = OwnGrid(own, scan.shape, (0, *models.plan.labels), device, least)
-        self._given = np.zeros(own[0], dtype=bool)
-        self._thick = max(1, SLAB // (own[1] * own[2]))
+        self._grid = self._own_grid(None)
+        self._given = np.zeros(scan.own[0], dtype=bool)
+        self._thick = max(1, SLAB // (scan.own[1] * scan.own[2]))
+        self._row: Row | None = None
+        self._done = 0
+        self._complete = np.zeros(scan.shape[0], dtype=bool)
 
-    def run(self) -> Generator[Report, None, None]:
-        """Progress in windows, and every slab once."""
-        done, total, began = 0, self._sweep.windows, time.monotonic()
-        while (row := self._sweep.next_row(self._place())) is not None:
-            self._ask()
-            with memory_errors():
-                voxels = self._sweep.voxels_of(row)
-            windows = self._sweep.windows_of(row)
-            while windows:
-                self._ask()
-                windows, count = self._batch(voxels, windows)
-                done += count
-                left = (time.monotonic() - began) / done * (total - done)
-                yield Progress(done, total, "Predicting", seconds_left=left)
-            yield from self._slabs(self._sweep.finish_row(row))
+    @property
+    def name(self) -> str:
+        """What computes, as it is recorded."""
+        return self._voters.name
 
-    def read_ahead(self) -> None:
-        """Read what the first slab needs, and do no more."""
+    def ahead(self, cancelled: Cancel, focus: Focus) -> None:
+        """Do what the first slab waits for, before anybody has asked for it; `run` goes on from there.
+
+        Raises
+        ------
+        Cancelled
+            `cancelled` said so; what was done until then stays.
+        RunError
+            There is too little memory.
+        """
+        self._follow(cancelled, focus)
         for _ in range(ROWS_AHEAD):
-            row = self._sweep.next_row(self._place())
-            if row is None:
-                return
-            self._ask()
-            self._sweep.voxels_of(row)
-            self._sweep.pass_over(row)
+            for _ in self._next_row():
+                pass
+
+    def run(
+        self, cancelled: Cancel, focus: Focus, least: NDArray[np.float32] | None = None
+    ) -> Generator[Report, None, None]:
+        """Progress in windows, and every slab once; see `Predictor.predict`."""
+        self._follow(cancelled, focus)
+        self._grid = self._own_grid(least)
+        total, before, began = self._sweep.windows, self._done, time.monotonic()
+        yield from self._slabs()
+        while self._done < total:
+            for _ in self._next_row():
+                left = (time.monotonic() - began) / (self._done - before) * (total - self._done)
+                yield Progress(self._done, total, "Predicting", seconds_left=left)
+            yield from self._slabs()
 
     def quality(self) -> dict[int, float]:
         """Label id to predicted Dice, of labels that were found."""
@@ -99,32 +115,55 @@ class PredictionUnderWay:
         self._sweep.cells.close()
         return self._sweep.cells.spilled
 
-    def _batch(
-        self, voxels: torch.Tensor, windows: list[tuple[int, int, int]]
-    ) -> tuple[list[tuple[int, int, int]], int]:
-        """Predict some windows; those that are left, and how many were done."""
+    def _follow(self, cancelled: Cancel, focus: Focus) -> None:
+        self._ask, self._focus = Asker(cancelled), focus
+        self._scan.cancelled = cancelled
+
+    def _own_grid(self, least: NDArray[np.float32] | None) -> OwnGrid:
+        return OwnGrid(self._scan.own, self._scan.shape, (0, *self._models.plan.labels), self._device, least)
+
+    def _next_row(self) -> Iterator[None]:
+        """The windows of one row, some at a time; first those of a row that was begun and not finished."""
+        if self._row is None:
+            number = self._sweep.next_row(self._place())
+            if number is None:
+                return
+            self._ask()
+            with memory_errors():
+                self._row = Row(number, self._sweep.voxels_of(number), self._sweep.windows_of(number))
+        while self._row.left:
+            self._ask()
+            self._some_windows(self._row)
+            yield
+        self._complete = self._sweep.finish_row(self._row.number)
+        self._row = None
+
+    def _some_windows(self, row: Row) -> None:
         with memory_errors():
-            now = windows[: self._voters.batch]
-            maps = self._voters.retrying(lambda count: self._sweep.cut(voxels, now[:count]), self._sweep.cells.halve)
+            now = row.left[: self._voters.batch]
+            maps = self._voters.retrying(
+                lambda count: self._sweep.cut(row.voxels, now[:count]), self._sweep.cells.halve
+            )
             for window, found in zip(now, maps, strict=False):
                 self._sweep.add(window, found)
-        return windows[len(maps) :], len(maps)
+        del row.left[: len(maps)]
+        self._done += len(maps)
 
-    def _slabs(self, complete: NDArray[np.bool_]) -> Generator[PredictedSlab, None, None]:
+    def _slabs(self) -> Generator[PredictedSlab, None, None]:
         """Every slab that can be made by now, the nearest to the focus first.
 
         None while the slice that is looked at waits for another row of windows: the others would hold it up by
         half a second on a large scan. Unless sums do not find room any more.
         """
-        here = self._slice()
-        if not self._given[here] and not self._grid.ready(complete)[here] and not self._sweep.cells.spilled:
+        here, ready = self._slice(), self._grid.ready(self._complete)
+        if not self._given[here] and not ready[here] and not self._sweep.cells.spilled:
             return
-        while (part := self._nearest(self._grid.ready(complete) & ~self._given)) is not None:
+        while (part := self._nearest(ready & ~self._given)) is not None:
             with memory_errors():
                 slab = self._grid.slab(*part, self._sweep, self._ask)
             self._given[slice(*part)] = True
             yield slab
-        needed = np.zeros(self._scaled[0], dtype=bool)
+        needed = np.zeros(self._scan.shape[0], dtype=bool)
         needed[self._grid.deep.low[~self._given]] = needed[self._grid.deep.high[~self._given]] = True
         self._sweep.release(needed)
 
@@ -146,8 +185,8 @@ class PredictionUnderWay:
 
     def _slice(self) -> int:
         """The slice of the scan that is looked at, or its middle."""
-        asked = self._focus()
-        return self._own[0] // 2 if asked is None else min(max(0, asked), self._own[0] - 1)
+        asked, depth = self._focus(), self._scan.own[0]
+        return depth // 2 if asked is None else min(max(0, asked), depth - 1)
 
     def _place(self) -> float:
         """Where that is on the network's grid."""

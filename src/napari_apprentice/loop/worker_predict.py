@@ -17,7 +17,7 @@ from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
-from napari_apprentice.learn.scaled import ScaledScan
+from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.store.prediction_writer import PredictionWriter
@@ -40,7 +40,7 @@ class PredictionTask:
     def __init__(self, focus: FocusOf = lambda _run, _case_id: unseen) -> None:
         self._focus = focus
         self._networks = WarmNetworks()
-        self._ahead: tuple[Hashable, ScaledScan] | None = None  # what was read of the case on the screen
+        self._ahead: tuple[Hashable, PredictionUnderWay] | None = None  # what was begun of the case on the screen
 
     def __call__(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         """Run it; the result names the cases predicted."""
@@ -54,9 +54,7 @@ class PredictionTask:
         predictor = self._warm(study, model, settings)
         for done, case_id in enumerate(cases):
             focus = self._focus(run, case_id)
-            ahead, self._ahead = self._ahead, None
-            known = ahead[1] if ahead is not None and ahead[0] == _place(study, case_id, model, settings) else None
-            case = _Case(study, run, case_id, model, settings, known)
+            case = _Case(study, run, case_id, model, settings, self._begun(_place(study, case_id, model, settings)))
             yield from case.predict(predictor, focus, (done, len(cases)))
             run.emit({"event": "predicted", "case_id": case_id})
         yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
@@ -68,12 +66,25 @@ class PredictionTask:
         predictor = self._warm(study, wanted.model, wanted.settings)
         predictor.warm(wanted.settings)
         if wanted.case_id and not cancelled() and has_room(choose_device(wanted.settings.device)):
-            self._ahead = None  # two scans are not kept
             place = _place(study, wanted.case_id, wanted.model, wanted.settings)
-            scan = predictor.scaled(study.cases.source(wanted.case_id))
-            with suppress(Cancelled):  # as far as it came is still good
-                predictor.read_ahead(scan, wanted.settings, cancelled, lambda: wanted.index)
-            self._ahead = (place, scan)
+            work = self._begun(place) or predictor.begin(study.cases.source(wanted.case_id), wanted.settings)
+            try:
+                with suppress(Cancelled):  # as far as it came is still good
+                    work.ahead(cancelled, lambda: wanted.index)
+            except BaseException:
+                work.close()
+                raise
+            self._ahead = (place, work)
+
+    def _begun(self, place: Hashable) -> PredictionUnderWay | None:
+        """What was done ahead for this; of anything else it is given up, for two scans are not kept."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        if ahead[0] == place:
+            return ahead[1]
+        ahead[1].close()
+        return None
 
     def _warm(self, study: Study, model: str, settings: PredictSettings) -> Predictor:
         """One model version, or those that predict together."""
@@ -86,9 +97,9 @@ class PredictionTask:
 
 
 def _place(study: Study, case_id: str, model: str, settings: PredictSettings) -> Hashable:
-    """What a scan was read for: the same voxels, as the same network wants them, on the same device."""
+    """What a prediction was begun for: the same voxels, the same networks and labels, in the same way."""
     info = study.cases.info(case_id)
-    return study.path, case_id, info.source_digest, info.added, model, settings.device
+    return study.path, case_id, info.source_digest, info.added, model, settings, study.schema.ids
 
 
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
@@ -106,7 +117,7 @@ class _Case:
     case_id: str
     model: str
     settings: PredictSettings
-    ahead: ScaledScan | None
+    begun: PredictionUnderWay | None
 
     def predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
         """Predict it; `place` is how many cases of how many are done."""
@@ -116,14 +127,10 @@ class _Case:
         with writer:
             recipe = PostRecipe.from_json(self.run.request.get("postprocess", {}))
             least = least_probability(recipe, (0, *predictor.labels))
-            work = predictor.predict(self.ahead or source, self.settings, self.run.cancelled, focus, least)
+            work = predictor.predict(self.begun or source, self.settings, self.run.cancelled, focus, least)
             summary = yield from self._follow(work, writer, place)
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
-            made: dict[str, Any] = {
-                "labels": list(predictor.labels),
-                "settings": self.settings.to_json(),
-                "backend": summary.backend,
-            }
+            made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
             made["labels"] = list(predictor.labels)  # that could be proposed
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
