@@ -234,6 +234,33 @@ def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(pe
     assert person.complaints == []
 
 
+@pytest.mark.usefixtures("gate")
+def test_the_mouse_near_the_buttons_begins_a_case_that_is_not_predicted_yet(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, int | None]] = []
+    monkeypatch.setattr(person.session, "warm_up", lambda _settings, case: begun.append(case))
+
+    def come_near() -> None:
+        here = QPointF(5, 5)
+        QApplication.sendEvent(person.dock.predict_panel, QEnterEvent(here, here, here))
+        person.settle()
+
+    look_at(person, 4)
+    come_near()
+    come_near()  # on the way back
+    assert begun == [("c1", 4)]
+    person.open_case("c2")
+    come_near()
+    assert [case for case, _ in begun] == ["c1", "c2"]
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.settle()
+    person.dock.predict_panel.form.set("quality", "draft")
+    come_near()
+    assert begun[2:] == [("", None)]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_model_versions_that_are_chosen_predict_together(person: Person, study: Study, tmp_path: Path) -> None:

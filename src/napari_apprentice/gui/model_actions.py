@@ -76,11 +76,15 @@ class ModelActions(QObject):
         self._predict(case_ids, settings, on_screen=False)
 
     def get_ready(self, settings: PredictSettings) -> None:
-        """Somebody is about to predict: start the process and load the network, so that the press need not wait."""
+        """Somebody may be about to predict: start the process, load the network, begin with the case on the screen.
+
+        One that the active model version has predicted already is not begun: the mouse is on its way elsewhere.
+        """
         if self._facts.now.active is None or self._predictions:
             return
-        case = self._session.case
-        place = (case.info.case_id, self._layers.z_shown()) if case is not None else ("", None)
+        case, done = self._session.case, {row.case_id for row in self._facts.now.rows if row.predicted}
+        here = case.info.case_id if case is not None else ""
+        place = (here, self._layers.z_shown()) if here and here not in done else ("", None)
         self._runner.run("Getting ready to predict", lambda: _warm_up(self._session, settings, place), quiet=True)
 
     @property

@@ -32,7 +32,7 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
-        self._ready_for: set[tuple[PredictSettings, str, str]] = set()
+        self._ready_for: tuple[PredictSettings, str, str] | None = None
         self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
         self.quality = QualityBox(self.form)
         self.ensemble = EnsembleBox(self.form)
@@ -67,7 +67,7 @@ class PredictPanel(Panel):
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The mouse comes near the buttons: the prediction is begun, once for each case and choice of settings."""
+        """The mouse comes near the buttons: the prediction is begun, once until the case or the settings change."""
         super().enterEvent(event)
         active, case = self.desk.facts.now.active, self.desk.session.case
         if active is None:
@@ -75,8 +75,8 @@ class PredictPanel(Panel):
         with suppress(InputError):  # it is told at the press
             settings = self.form.value()
             wanted = (settings, active, case.info.case_id if case else "")
-            if wanted not in self._ready_for:
-                self._ready_for.add(wanted)
+            if wanted != self._ready_for:
+                self._ready_for = wanted
                 self.desk.models.get_ready(settings)
 
     def _refresh(self) -> None:
