@@ -17,6 +17,9 @@ from builders import study as make_study
 from napari_apprentice.store.study import Study
 
 
+SIZE = (1150, 900)  # of a window; every pixel is drawn by the processor
+
+
 class OneWindow:
     """A napari window that tests use one after the other, as people do with one study after another.
 
@@ -41,6 +44,8 @@ class OneWindow:
         viewer.layers.clear()
         viewer.dims.reset()
         viewer.dims.ndisplay = 2
+        viewer.reset_view()
+        viewer.window._qt_window.resize(*SIZE)
         QApplication.processEvents()
         if sound:
             self._kept = viewer
@@ -58,7 +63,7 @@ def new_viewer() -> Any:
     import napari
 
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
-    viewer.window._qt_window.resize(1150, 900)  # every pixel is drawn by the processor
+    viewer.window._qt_window.resize(*SIZE)
     return viewer
 
 
