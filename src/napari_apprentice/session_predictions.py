@@ -95,6 +95,10 @@ class PredictionVerbs(ABC):
             keys = self.study.vault.environment()
             self._engines.of(settings.device).warm(self.study.path, active, settings, keys, case)
 
+    def predicts_warm(self, device: str) -> bool:
+        """Whether the prediction process of a device is there and has loaded what it needs."""
+        return self._engines.of(device).answered
+
     def prediction(self, case_id: str) -> Prediction:
         """The active model version's prediction of a case."""
         return self.study.predictions.read(case_id, active_model(self.study))

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import QApplication
 from builders import study as make_study
 from napari_apprentice.store.study import Study
 
-
 SIZE = (1150, 900)  # of a window; every pixel is drawn by the processor
 
 

@@ -256,9 +256,24 @@ def test_the_mouse_near_the_buttons_begins_a_case_that_is_not_predicted_yet(
     person.click(person.dock.predict_panel.this_case)
     person.wait(lambda: person.desk.models.prediction is None)
     person.settle()
-    person.dock.predict_panel.form.set("quality", "draft")
+    look_at(person, 2)
     come_near()
     assert begun[2:] == [("", None)]
+
+
+@pytest.mark.usefixtures("gate")
+def test_a_process_that_is_there_begins_a_case_that_is_opened(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, int | None]] = []
+    monkeypatch.setattr(person.session, "warm_up", lambda _settings, case: begun.append(case))
+    person.rest(1.0)
+    assert begun == []  # there is no process yet
+    person.click(person.dock.predict_panel.this_case)
+    person.wait(lambda: person.desk.models.prediction is None)
+    person.open_case("c2")
+    person.wait(lambda: begun == [("c2", person.desk.layers.z_shown())], 5)
+    person.open_case("c1")
+    person.rest(1.0)
+    assert begun[1:] == [("", None)]  # predicted already
 
 
 @pytest.mark.slow

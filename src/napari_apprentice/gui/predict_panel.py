@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QHBoxLayout
 
@@ -16,6 +16,8 @@ from napari_apprentice.gui.postprocess_section import PostprocessSection
 from napari_apprentice.gui.quality_box import QualityBox
 from napari_apprentice.gui.section import Section
 from napari_apprentice.gui.settings_form import SettingsForm
+
+SETTLED_MS = 700  # after a case was opened: it is drawn by then, and somebody who only goes past is gone
 
 
 class PredictPanel(Panel):
@@ -32,7 +34,7 @@ class PredictPanel(Panel):
             "Predict all open cases", "Predict every case that is neither corrected nor predicted by this version."
         )
         self.form = SettingsForm(PredictSettings())
-        self._ready_for: tuple[PredictSettings, str, str] | None = None
+        self._ready_for: tuple[PredictSettings, str, str, int | None] | None = None
         self.settings = Section("Prediction settings", self.form.native, "Device, step width, memory.", expanded=False)
         self.quality = QualityBox(self.form)
         self.ensemble = EnsembleBox(self.form)
@@ -61,20 +63,34 @@ class PredictPanel(Panel):
         self.desk.models.predicted.connect(self._show_device)
         self.desk.facts.changed.connect(self._show)
         self.desk.bridge.case_opened.connect(self._refresh)
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLED_MS)
+        self._settled.timeout.connect(self._begin_if_warm)
+        self.desk.bridge.case_opened.connect(self._settled.start)
         self.desk.runner.changed.connect(self._refresh)
 
     def _ask(self, intent: Signal) -> None:
         self.desk.runner.attempt(lambda: intent.emit(self.form.value()))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """The mouse comes near the buttons: the prediction is begun, once until the case or the settings change."""
+        """The mouse comes near the buttons: the process starts if it has to, and begins."""
         super().enterEvent(event)
+        self._begin_ahead()
+
+    def _begin_if_warm(self) -> None:
+        """A case was opened: the process, where there is one, begins with it while it is being looked at."""
+        if self.desk.session.has_study and self.desk.session.predicts_warm(self.form.get("device")):
+            self._begin_ahead()
+
+    def _begin_ahead(self) -> None:
+        """Once for each case, slice on the screen, and choice of settings."""
         active, case = self.desk.facts.now.active, self.desk.session.case
         if active is None:
             return
         with suppress(InputError):  # it is told at the press
             settings = self.form.value()
-            wanted = (settings, active, case.info.case_id if case else "")
+            wanted = (settings, active, case.info.case_id if case else "", self.desk.layers.z_shown())
             if wanted != self._ready_for:
                 self._ready_for = wanted
                 self.desk.models.get_ready(settings)

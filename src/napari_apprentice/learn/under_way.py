@@ -21,7 +21,6 @@ from napari_apprentice.learn.voting import Voters
 Cancel = Callable[[], bool]
 Report = Progress | PredictedSlab
 SLAB = 2**21  # voxels of the scan given at once
-ROWS_AHEAD = 2  # with windows half a patch apart, so many lie over a slice
 
 
 @dataclass
@@ -75,7 +74,7 @@ class PredictionUnderWay:
         return self._voters.name
 
     def ahead(self, cancelled: Cancel, focus: Focus) -> None:
-        """Do what the first slab waits for, before anybody has asked for it; `run` goes on from there.
+        """Do what the slab that is looked at waits for, before anybody has asked for it; `run` goes on from there.
 
         Raises
         ------
@@ -85,7 +84,7 @@ class PredictionUnderWay:
             There is too little memory.
         """
         self._follow(cancelled, focus)
-        for _ in range(ROWS_AHEAD):
+        while not self._grid.ready(self._complete)[self._slice()]:
             for _ in self._next_row():
                 pass
 
