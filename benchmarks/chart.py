@@ -45,7 +45,7 @@ def main() -> None:
     result, out = Path(sys.argv[1]), Path(sys.argv[2])
     curves = json.loads(result.read_text(encoding="utf-8"))["curves"]
     lines = {}
-    for name, curve in zip(("first model", "fine-tune"), curves, strict=True):
+    for name, curve in zip(("first model", "fine-tune"), curves, strict=False):
         lines[f"{name}: loss"] = [(p["step"], p["loss"]) for p in curve]
         lines[f"{name}: held-out Dice"] = [(p["step"], p["dice"]) for p in curve if p["dice"] is not None]
     line_chart(out, result.stem, "step", "loss and Dice", lines)
