@@ -208,6 +208,7 @@ def test_ctrl_c_while_adding_leaves_nothing_half(
     assert ("s001" in kept) != ("s001" in again["added"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
 def test_a_reader_that_has_seen_enough_is_no_fault(study: Path, tmp_path: Path) -> None:
     scan, (read, write) = data_sets.scan(tmp_path / "x.nii.gz"), os.pipe()

@@ -61,6 +61,7 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
         yield str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_everything_below_gui_works_without_qt_and_napari() -> None:
     block = BLOCK.format(blocked=WINDOWS)
     assert run(block + IMPORT_ALL.format(modules=modules(gui=False), unwanted=WINDOWS)) == "[]"

@@ -106,7 +106,7 @@ def test_the_line_tells_place_voxel_value_and_label_under_the_mouse(opened: Pers
     geometry = case.info.geometry
     case.canvas.labels[:] = 1
     opened.viewer.dims.set_point(0, opened.desk.layers.labels.data_to_world((3, 0, 0))[0])
-    QTest.mouseMove(opened.canvas, QPoint(opened.canvas.width() // 2 + 40, opened.canvas.height() // 2 - 30))
+    QTest.mouseMove(opened.canvas, QPoint(opened.canvas.width() // 2 + 4, opened.canvas.height() // 2 - 3))
     opened.rest(0.2)
     position = np.array(opened.viewer.cursor.position)
     index = np.round(opened.desk.layers.labels.world_to_data(position)).astype(int)

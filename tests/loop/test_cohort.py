@@ -180,6 +180,7 @@ def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Stu
 TOGETHER = replace(CPU, ensemble="v0002")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("warm")
 def test_several_model_versions_predict_a_cohort_together(study: Study) -> None:
     add_version(study, "v0002", study.models.info(MODEL).plan, seed=4)

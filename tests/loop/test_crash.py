@@ -40,7 +40,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [20, 300])
 def test_nothing_acknowledged_is_lost_in_kills_on_a_disk_that_is_full_at_times(small_disk: Path, rounds: int) -> None:
     made = study(small_disk, 2)
     filler = ["--filler", str(small_disk / "filler")]

@@ -71,6 +71,7 @@ def test_train_then_predict_in_processes_of_their_own(study: Study) -> None:
     assert sound(study)
 
 
+@pytest.mark.slow
 def test_a_killed_training_run_resumes_from_its_checkpoint(study: Study) -> None:
     settings = replace(first_model_settings(40), validate_every=5)
     run = begin_training(study, "train", settings, **TINY)
