@@ -11,7 +11,9 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from driving import Person
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QPoint
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDialog
 
 from builders import study as make_study
 from napari_apprentice.store.study import Study
@@ -39,6 +41,9 @@ class OneWindow:
         viewer, self._kept = self._kept, None
         if not is_open(viewer):
             return
+        for left in QApplication.topLevelWidgets():  # a dialog would keep the mouse from the next test
+            if isinstance(left, QDialog) and left.isVisible():
+                left.close()
         viewer.window.remove_dock_widget("all")
         viewer.layers.clear()
         viewer.dims.reset()
@@ -103,6 +108,8 @@ def person(viewer: Any) -> Iterator[Person]:
     gc.collect(1)
     gc.freeze()
     made = Person(viewer)
+    # a mouse that is moved to where the test before has left it does not move
+    QTest.mouseMove(made.canvas, QPoint(1, 1))
     yield made
     if is_open(viewer):
         viewer.window.remove_dock_widget("all")
