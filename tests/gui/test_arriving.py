@@ -273,7 +273,7 @@ def test_a_process_that_is_there_begins_a_case_that_is_opened(person: Person, mo
     person.wait(lambda: begun == [("c2", person.desk.layers.z_shown())], 5)
     person.open_case("c1")
     person.rest(1.0)
-    assert begun[1:] == [("", None)]  # predicted already
+    assert len(begun) == 1  # c1 is predicted already
 
 
 @pytest.mark.slow

@@ -79,8 +79,11 @@ class PredictPanel(Panel):
         self._begin_ahead()
 
     def _begin_if_warm(self) -> None:
-        """A case was opened: the process, where there is one, begins with it while it is being looked at."""
-        if self.desk.session.has_study and self.desk.session.predicts_warm(self.form.get("device")):
+        """A case without corrections was opened: the process, where there is one, begins while it is looked at."""
+        session = self.desk.session
+        if session.case is None or not session.predicts_warm(self.form.get("device")):
+            return
+        if session.case.info.case_id in open_cases(self.desk.facts.now):
             self._begin_ahead()
 
     def _begin_ahead(self) -> None:
