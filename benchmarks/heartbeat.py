@@ -3,8 +3,8 @@
 A real window with a made 512x512x300 scan (a sample scan, enlarged, with noise) and the starter model version.
 A 10 ms timer notes how late it is; what counts is the 99th percentile. "First slab" is from the press of
 Predict until the frame with labels in the slice on the screen was drawn, with a process that is warm and a case that
-was opened 5 seconds before and never predicted; "cancel" from the press until the process has stopped. Needs a
-display.
+was never predicted and has been looked at for 6 seconds, the last of them with the mouse near the buttons; "cancel"
+from the press until the process has stopped. Needs a display.
 """
 
 import tempfile

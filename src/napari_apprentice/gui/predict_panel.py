@@ -89,7 +89,7 @@ class PredictPanel(Panel):
     def _begin_ahead(self) -> None:
         """Once for each case, slice on the screen, and choice of settings."""
         active, case = self.desk.facts.now.active, self.desk.session.case
-        if active is None:
+        if active is None or self.desk.models.prediction is not None:
             return
         with suppress(InputError):  # it is told at the press
             settings = self.form.value()

@@ -64,17 +64,18 @@ class PredictionTask:
         """Load what would predict, and do what its first window and the first slab would have to wait for."""
         study = Study.open(wanted.study)
         predictor = self._warm(study, wanted.model, wanted.settings)
-        predictor.warm(wanted.settings)
-        if wanted.case_id and not cancelled() and has_room(choose_device(wanted.settings.device)):
-            place = _place(study, wanted.case_id, wanted.model, wanted.settings)
-            work = self._begun(place) or predictor.begin(study.cases.source(wanted.case_id), wanted.settings)
-            try:
-                with suppress(Cancelled):  # as far as it came is still good
-                    work.ahead(cancelled, lambda: wanted.index)
-            except BaseException:
-                work.close()
-                raise
-            self._ahead = (place, work)
+        if not wanted.case_id or cancelled() or not has_room(choose_device(wanted.settings.device)):
+            predictor.warm(wanted.settings)
+            return
+        place = _place(study, wanted.case_id, wanted.model, wanted.settings)
+        work = self._begun(place) or predictor.begin(study.cases.source(wanted.case_id), wanted.settings)
+        try:
+            with suppress(Cancelled):  # as far as it came is still good
+                work.ahead(cancelled, lambda: wanted.index)
+        except BaseException:
+            work.close()
+            raise
+        self._ahead = (place, work)
 
     def _begun(self, place: Hashable) -> PredictionUnderWay | None:
         """What was done ahead for this; of anything else it is given up, for two scans are not kept."""
