@@ -1,4 +1,7 @@
+import sys
+
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -110,3 +113,14 @@ def test_cancelling_within_a_slab():
 
     with pytest.raises(Cancelled):
         OwnGrid((8, 4, 4), (4, 4, 4), (0, 1), CPU).slab(0, 8, Whole(some((4, 4, 4), 2)), ask)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how memory is pinned is the C library's")
+def test_maps_of_many_labels_are_given_back_one_after_the_other():
+    own, scaled, rows = (8, 256, 512), (4, 32, 64), 118
+    values = some(scaled, rows)
+    grid, process = OwnGrid(own, scaled, tuple(range(rows)), CPU), psutil.Process()
+    most, before = [0], process.memory_info().rss
+    grid.slab(0, 8, Whole(values), lambda: most.append(process.memory_info().rss))
+    grown = max(*most, process.memory_info().rss) - before
+    assert grown < 60 * 2**20, f"{grown / 2**20:.0f} MB, where a map of one label has 1 and there are {rows} labels"
