@@ -19,7 +19,7 @@ from napari_apprentice.loop.child import environment, step_back
 from napari_apprentice.store.runs import RunFolder
 
 STOP_SECONDS = 5.0
-WORKER = ("-m", "napari_apprentice.loop.worker", "--serve")
+WORKER = ("-m", "napari_apprentice.loop.worker_start", "--serve")
 
 
 class Engine:

@@ -37,7 +37,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
     place = Path(os.devnull) if run.vault.encrypted else run.path / OUTPUT
     with place.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *_together(run), "-m", "napari_apprentice.loop.worker", str(run.path)],
+            [sys.executable, *_together(run), "-m", "napari_apprentice.loop.worker_start", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

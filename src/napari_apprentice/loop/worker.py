@@ -1,13 +1,12 @@
 """What a child process runs: run folders, one after another. The only way into learn, and so to torch.
 
-`python -m napari_apprentice.loop.worker RUN_FOLDER` does one run and ends; with `--serve` it takes requests
+`python -m napari_apprentice.loop.worker_start RUN_FOLDER` does one run and ends; with `--serve` it takes requests
 from standard input, a line of JSON each, until that closes; then it leaves the run under way.
 """
 
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -145,8 +144,3 @@ def main(arguments: list[str]) -> int:
         log.exception("The run folder cannot be written")
         return DISK_FAILED
     return 0
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""What a child process is started with, and that it misses nothing."""
+
+import subprocess
+import sys
+
+from napari_apprentice.loop.worker_start import NOT_NEEDED
+
+CODE = """
+import importlib, runpy, sys
+sys.argv = ["worker_start"]  # no run: it starts, and ends
+try:
+    runpy.run_module("napari_apprentice.loop.worker_start", run_name="__main__")
+except SystemExit as end:
+    assert end.code == 0, end.code
+seen = [name for name in {names!r} if sys.modules.get(name, ...) is None]
+import torch
+from napari_apprentice.core.architecture import MonaiNetwork
+from napari_apprentice.learn.monai_nets import _NEED_EINOPS, NAMES, build_monai
+many = dict(channels=(4, 6), strides=(2,))
+more = {{"AttentionUnet": many, "UNet": many | dict(num_res_units=1), "BasicUNet": dict(features=(4, 4, 4, 4, 4, 4)),
+        "DynUNet": dict(kernel_size=(3,) * 3, strides=(1, 2, 2), upsample_kernel_size=(2, 2), filters=(4, 6, 8)),
+        "SegResNetDS": dict(init_filters=4), "SegResNet": dict(init_filters=8)}}
+for name in set(NAMES) - set(_NEED_EINOPS):
+    arguments = dict(spatial_dims=3, in_channels=1, out_channels=2, **more.get(name, {{}}))
+    net = build_monai(MonaiNetwork(name, arguments)).eval()
+    with torch.inference_mode():
+        found = net(torch.zeros(1, 1, 32, 32, 32))
+    assert (found[0] if isinstance(found, list) else found).shape == (1, 2, 32, 32, 32), name
+for name in ("scipy.ndimage", "nibabel", "skimage.morphology"):
+    importlib.import_module(name)
+print(seen, "pandas" in sys.modules, hasattr(sys.modules["napari_apprentice.loop.worker"], "main"))
+"""
+
+
+def test_a_child_has_monais_networks_without_what_monai_would_import_and_can_import_it_itself() -> None:
+    code = CODE.format(names=NOT_NEEDED)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["[]", "False", "True"]
