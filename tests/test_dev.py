@@ -5,10 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
@@ -62,16 +67,39 @@ def installed(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(dev, "venv_python", lambda: Path(sys.executable))
     monkeypatch.setattr(dev, "make_environment", lambda: None)
     monkeypatch.setattr(dev, "install", lambda *words: asked.append(words[-1]))
+    monkeypatch.setattr(dev, "pip", lambda *words: asked.append(str(words[-1])) or 0)
     return asked
 
 
-def test_setup_installs_torch_first_and_nothing_the_second_time(dev: ModuleType, installed: list[str]) -> None:
+@pytest.mark.parametrize("sound", [True, False])
+def test_setup_installs_the_pins_or_asks_what_is_missing_and_nothing_the_second_time(
+    dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch, sound: bool
+) -> None:
+    monkeypatch.setattr(dev, "ON_LINUX", True)
+    monkeypatch.setattr(dev, "quiet", lambda *_: sound)
     dev.setup()
+    dev.setup()
+    assert installed == ["pip", str(ROOT / "constraints.txt"), ".", *([] if sound else ["torch", ".[dev]"])]
+
+
+def test_setup_elsewhere_installs_torch_first(
+    dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "ON_LINUX", False)
     dev.setup()
     assert installed == ["torch", ".[dev]"]
 
 
+def test_pins_hold_all_that_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(r) for r in (*project["dependencies"], *chain(*project["optional-dependencies"].values()))]
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().split("\n")}
+    here = {canonicalize_name(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
+    assert here - pinned - {"napari-apprentice"} == set()
+
+
 def test_a_failed_setup_leaves_no_stamp(dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "ON_LINUX", False)
     dev.setup()
     (dev.STAMP).write_text("older")
 
@@ -184,7 +212,7 @@ def test_every_step_runs_and_the_failed_ones_are_listed_last(
 
     def call(*words: object, **_: object) -> int:
         ran.append(str(words[-1]))
-        return int(words[-1] == "mypy")
+        return int("mypy" in words)
 
     monkeypatch.setattr(dev, "ready", lambda **_: None)
     monkeypatch.setattr(dev, "call", call)
@@ -193,6 +221,30 @@ def test_every_step_runs_and_the_failed_ones_are_listed_last(
     assert len(ran) == 5
     assert ran[-1] == "word"
     assert capsys.readouterr().out.splitlines()[-1] == "FAILED: mypy"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_types_are_checked_beside_the_tests_and_told_after_them(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    monkeypatch.setattr(dev, "ready", lambda **_: None)
+    words = [sys.executable, "-c", f"print('types'); raise SystemExit({code})"]
+    monkeypatch.setattr(dev, "checks", lambda: {"mypy": words})
+    monkeypatch.setattr(dev, "run_tests", lambda _: dev.say("tests") or 0)
+    assert dev.main(["test"]) == code
+    said = capsys.readouterr().out.split()
+    assert said[:2] == ["tests", "types"]
+    assert ("FAILED:" in said) == bool(code)
+
+
+def test_a_run_that_is_broken_off_leaves_nothing_behind(dev: ModuleType) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        dev.meanwhile("sleep", [sys.executable, "-c", "import time; time.sleep(60)"]),
+    ):
+        raise KeyboardInterrupt
+    mine = psutil.Process().children(recursive=True)
+    assert not [p for p in mine if "time.sleep(60)" in " ".join(p.cmdline())]
 
 
 def test_without_a_virtual_display_the_tests_still_run_and_it_counts_as_failed(
@@ -213,9 +265,10 @@ def test_tests_run_side_by_side_and_those_that_measure_time_after_them(
     dev: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev, "ON_LINUX", True)
-    assert dev.pytest_runs(["--slow"], cores=2) == [
-        (2, ["-n", "2", "--dist", "worksteal", "-m", "not alone", "--slow"]), (1, ["-m", "alone", "--slow"]),
-    ]  # fmt: skip
+    together, (beside, alone) = dev.pytest_runs(["--slow"], cores=2)
+    assert together == (2, ["-n", "2", "--dist", "worksteal", "-m", "not alone", "--slow"])
+    assert (beside, alone[:3]) == (1, ["-m", "alone", "--slow"])
+    assert {"tests/gui/test_loop_in_window.py", "tests/loop/test_engine.py"} <= set(alone[3:])
     assert dev.pytest_runs([], cores=1) == [(1, [])]
     assert dev.pytest_runs(["tests/gui", "-s"], cores=8) == [(1, ["tests/gui", "-s"])]
     monkeypatch.setattr(dev, "ON_LINUX", False)  # there is one screen, which windows would share

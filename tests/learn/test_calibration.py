@@ -8,7 +8,9 @@ import torch
 
 from learn.small import make_example, make_plan, never
 from napari_apprentice.errors import Cancelled
+from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.calibration import calibrate, calibration_error, fit_temperature
+from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.normalise import normalise
 
@@ -56,6 +58,11 @@ def _network() -> tuple[Network, list]:
     return network, examples
 
 
+def asked(network: Network) -> Member:
+    """As it is asked while its weights change: by torch."""
+    return Member(make_plan(), network, CPU, changing=True)
+
+
 def _louder(network: Network, times: float) -> Network:
     for name, weight in network.named_parameters():
         if any(name.startswith(head) for head in network.heads):
@@ -65,9 +72,8 @@ def _louder(network: Network, times: float) -> Network:
 
 def test_a_network_made_too_sure_of_itself_is_toned_down() -> None:
     network, examples = _network()
-    plan = make_plan()
-    right = calibrate(plan, network, examples, CPU, never)
-    wrong = calibrate(plan, _louder(network, 3), examples, CPU, never)
+    right = calibrate(asked(network), examples, never)
+    wrong = calibrate(asked(_louder(network, 3)), examples, never)
     assert right is not None
     assert wrong is not None
     assert right.temperature == pytest.approx(1, rel=0.05)
@@ -79,19 +85,30 @@ def test_a_network_made_too_sure_of_itself_is_toned_down() -> None:
 
 def test_one_subject_is_too_few_and_unseen_voxels_do_not_count() -> None:
     network, examples = _network()
-    plan = make_plan()
-    assert calibrate(plan, network, examples[:1], CPU, never) is None
-    assert calibrate(plan, network, [replace(e, subject="same") for e in examples], CPU, never) is None
-    assert calibrate(plan, network, [replace(e, status=np.zeros_like(e.status)) for e in examples], CPU, never) is None
+    assert calibrate(asked(network), examples[:1], never) is None
+    assert calibrate(asked(network), [replace(e, subject="same") for e in examples], never) is None
+    assert calibrate(asked(network), [replace(e, status=np.zeros_like(e.status)) for e in examples], never) is None
     strange = [replace(e, labels=np.where(e.status > 0, 9, 0).astype(np.uint8)) for e in examples]
-    assert calibrate(plan, network, strange, CPU, never) is None
+    assert calibrate(asked(network), strange, never) is None
     with pytest.raises(Cancelled):
-        calibrate(plan, network, examples, CPU, lambda: True)
+        calibrate(asked(network), examples, lambda: True)
 
 
 def test_a_scan_smaller_than_the_patch() -> None:
     network, _ = _network()
     small = [make_example(n, (9, 12, 16)) for n in (1, 2)]
-    found = calibrate(make_plan(), network, small, CPU, never)
+    found = calibrate(asked(network), small, never)
     assert found is not None
     assert found.voxels > 0
+
+
+def test_windows_side_by_side_are_found_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, _ = _network()
+    long = [make_example(n, (40, 16, 36)) for n in (1, 2)]
+    together = calibrate(asked(network), long, never)
+    monkeypatch.setattr(TorchBackend, "batch", property(lambda _: 1, lambda *_: None), raising=False)
+    alone = calibrate(asked(network), long, never)
+    assert together is not None
+    assert alone is not None
+    assert together.voxels == alone.voxels
+    assert together.temperature == pytest.approx(alone.temperature, rel=1e-3)

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.plan import Plan, Triple
 from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.loss import IGNORE
-from napari_apprentice.learn.network import Network
+from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.resample import resample_labels, target_shape
 from napari_apprentice.learn.scaled import ScaledScan
 
@@ -52,13 +53,17 @@ class Calibration:
     subjects: int
 
 
-def calibrate(
-    plan: Plan, network: Network, examples: Sequence[Example], device: torch.device, cancelled: Callable[[], bool]
-) -> Calibration | None:
+def calibrate(member: Member, examples: Sequence[Example], cancelled: Callable[[], bool]) -> Calibration | None:
     """Fit a temperature on the known voxels of held-out examples.
 
-    Logits are those of single windows, in their middle, where stitching gives them nearly all the weight. When
-    the temperature of the other subjects makes the truth of a subject less likely than none would, 1 is kept.
+    Logits are those of single windows, in their middle, where stitching gives them nearly all the weight, computed
+    by what predictions are computed by. When the temperature of the other subjects makes the truth of a subject
+    less likely than none would, 1 is kept.
+
+    Parameters
+    ----------
+    member
+        The network, with all labels of its plan and a temperature of 1.
 
     Returns
     -------
@@ -72,10 +77,9 @@ def calibrate(
     subjects = sorted({e.subject for e in examples})
     if len(subjects) < LEAST_SUBJECTS:
         return None
-    network = network.to(device).eval()
     some = _balanced(examples, subjects)
-    each = MOST_NUMBERS // ((1 + len(plan.labels)) * WINDOWS * len(some))
-    parts = [_known_logits(plan, network, e, device, max(each, 1), cancelled) for e in some]
+    each = MOST_NUMBERS // (member.readout.rows * WINDOWS * len(some))
+    parts = [_known_logits(member, e, max(each, 1), cancelled) for e in some]
     folds = np.concatenate(
         [np.full(len(t), subjects.index(e.subject) % FOLDS) for e, (_, t) in zip(some, parts, strict=True)]
     )
@@ -145,27 +149,30 @@ def _balanced(examples: Sequence[Example], subjects: Sequence[str]) -> list[Exam
 
 
 def _known_logits(
-    plan: Plan, network: Network, example: Example, device: torch.device, most: int, cancelled: Callable[[], bool]
+    member: Member, example: Example, most: int, cancelled: Callable[[], bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, 1 + labels) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
+    """(n, rows) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
     z, y, x = example.labels.shape
+    plan, backend = member.plan, member.backend(PredictSettings())
     shape = target_shape((z, y, x), example.spacing, plan.spacing)
-    scan = ScaledScan(example.source, plan, device, cancelled)
+    scan = ScaledScan(example.source, plan, member.device, cancelled)
     target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
     rng = np.random.default_rng(0)
-    logits, true = [], []
-    for inner, outer in _windows(target, plan.patch, rng):
+    places = list(_windows(target, plan.patch, rng))
+    logits, true = [torch.zeros(0, member.readout.rows)], [torch.zeros(0, dtype=torch.int64)]
+    for first in range(0, len(places), backend.batch):
         if cancelled():
             raise Cancelled("The run was stopped while the new model version was calibrated.")
-        found = _forward(network, scan, outer)
-        rows = target[inner]
-        where = np.flatnonzero(rows != IGNORE)
-        where = where if len(where) <= most else rng.choice(where, most, replace=False)
-        inside = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-        logits.append(found[(slice(None), *inside)].flatten(1).T[torch.from_numpy(where)])
-        true.append(torch.from_numpy(rows.ravel()[where].astype(np.int64)))
-    if not true:
-        return torch.zeros(0, 1 + len(plan.labels)), torch.zeros(0, dtype=torch.int64)
+        some = places[first : first + backend.batch]
+        maps = backend.run(torch.stack([_patch(scan, outer) for _, outer in some]))
+        for (inner, outer), found in zip(some, maps, strict=True):
+            rows = target[inner]
+            where = np.flatnonzero(rows != IGNORE)
+            where = where if len(where) <= most else rng.choice(where, most, replace=False)
+            inside = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+            known = found[(slice(None), *inside)].flatten(1)[:, torch.from_numpy(where)]
+            logits.append(member.readout.logits(known.float()).T.cpu())
+            true.append(torch.from_numpy(rows.ravel()[where].astype(np.int64)))
     return torch.cat(logits), torch.cat(true)
 
 
@@ -199,14 +206,12 @@ def _windows(target: NDArray[np.uint8], patch: Triple, rng: np.random.Generator)
             yield (inner[0], inner[1], inner[2]), (outer[0], outer[1], outer[2])
 
 
-@torch.no_grad()
-def _forward(network: Network, scan: ScaledScan, window: Window) -> torch.Tensor:
-    """(1 + labels, z, y, x) logits of one window; what lies outside the scan is 0."""
+def _patch(scan: ScaledScan, window: Window) -> torch.Tensor:
+    """(c, z, y, x) of one window; what lies outside the scan is 0."""
     pads, inside = [], []
     for part, size in zip(window, scan.shape, strict=True):
         inside.append(slice(max(part.start, 0), min(part.stop, size)))
         pads.append((max(-part.start, 0), max(part.stop - size, 0)))
     slices = scan.read(inside[0].start, inside[0].stop)
     scan.forget(lambda _: False)  # a large scan is never whole in memory
-    patch = F.pad(slices[:, :, inside[1], inside[2]], [p for pair in reversed(pads) for p in pair])
-    return network.full(patch[None])[0].float().cpu()
+    return F.pad(slices[:, :, inside[1], inside[2]], [p for pair in reversed(pads) for p in pair])

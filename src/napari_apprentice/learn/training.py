@@ -22,6 +22,7 @@ from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.pace import Pace, plan_pace, time_steps
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
 
@@ -208,6 +209,6 @@ class Training:
             return None
         average = build(self.plan)
         weights.assign(average, self.optimiser.average, "the averaged weights")
-        predictor = Predictor.of(self.plan, average, self.device)
+        predictor = Predictor.of(self.plan, quicken(average, self.device), self.device)
         found = scores(predictor, self.held_out, PredictSettings(quality="draft"), self.cancelled)
         return float(np.mean([s.dice for s in found])) if found else None

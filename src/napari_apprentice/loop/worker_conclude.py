@@ -9,6 +9,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.calibration import Calibration, calibrate
 from napari_apprentice.learn.device import choose_device, describe
+from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import build
 from napari_apprentice.loop.candidate import Candidate, Verdict
 from napari_apprentice.loop.change_pictures import change_pictures
@@ -28,7 +29,7 @@ def conclude(
     The new model version's name, whether it is active, the gate's report and the device, as JSON values.
     """
     verdict = yield from gate(run, study, made, settings)
-    yield Progress(settings.steps, settings.steps, "Fitting how sure it may be of itself")
+    yield Progress(0, 0, "Fitting how sure it may be of itself")
     sure = _calibration(run, made, verdict, settings)
     temperature = sure.temperature if sure else 1.0
     pictures, shown = _pictures(study, verdict)
@@ -60,7 +61,7 @@ def _note(made: Candidate, verdict: Verdict) -> str:
 def _calibration(run: RunFolder, made: Candidate, verdict: Verdict, settings: TrainSettings) -> Calibration | None:
     network = build(made.plan)
     weights.load(network, verdict.weights)
-    return calibrate(made.plan, network, verdict.measured, choose_device(settings.device), run.cancelled)
+    return calibrate(Member(made.plan, network, choose_device(settings.device)), verdict.measured, run.cancelled)
 
 
 def _metrics(verdict: Verdict, sure: Calibration | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
-from napari_apprentice.learn.evaluate import case_scores, label_map, scores
+from napari_apprentice.learn.evaluate import case_scores, label_map
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
@@ -32,25 +32,29 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     held_out = fair(study, (active, base), made.examples, made.held_out)
     if active is None:
         return Verdict(None, made.fitted, tuple(held_out))
-    bench = _Bench(run, study, choose_device(settings.device), settings.steps)
+    choosing = made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out)
+    some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
+    maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
+    bench = _Bench(run, study, choose_device(settings.device), maps)
     before = bench.predictor(study.models.info(active).plan, study.models.weights(active))
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
-    if made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out):
-        weights, share, tried = yield from bench.choose(made, before, held_out, settings.interpolation)
+    if choosing:
+        weights, share, tried = yield from bench.choose(made, before, some, settings.interpolation)
     after = bench.predictor(made.plan, weights)
     pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out))
     return Verdict(report, weights, tuple(held_out), share, tried, planes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Bench:
-    """Where model versions are measured: a run, its study, a device."""
+    """Where model versions are measured: a run, its study, a device; and how many of all label maps are there."""
 
     run: RunFolder
     study: Study
     device: torch.device
-    steps: int
+    maps: int
+    done: int = 0
 
     @property
     def names(self) -> dict[int, str]:
@@ -60,25 +64,34 @@ class _Bench:
         return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
 
     def choose(
-        self, made: Candidate, before: Predictor, held_out: Sequence[Example], count: int
+        self, made: Candidate, before: Predictor, some: Sequence[Example], count: int
     ) -> Generator[Progress, None, tuple[Path, float, tuple[ShareScore, ...]]]:
         """Try shares of the change on some of the scans, in draft quality, each scan once for each share."""
         assert made.start is not None  # the caller has looked; for the type checker
-        some = [*_first(held_out, replay=False), *_first(held_out, replay=True)]
-        draft, paths = PredictSettings(quality="draft"), dict[float, Path]()
-        measured: dict[float, list[CaseScore]] = {}
-        yield self._progress("Measuring the active model version")
-        earlier = scores(before, some, draft, self.run.cancelled)
+        paths, measured = dict[float, Path](), dict[float, list[CaseScore]]()
+        earlier = yield from self._scores(before, some, "Measuring the active model version")
         for share in shares(count):
-            yield self._progress(f"Trying {share:.0%} of the change on {len(some)} held-out scans")
             paths[share] = made.fitted if share == 1 else self.run.path / f"weights-{share:.3f}.safetensors"
             if share < 1:
                 between(made.start, made.fitted, share, paths[share])
-            measured[share] = scores(self.predictor(made.plan, paths[share]), some, draft, self.run.cancelled)
+            predictor = self.predictor(made.plan, paths[share])
+            measured[share] = yield from self._scores(predictor, some, f"Trying {share:.0%} of the change")
         share, tried = choose_share(earlier, measured, self.names)
         for other in paths.keys() - {share, 1.0}:
             paths[other].unlink(missing_ok=True)
         return paths[share], share, tried
+
+    def _scores(
+        self, predictor: Predictor, examples: Sequence[Example], text: str
+    ) -> Generator[Progress, None, list[CaseScore]]:
+        """In draft quality."""
+        found: list[CaseScore] = []
+        for example in examples:
+            yield self._progress(text)
+            labels = label_map(predictor, example, PredictSettings(quality="draft"), self.run.cancelled)
+            found += case_scores(labels, example, predictor.labels)
+            self.done += 1
+        return found
 
     def compare(
         self, before: Predictor, after: Predictor, held_out: Sequence[Example], text: str
@@ -86,16 +99,18 @@ class _Bench:
         """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
         found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
         planes = []
-        for number, example in enumerate(held_out, 1):
-            yield self._progress(f"{text}: held-out scan {number} of {len(held_out)}")
-            maps = [label_map(p, example, PredictSettings(), self.run.cancelled) for p in (before, after)]
-            for scored, predictor, labels in zip(found, (before, after), maps, strict=True):
-                scored += case_scores(labels, example, predictor.labels)
+        for example in held_out:
+            maps = []
+            for scored, predictor in zip(found, (before, after), strict=True):
+                yield self._progress(text)
+                maps.append(label_map(predictor, example, PredictSettings(), self.run.cancelled))
+                scored += case_scores(maps[-1], example, predictor.labels)
+                self.done += 1
             planes.append(plane_of_change(example, *maps))
         return found, tuple(planes)
 
     def _progress(self, text: str) -> Progress:
-        return Progress(self.steps, self.steps, text)
+        return Progress(self.done, self.maps, f"{text} on held-out scans")
 
 
 def _first(examples: Iterable[Example], *, replay: bool) -> list[Example]:
