@@ -48,16 +48,26 @@ def starter():
     return Predictor(plan, folder / "weights.safetensors", CPU)
 
 
+@pytest.fixture(scope="module")
+def scan():
+    return phantom(4711, "A")
+
+
+def proposed(starter, volume, **how):
+    work = starter.predict_array(volume.voxels, volume.geometry.spacing, PredictSettings("cpu", **how), never)
+    return finish(work)[1].labels
+
+
+@pytest.fixture(scope="module")
+def reference(starter, scan):
+    return proposed(starter, scan[0], backend="torch", half=False)
+
+
 @needed
 @pytest.mark.parametrize("half", [False, True])
-def test_a_trained_model_proposes_the_same(starter, half):
-    volume, truth = phantom(4711, "A")
-
-    def labels(**how):
-        work = starter.predict_array(volume.voxels, volume.geometry.spacing, PredictSettings("cpu", **how), never)
-        return finish(work)[1].labels
-
-    reference, found = labels(backend="torch", half=False), labels(backend="openvino", half=half)
+def test_a_trained_model_proposes_the_same(starter, scan, reference, half):
+    volume, truth = scan
+    found = proposed(starter, volume, backend="openvino", half=half)
     assert (found == reference).mean() >= 0.999
 
     def dice(labels, k):
