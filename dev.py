@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -123,13 +124,17 @@ def install(*arguments: str) -> None:
 def install_pinned() -> bool:
     """Install what the pins say without asking what needs what, and say whether that is all there has to be.
 
-    The pins are all packages of a Linux machine, and working out again what follows from what takes pip a third of
-    the time; its check tells whether something is missing.
+    The pins are all packages of a Linux machine whose PyTorch computes on the CPU, and working out again what follows
+    from what takes pip a third of the time; its check tells whether something is missing.
     """
     say("Installing PyTorch and everything else (large; minutes on a slow line)")
-    pip("--upgrade", "pip")  # one of 2026 takes half as long as that of Python 3.11; any will do
+    # A pip of 2026 takes half as long as that of Python 3.11; where it cannot be had, any will do.
+    quiet(venv_python(), "-m", "pip", "install", "--upgrade", "pip")
     found = pip("--no-deps", "--requirement", PINS) == 0 and pip("--no-deps", "--editable", ".") == 0
-    return found and quiet(venv_python(), "-m", "pip", "check")
+    if found and quiet(venv_python(), "-m", "pip", "check"):
+        return True
+    say("Something is still missing; a PyTorch for GPUs wants more packages, for instance.")
+    return False
 
 
 def setup() -> None:
@@ -140,7 +145,7 @@ def setup() -> None:
     make_environment()
     STAMP.unlink(missing_ok=True)
     if not (ON_LINUX and install_pinned()):
-        say("Installing PyTorch (large; minutes on a slow line)")
+        say("Installing what PyTorch needs (large; minutes on a slow line)")
         install("torch")
         say("Installing everything else")
         install("--editable", ".[dev]")
@@ -318,11 +323,11 @@ def checks() -> dict[str, list[str | Path]]:
 
 def timed(name: str, command: Sequence[str | Path]) -> bool:
     started = time.monotonic()
-    return told(name, call(*command), started)
+    return told(name, call(*command), time.monotonic() - started)
 
 
-def told(name: str, code: int, started: float) -> bool:
-    say(f"[{'ok' if code == 0 else 'FAILED'}] {name}, {time.monotonic() - started:.1f} s\n")
+def told(name: str, code: int, seconds: float) -> bool:
+    say(f"[{'ok' if code == 0 else 'FAILED'}] {name}, {seconds:.1f} s\n")
     return code == 0
 
 
@@ -330,15 +335,23 @@ def told(name: str, code: int, started: float) -> bool:
 def meanwhile(name: str, command: Sequence[str | Path]) -> Iterator[Callable[[], bool]]:
     """Run a command with what others leave of the cores; calling what is yielded waits for it and tells how it went."""
     started = time.monotonic()
+    took: list[float] = []
     words = [str(part) for part in (*(("nice", "-n", "19") if ON_LINUX else ()), *command)]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
 
+        def note() -> None:
+            process.wait()
+            took.append(time.monotonic() - started)
+
+        clock = threading.Thread(target=note, daemon=True)
+        clock.start()
+
         def ended() -> bool:
-            code = process.wait()
+            clock.join()
             output.seek(0)
             say(output.read().decode(errors="replace").rstrip())
-            return told(name, code, started)
+            return told(name, process.returncode, took[0])
 
         try:
             yield ended
@@ -368,21 +381,25 @@ def files_with(text: str, folder: Path = ROOT / "tests") -> list[str]:
     return [str(f.relative_to(ROOT)) for f in sorted(folder.rglob("test_*.py")) if text in f.read_text("utf-8")]
 
 
-def run_tests(arguments: Sequence[str]) -> int:
-    """Run pytest on virtual displays, or without one where there is none to be had."""
+def run_tests(arguments: Sequence[str], types: Callable[[], bool] | None = None) -> list[str]:
+    """Run pytest on virtual displays, or without one where there is none to be had, and name what failed.
+
+    `types` waits for what runs beside them and tells how it went; it is asked before those that measure time.
+    """
     command = (venv_python(), "-m", "pytest")
-    runs = pytest_runs(arguments)
+    runs, failed = pytest_runs(arguments), []
     try:
-        codes = [
-            call_with_windows(*(POLITE if screens > 1 else ()), *command, *words, screens=screens)
-            for screens, words in runs
-        ]
-        return int(any(codes))  # a run that was killed by a signal has a code below 0
+        for screens, words in runs:
+            if screens == 1 and types is not None and not types():
+                failed.append("mypy")
+            if call_with_windows(*(POLITE if screens > 1 else ()), *command, *words, screens=screens) != 0:
+                failed.append("pytest")  # a run that was killed by a signal has a code below 0
     except Stop as reason:
         say(f"{reason} Tests that open windows skip themselves.")
         for _, words in runs:
             call(*command, *words, env=dict(os.environ) | {"QT_QPA_PLATFORM": "offscreen"})
-        return 1
+        failed.append("pytest")
+    return list(dict.fromkeys(failed))
 
 
 def run_test(arguments: Sequence[str]) -> int:
@@ -390,13 +407,10 @@ def run_test(arguments: Sequence[str]) -> int:
     steps = checks()
     with ExitStack() as stack:
         types = None
-        if not chosen(arguments):  # all tests take minutes, and now and then leave a core: enough for this
+        if len(pytest_runs(arguments)) > 1:  # all tests take minutes, and now and then leave a core: enough for this
             types = stack.enter_context(meanwhile("mypy", steps.pop("mypy")))
         failed = [name for name, command in steps.items() if not timed(name, command)]
-        if run_tests(arguments) != 0:
-            failed.append("pytest")
-        if types is not None and not types():
-            failed.append("mypy")
+        failed += run_tests(arguments, types)
     if failed:
         say("FAILED: " + ", ".join(failed))
     return 1 if failed else 0
@@ -446,12 +460,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if verb not in VERBS:
         raise Stop(f"There is no verb {verb}. There are: {', '.join(VERBS)}.")
-    # Where it is set, every process we start would compile all of PyTorch and MONAI anew: 11 s instead of 6.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return VERBS[verb](rest)
 
 
 if __name__ == "__main__":
+    # Where it is set, every process we start would compile all of PyTorch and MONAI anew: 11 s instead of 6.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a display of ours ends with us
     try:
         sys.exit(main(sys.argv[1:]))

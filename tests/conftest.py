@@ -47,7 +47,8 @@ def _has_window() -> bool:
 
 def _has_cuda() -> bool:
     """Ask in a process of its own: this one never needs torch for it. Not where no driver is, which takes 3 s."""
-    if _ON_LINUX and not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):
+    drivers = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "/dev/nvhost-ctrl")
+    if _ON_LINUX and not any(Path(driver).exists() for driver in drivers):
         return False
     question = "import sys, torch; sys.exit(not torch.cuda.is_available())"
     return subprocess.run([sys.executable, "-c", question], capture_output=True, check=False).returncode == 0
@@ -64,6 +65,9 @@ def _skip(items: list[pytest.Item], mark: str, reason: str) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:  # dev.py finds them by these words, and would never run one that has its mark otherwise
+        if item.get_closest_marker("alone") and "mark.alone" not in item.path.read_text("utf-8"):
+            raise pytest.UsageError(f"{item.nodeid} is to run alone: say pytest.mark.alone in its file.")
     if not config.getoption("--slow"):
         _skip(items, "slow", "slow: give --slow to run it")
     if not _has_window():

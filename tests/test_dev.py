@@ -79,7 +79,7 @@ def test_setup_installs_the_pins_or_asks_what_is_missing_and_nothing_the_second_
     monkeypatch.setattr(dev, "quiet", lambda *_: sound)
     dev.setup()
     dev.setup()
-    assert installed == ["pip", str(ROOT / "constraints.txt"), ".", *([] if sound else ["torch", ".[dev]"])]
+    assert installed == [str(ROOT / "constraints.txt"), ".", *([] if sound else ["torch", ".[dev]"])]
 
 
 def test_setup_elsewhere_installs_torch_first(
@@ -93,9 +93,11 @@ def test_setup_elsewhere_installs_torch_first(
 def test_pins_hold_all_that_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [Requirement(r) for r in (*project["dependencies"], *chain(*project["optional-dependencies"].values()))]
-    pinned = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().split("\n")}
-    here = {canonicalize_name(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
-    assert here - pinned - {"napari-apprentice"} == set()
+    lines = [line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    pinned = {canonicalize_name(name): version for name, _, version in lines if version}
+    here = [r for r in asked if r.name != "napari-apprentice" and (not r.marker or r.marker.evaluate({"extra": ""}))]
+    versions = {str(r): pinned.get(canonicalize_name(r.name), "none") for r in here}
+    assert {str(r): versions[str(r)] for r in here if not r.specifier.contains(versions[str(r)])} == {}
 
 
 def test_a_failed_setup_leaves_no_stamp(dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,10 +232,11 @@ def test_types_are_checked_beside_the_tests_and_told_after_them(
     monkeypatch.setattr(dev, "ready", lambda **_: None)
     words = [sys.executable, "-c", f"print('types'); raise SystemExit({code})"]
     monkeypatch.setattr(dev, "checks", lambda: {"mypy": words})
-    monkeypatch.setattr(dev, "run_tests", lambda _: dev.say("tests") or 0)
+    monkeypatch.setattr(dev, "pytest_runs", lambda _: [(2, ["most"]), (1, ["alone"])])
+    monkeypatch.setattr(dev, "call_with_windows", lambda *words, **_: dev.say(words[-1]) or 0)
     assert dev.main(["test"]) == code
     said = capsys.readouterr().out.split()
-    assert said[:2] == ["tests", "types"]
+    assert [word for word in said if word in ("most", "types", "alone")] == ["most", "types", "alone"]
     assert ("FAILED:" in said) == bool(code)
 
 
@@ -257,7 +260,7 @@ def test_without_a_virtual_display_the_tests_still_run_and_it_counts_as_failed(
 
     monkeypatch.setattr(dev, "call_with_windows", no_display)
     monkeypatch.setattr(dev, "call", lambda *_, env: ran.append(env["QT_QPA_PLATFORM"]) or 0)
-    assert dev.run_tests(["-k", "word"]) == 1
+    assert dev.run_tests(["-k", "word"]) == ["pytest"]
     assert ran == ["offscreen"]
 
 
@@ -283,7 +286,7 @@ def test_one_run_of_tests_that_fails_or_crashes_is_enough(
     monkeypatch.setattr(
         dev, "call_with_windows", lambda *words, screens: code * (words[-1] == "first" and screens == 2)
     )
-    assert dev.run_tests([]) == 1
+    assert dev.run_tests([]) == ["pytest"]
 
 
 @needs_xvfb

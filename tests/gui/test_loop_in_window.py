@@ -98,8 +98,8 @@ def test_once_around_the_loop(person: Person) -> None:
         assert (person.session.case.canvas.status != 0).all()
     assert len(set(corrected)) == 3
 
-    dock.tune_panel.form.set("steps", 8)
-    dock.tune_panel.form.set("validate_every", 4)
+    dock.tune_panel.form.set("steps", 4)
+    dock.tune_panel.form.set("validate_every", 2)
     dock.tune_panel.form.set("interpolation", 1)
     assert dock.tune_panel.fine_tune.text() == "Fine-tune on corrections"
     dock.area.ensureWidgetVisible(dock.tune_panel.fine_tune)

@@ -1,12 +1,14 @@
 """The temperature finds a confidence that was set wrong on purpose."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from learn.small import make_example, make_plan, never
+from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.calibration import calibrate, calibration_error, fit_temperature
@@ -102,13 +104,39 @@ def test_a_scan_smaller_than_the_patch() -> None:
     assert found.voxels > 0
 
 
-def test_windows_side_by_side_are_found_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+@pytest.mark.parametrize("labels", [2, 30])
+def test_whatever_computes_finds_the_same(labels: int) -> None:
+    torch.manual_seed(2)
+    plan = replace(make_plan(), labels=tuple(range(1, labels + 1)))
+    network = build(plan).eval()
+    many = [make_example(n, (40, 16, 36)) for n in (1, 2)]
+    usual, torchs = (Member(plan, network, CPU, changing=changing) for changing in (False, True))
+    assert usual.backend(PredictSettings()).name.startswith("openvino")
+    assert usual.readout.late == (labels == 30)
+    found, expected = calibrate(usual, many, never), calibrate(torchs, many, never)
+    assert found is not None
+    assert expected is not None
+    assert found.voxels == expected.voxels
+    assert found.nll_before == pytest.approx(expected.nll_before, rel=1e-3)
+    assert found.temperature == pytest.approx(expected.temperature, rel=1e-2)
+
+
+def test_memory_that_runs_out_makes_it_smaller_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = _network()
     long = [make_example(n, (40, 16, 36)) for n in (1, 2)]
-    together = calibrate(asked(network), long, never)
-    monkeypatch.setattr(TorchBackend, "batch", property(lambda _: 1, lambda *_: None), raising=False)
-    alone = calibrate(asked(network), long, never)
-    assert together is not None
-    assert alone is not None
-    assert together.voxels == alone.voxels
-    assert together.temperature == pytest.approx(alone.temperature, rel=1e-3)
+    whole, run, asked_for = calibrate(asked(network), long, never), TorchBackend.run, []
+
+    def narrow(self: TorchBackend, patches: torch.Tensor) -> torch.Tensor:
+        asked_for.append(len(patches))
+        if len(patches) > 1:
+            raise MemoryError
+        return run(self, patches)
+
+    monkeypatch.setattr(TorchBackend, "run", narrow)
+    found = calibrate(asked(network), long, never)
+    assert max(asked_for) > 1
+    assert found is not None
+    assert whole is not None
+    assert (found.voxels, found.subjects) == (whole.voxels, whole.subjects)
+    assert found.temperature == pytest.approx(whole.temperature, rel=1e-3)

@@ -174,8 +174,8 @@ class TunePanel(Panel):
     def _on_progress(self, reports: tuple[Progress, ...]) -> None:
         self.curves.add(reports)
         last = reports[-1]
-        count = f" ({last.done} of {last.total})" if last.total else ""
-        self.step.setText(f"{last.text}{'' if str(last.total) in last.text else count}{time_left(last)}")
+        count = f" ({last.done} of {last.total})" if last.total and " of " not in last.text else ""
+        self.step.setText(f"{last.text}{count}{time_left(last)}")
 
     def _on_tuned(self, report: TuneReport) -> None:
         self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *_proof(report), *report.notes)))

@@ -42,14 +42,14 @@ class OpenVinoBackend:
         ov = openvino()
         readout = Readout(plan, network)
         example = torch.zeros(1, len(plan.normalisation), *plan.patch)
-        with warnings.catch_warnings():
-            # torch points at torch.export; OpenVINO reads what it gives too, but the network's blocks do not export
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(readout.module(network.cpu()).eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        asked = readout.module(network.cpu()).eval()
         try:
-            with _absent(TELEMETRY):
+            with _absent(TELEMETRY), warnings.catch_warnings():
+                # torch points at torch.export; OpenVINO reads what it gives too, but the network's blocks do not export
+                warnings.simplefilter("ignore")
+                traced = torch.jit.trace(asked, example, check_trace=False)  # type: ignore[no-untyped-call]
                 model = ov.convert_model(traced, example_input=example, input=[tuple(example.shape)])
-        except Exception as error:  # OpenVINO has no exception of its own
+        except Exception as error:  # OpenVINO has no exception of its own, and a network may do what no trace can hold
             raise ModelError(f"OpenVINO cannot read this network ({error}). Choose torch as the backend.") from error
         core = ov.Core()
         self._half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.plan import Plan, Triple
 from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled
+from napari_apprentice.learn.device import memory_errors
 from napari_apprentice.learn.loss import IGNORE
 from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.resample import resample_labels, target_shape
 from napari_apprentice.learn.scaled import ScaledScan
+from napari_apprentice.learn.voting import Voters
 
 LOWEST, HIGHEST = 0.25, 10.0  # a network that is never wrong on few scans would ask for 0
 HALVINGS = 40
@@ -73,13 +76,17 @@ def calibrate(member: Member, examples: Sequence[Example], cancelled: Callable[[
     ------
     Cancelled
         `cancelled` said so.
+    RunError
+        There is too little memory.
     """
     subjects = sorted({e.subject for e in examples})
     if len(subjects) < LEAST_SUBJECTS:
         return None
     some = _balanced(examples, subjects)
     each = MOST_NUMBERS // (member.readout.rows * WINDOWS * len(some))
-    parts = [_known_logits(member, e, max(each, 1), cancelled) for e in some]
+    with memory_errors():
+        voters = Voters((member.backend(PredictSettings()),), ())
+        parts = [_known_logits(member, voters, e, max(each, 1), cancelled) for e in some]
     folds = np.concatenate(
         [np.full(len(t), subjects.index(e.subject) % FOLDS) for e, (_, t) in zip(some, parts, strict=True)]
     )
@@ -149,23 +156,22 @@ def _balanced(examples: Sequence[Example], subjects: Sequence[str]) -> list[Exam
 
 
 def _known_logits(
-    member: Member, example: Example, most: int, cancelled: Callable[[], bool]
+    member: Member, voters: Voters, example: Example, most: int, cancelled: Callable[[], bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, rows) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
     z, y, x = example.labels.shape
-    plan, backend = member.plan, member.backend(PredictSettings())
+    plan = member.plan
     shape = target_shape((z, y, x), example.spacing, plan.spacing)
     scan = ScaledScan(example.source, plan, member.device, cancelled)
     target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
     rng = np.random.default_rng(0)
-    places = list(_windows(target, plan.patch, rng))
+    left = list(_windows(target, plan.patch, rng))
     logits, true = [torch.zeros(0, member.readout.rows)], [torch.zeros(0, dtype=torch.int64)]
-    for first in range(0, len(places), backend.batch):
+    while left:
         if cancelled():
             raise Cancelled("The run was stopped while the new model version was calibrated.")
-        some = places[first : first + backend.batch]
-        maps = backend.run(torch.stack([_patch(scan, outer) for _, outer in some]))
-        for (inner, outer), found in zip(some, maps, strict=True):
+        maps = voters.retrying(partial(_patches, scan, left), lambda: False)
+        for (inner, outer), found in zip(left, maps, strict=False):  # as many as memory allows
             rows = target[inner]
             where = np.flatnonzero(rows != IGNORE)
             where = where if len(where) <= most else rng.choice(where, most, replace=False)
@@ -173,6 +179,7 @@ def _known_logits(
             known = found[(slice(None), *inside)].flatten(1)[:, torch.from_numpy(where)]
             logits.append(member.readout.logits(known.float()).T.cpu())
             true.append(torch.from_numpy(rows.ravel()[where].astype(np.int64)))
+        left = left[len(maps) :]
     return torch.cat(logits), torch.cat(true)
 
 
@@ -204,6 +211,11 @@ def _windows(target: NDArray[np.uint8], patch: Triple, rng: np.random.Generator)
         if str(outer) not in seen:  # around all voxels of a small scan lies the same one
             seen.add(str(outer))
             yield (inner[0], inner[1], inner[2]), (outer[0], outer[1], outer[2])
+
+
+def _patches(scan: ScaledScan, places: Sequence[tuple[Window, Window]], count: int) -> torch.Tensor:
+    """(up to `count`, c, z, y, x) of the first windows."""
+    return torch.stack([_patch(scan, outer) for _, outer in places[:count]])
 
 
 def _patch(scan: ScaledScan, window: Window) -> torch.Tensor:

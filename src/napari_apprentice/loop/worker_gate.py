@@ -69,13 +69,14 @@ class _Bench:
         """Try shares of the change on some of the scans, in draft quality, each scan once for each share."""
         assert made.start is not None  # the caller has looked; for the type checker
         paths, measured = dict[float, Path](), dict[float, list[CaseScore]]()
-        earlier = yield from self._scores(before, some, "Measuring the active model version")
+        scans = f"{len(some)} held-out scan{'s' if len(some) > 1 else ''}"
+        earlier = yield from self._scores(before, some, f"Measuring the active model version on {scans}")
         for share in shares(count):
             paths[share] = made.fitted if share == 1 else self.run.path / f"weights-{share:.3f}.safetensors"
             if share < 1:
                 between(made.start, made.fitted, share, paths[share])
             predictor = self.predictor(made.plan, paths[share])
-            measured[share] = yield from self._scores(predictor, some, f"Trying {share:.0%} of the change")
+            measured[share] = yield from self._scores(predictor, some, f"Trying {share:.0%} of the change on {scans}")
         share, tried = choose_share(earlier, measured, self.names)
         for other in paths.keys() - {share, 1.0}:
             paths[other].unlink(missing_ok=True)
@@ -87,7 +88,7 @@ class _Bench:
         """In draft quality."""
         found: list[CaseScore] = []
         for example in examples:
-            yield self._progress(text)
+            yield Progress(self.done, self.maps, text)
             labels = label_map(predictor, example, PredictSettings(quality="draft"), self.run.cancelled)
             found += case_scores(labels, example, predictor.labels)
             self.done += 1
@@ -99,18 +100,15 @@ class _Bench:
         """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
         found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
         planes = []
-        for example in held_out:
+        for number, example in enumerate(held_out, 1):
             maps = []
             for scored, predictor in zip(found, (before, after), strict=True):
-                yield self._progress(text)
+                yield Progress(self.done, self.maps, f"{text}: held-out scan {number} of {len(held_out)}")
                 maps.append(label_map(predictor, example, PredictSettings(), self.run.cancelled))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))
         return found, tuple(planes)
-
-    def _progress(self, text: str) -> Progress:
-        return Progress(self.done, self.maps, f"{text} on held-out scans")
 
 
 def _first(examples: Iterable[Example], *, replay: bool) -> list[Example]:
