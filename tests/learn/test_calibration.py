@@ -46,6 +46,12 @@ def test_it_stays_within_its_bounds_where_nothing_is_ever_wrong() -> None:
     assert fit_temperature(logits, logits.argmin(1)) == pytest.approx(10.0)
 
 
+def test_logits_that_are_no_numbers_are_left_as_they_are() -> None:
+    logits, target = _believed(200)
+    logits[7] = torch.nan
+    assert fit_temperature(logits, target) == 1.0
+
+
 def _network() -> tuple[Network, list]:
     """A network, and scans whose truths are drawn with just the probabilities that it gives them."""
     torch.manual_seed(1)

@@ -1,5 +1,6 @@
 """One temperature per model version, so that what it calls 80 % sure is right in 80 % of voxels."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import optimize
 from torch.nn import functional as F
 
 from napari_apprentice.core.config import PredictSettings
@@ -22,7 +24,7 @@ from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.voting import Voters
 
 LOWEST, HIGHEST = 0.25, 10.0  # a network that is never wrong on few scans would ask for 0
-HALVINGS = 40
+PRECISION = 1e-6  # of the temperature's logarithm
 BINS = 15
 FOLDS = 5
 LEAST_SUBJECTS = 2
@@ -97,8 +99,8 @@ def calibrate(member: Member, examples: Sequence[Example], cancelled: Callable[[
 def fit_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
     """The temperature under which the truth is likeliest (Guo et al., ICML 2017).
 
-    The negative log likelihood is convex in the inverse temperature, so its slope has one zero, which is found
-    by halving.
+    The negative log likelihood is convex in the inverse temperature, so its slope has one zero at most, which
+    Brent's method finds.
 
     Parameters
     ----------
@@ -111,17 +113,22 @@ def fit_temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
     -------
     From 0.25 to 10.
     """
-    low, high = np.log(1 / HIGHEST), np.log(1 / LOWEST)
     logits = logits.double()
-    true = logits.gather(1, target[:, None])[:, 0]
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        expected = (torch.softmax(logits * float(np.exp(middle)), 1) * logits).sum(1)
-        if float((expected - true).mean()) < 0:  # more confidence still makes the truth likelier
-            low = middle
-        else:
-            high = middle
-    return float(np.exp(-(low + high) / 2))
+    true = logits.gather(1, target[:, None])[:, 0].mean()
+
+    def slope(confidence: float) -> float:
+        """Along the logarithm of the inverse temperature; below 0 more confidence makes the truth likelier."""
+        share = torch.softmax(logits * math.exp(confidence), 1)
+        return float((share * logits).sum() / len(logits) - true)
+
+    least, most = -math.log(HIGHEST), -math.log(LOWEST)
+    if slope(most) <= 0:
+        return LOWEST
+    if slope(least) >= 0:
+        return HIGHEST
+    if not torch.isfinite(logits).all():  # there is nothing to find
+        return 1.0
+    return math.exp(-optimize.brentq(slope, least, most, xtol=PRECISION))
 
 
 def calibration_error(logits: torch.Tensor, target: torch.Tensor) -> float:
