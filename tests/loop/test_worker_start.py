@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from napari_apprentice.loop.worker_start import NOT_NEEDED
+from napari_apprentice.learn.lean_monai import NOT_NEEDED
 
 CODE = """
 import importlib, runpy, sys
