@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from small import finish, make_plan, never
 from test_prediction_slabs import noise, predictor
 
+from napari_apprentice.core.architecture import MonaiNetwork
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.phantom import phantom
 from napari_apprentice.core.plan import Plan
@@ -39,6 +41,21 @@ def test_windows_are_those_of_torch(plan):
     backend = OpenVinoBackend(network, plan, half=False)
     torch.testing.assert_close(backend.run(patches), expected, atol=1e-3, rtol=1e-3)
     assert backend.name == "openvino fp32"
+
+
+@needed
+def test_a_dynunet_from_elsewhere_is_seen_as_a_whole():
+    how = {
+        "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "kernel_size": (3,) * 3, "strides": (1, 2, 2),
+        "upsample_kernel_size": (2, 2), "filters": (4, 6, 8), "norm_name": ("INSTANCE", {"affine": True}),
+    }  # fmt: skip
+    plan = replace(make_plan(patch=(8, 16, 16)), architecture=MonaiNetwork("DynUNet", how), strides=((1, 1, 1),))
+    network = build(plan).eval()
+    patch = torch.randn(1, 1, *plan.patch)
+    with torch.inference_mode():
+        expected = network.full(patch)
+    found = OpenVinoBackend(network, plan, half=False).run(patch)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 @pytest.fixture(scope="module")

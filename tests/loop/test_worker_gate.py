@@ -69,7 +69,7 @@ def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> No
     reports, verdict = finish(gate(run, first, made, QUICK))
     # two scans by the active version and at two shares, then by both at full quality
     assert [(r.done, r.total) for r in reports] == [(done, 10) for done in range(10)]
-    assert reports[-1].text == "Comparing with v0002: held-out scan 2 of 2"
+    assert reports[-1].text == f"Comparing with {first.models.active()}: held-out scan 2 of 2"
     assert verdict.report.left_out == 1
     assert {p.subject for p in verdict.report.pairs} == {"s3", "s4"}
     assert {p.revision for p in verdict.planes} == {e.revision for e in verdict.measured}

@@ -41,14 +41,15 @@ class OpenVinoBackend:
     def __init__(self, network: Network, plan: Plan, *, half: bool) -> None:
         ov = openvino()
         readout = Readout(plan, network)
-        example = torch.zeros(1, len(plan.normalisation), *plan.patch)
+        channels = len(plan.normalisation)
+        example = torch.zeros(1, channels, *network.least_patch(plan))  # a whole patch takes seconds on a busy machine
         asked = readout.module(network.cpu()).eval()
         try:
             with _absent(TELEMETRY), warnings.catch_warnings():
                 # torch points at torch.export; OpenVINO reads what it gives too, but the network's blocks do not export
                 warnings.simplefilter("ignore")
                 traced = torch.jit.trace(asked, example, check_trace=False)  # type: ignore[no-untyped-call]
-                model = ov.convert_model(traced, example_input=example, input=[tuple(example.shape)])
+                model = ov.convert_model(traced, example_input=example, input=[(1, channels, *plan.patch)])
         except Exception as error:  # OpenVINO has no exception of its own, and a network may do what no trace can hold
             raise ModelError(f"OpenVINO cannot read this network ({error}). Choose torch as the backend.") from error
         core = ov.Core()

@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from monai.networks.nets.dynunet import DynUNet
 from torch import nn
 
-from napari_apprentice.core.architecture import MonaiNetwork, NnUNet
+from napari_apprentice.core.architecture import MonaiNetwork, NnUNet, OwnUNet
 from napari_apprentice.core.orientation import view
 from napari_apprentice.core.plan import Plan, Triple
 from napari_apprentice.learn.affine import fold_batch_norms
@@ -59,6 +60,10 @@ class Network(nn.Module, ABC):
         """The layer that gives the full-size logits, where it looks at one voxel at a time and nothing follows."""
         return None
 
+    def least_patch(self, plan: Plan) -> Triple:
+        """(z, y, x) of a patch in which it does all that it does in any other: a small one where it only convolves."""
+        return plan.patch
+
     @property
     @abstractmethod
     def heads(self) -> tuple[str, ...]:
@@ -103,6 +108,13 @@ class DynUNetwork(Network):
         """The last convolution, and those of deep supervision."""
         lower = range(len(self.net.deep_supervision_heads)) if self.net.deep_supervision else ()
         return ("net.output_block.conv.conv", *(f"net.deep_supervision_heads.{i}.conv.conv" for i in lower))
+
+    def least_patch(self, plan: Plan) -> Triple:
+        """Two voxels wide at the bottom, where the patch is: a norm needs more than one."""
+        if not isinstance(plan.architecture, OwnUNet):  # only of our own does the plan say how it shrinks
+            return plan.patch
+        z, y, x = (min(p, 2 * int(s)) for p, s in zip(plan.patch, np.prod(plan.strides, axis=0), strict=True))
+        return z, y, x
 
     @property
     def last(self) -> nn.Conv3d:
