@@ -262,6 +262,8 @@ def test_without_a_virtual_display_the_tests_still_run_and_it_counts_as_failed(
     monkeypatch.setattr(dev, "call", lambda *_, env: ran.append(env["QT_QPA_PLATFORM"]) or 0)
     assert dev.run_tests(["-k", "word"]) == ["pytest"]
     assert ran == ["offscreen"]
+    monkeypatch.setattr(dev, "pytest_runs", lambda _: [(2, ["most"]), (1, ["alone"])])
+    assert dev.run_tests([], lambda: False) == ["pytest", "mypy"]
 
 
 def test_tests_run_side_by_side_and_those_that_measure_time_after_them(

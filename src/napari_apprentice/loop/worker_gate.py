@@ -14,7 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
-from napari_apprentice.learn.evaluate import case_scores, label_map
+from napari_apprentice.learn.evaluate import case_scores, label_map, scores
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
@@ -89,8 +89,7 @@ class _Bench:
         found: list[CaseScore] = []
         for example in examples:
             yield Progress(self.done, self.maps, text)
-            labels = label_map(predictor, example, PredictSettings(quality="draft"), self.run.cancelled)
-            found += case_scores(labels, example, predictor.labels)
+            found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled)
             self.done += 1
         return found
 
