@@ -32,9 +32,11 @@ CHILD = Path(__file__).resolve().with_name("finetune_speed_child.py")
 Row = dict[str, Any]
 
 
-def measured(engine: str, seed: int, seconds: float, workers: int = 0, device: str = "cpu") -> Row:
+def measured(engine: str, seed: int, seconds: float, workers: int = 0, device: str = "cpu", features: int = 0) -> Row:
     """One process; MONAI's as its users start it, with threads that spin while they wait, and politely as well."""
-    order = {"engine": engine, "seed": seed, "seconds": seconds, "workers": workers, "device": device}
+    order = {
+        "engine": engine, "seed": seed, "seconds": seconds, "workers": workers, "device": device, "features": features
+    }  # fmt: skip
     command = [sys.executable, str(CHILD), json.dumps(order)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=variables(engine, seed))
     if done.returncode:
@@ -58,7 +60,7 @@ def engines(device: str) -> list[str]:
     return names
 
 
-def rounds(device: str, count: int, seconds: float, seed: int) -> list[dict[str, Row]]:
+def rounds(device: str, count: int, seconds: float, seed: int, features: int) -> list[dict[str, Row]]:
     """By turns: in each round every engine once, MONAI once per number of workers, the best kept."""
     found = []
     many = (0, 4, 8) if device == "cuda" else (0, 1, 2)
@@ -66,7 +68,7 @@ def rounds(device: str, count: int, seconds: float, seed: int) -> list[dict[str,
         row = {}
         for engine in engines(device):
             tries = many if engine.startswith("monai") else (0,)
-            results = [measured(engine, seed + number, seconds, workers, device) for workers in tries]
+            results = [measured(engine, seed + number, seconds, workers, device, features) for workers in tries]
             row[engine] = max(results, key=lambda r: float(r["rate"]))
         found.append(row)
     return found
@@ -112,6 +114,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="default 5, quick 2")
     parser.add_argument("--seconds", type=float, help="measured per process; default 30, quick 8")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="one device alone")
+    text = "of the first stage; a network of random weights instead of the starter's"
+    parser.add_argument("--features", type=int, default=0, help=text)
     given = parser.parse_args()
     count, seconds = given.rounds or (2 if given.quick else 5), given.seconds or (8 if given.quick else 30)
     result = Result(
@@ -121,7 +125,7 @@ def main() -> None:
         if device == "cuda" and not torch.cuda.is_available():
             result.rows.append(("cuda", "no GPU here: not measured", *[""] * 8))
             continue
-        report(result, device, rounds(device, count, seconds, given.seed))
+        report(result, device, rounds(device, count, seconds, given.seed, given.features))
         missing(result, device)
     memory(result, given.seed)
     result.show(given.json)

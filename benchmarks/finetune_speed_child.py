@@ -59,10 +59,19 @@ def examples(seed: int) -> list[Example]:
     ]  # fmt: skip
 
 
-def plan() -> Plan:
-    """The starter's network; no label is mirrored there, so flips along two axes are allowed for the benchmark."""
+def plan(features: int = 0) -> Plan:
+    """The starter's network, or one of so many features in its first stage.
+
+    No label is mirrored there, so flips along two axes are allowed for the benchmark.
+    """
     facts = json.loads((STARTER / "model.json").read_text())["plan"]
-    return Plan.from_json({**facts, "mirror_axes": [0, 1]})
+    found = Plan.from_json({**facts, "mirror_axes": [0, 1]})
+    return replace(found, features=tuple(features * 2**i for i in range(len(found.features)))) if features else found
+
+
+def start(features: int) -> Path | None:
+    """The weights to begin with: the starter's; another network begins at random."""
+    return None if features else STARTER / "weights.safetensors"
 
 
 class Clock:
@@ -105,10 +114,11 @@ def kind_of(device: torch.device) -> str:
 def with_this(order: Order) -> dict[str, Any]:
     """`fit` as the program calls it; the time its batches take is measured on the same feed afterwards."""
     device, clock, scans = choose_device(order["device"]), Clock(order["seconds"]), examples(order["seed"])
+    features: int = order["features"]
     settings = TrainSettings(steps=MOST, seed=order["seed"], device=order["device"], validate_every=MOST)
     with tempfile.TemporaryDirectory(prefix="finetune-speed-") as folder:
         out, kept = Path(folder) / "out.safetensors", Path(folder) / "checkpoint"
-        work = fit(plan(), scans, [], settings, STARTER / "weights.safetensors", out, kept, lambda: False)
+        work = fit(plan(features), scans, [], settings, start(features), out, kept, lambda: False)
         for report in work:
             if report.loss is not None and clock.over(report.done):
                 break
@@ -159,9 +169,10 @@ def wait(device: torch.device) -> None:
 def with_monai(order: Order) -> dict[str, Any]:
     """A training loop as MONAI's tutorials have it."""
     device = choose_device(order["device"])
-    network = DeepSupervised(bare(plan()))
-    module = build(plan())
-    weights.load(module, STARTER / "weights.safetensors")
+    how = plan(order["features"])
+    network, module, known = DeepSupervised(bare(how)), build(how), start(order["features"])
+    if known is not None:
+        weights.load(module, known)
     network.net.load_state_dict(module.net.state_dict())
     network.to(device).train()
     optimiser = torch.optim.SGD(network.parameters(), 1e-3, 0.99, weight_decay=3e-5, nesterov=True)

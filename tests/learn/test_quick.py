@@ -7,7 +7,7 @@ from torch import nn
 
 from napari_apprentice.learn import quick
 from napari_apprentice.learn.network import build
-from napari_apprentice.learn.quick import InstanceNorm, quicken
+from napari_apprentice.learn.quick import LAST, Convolution, InstanceNorm, quicken
 
 CPU = torch.device("cpu")
 
@@ -29,6 +29,36 @@ def test_the_norm_is_pytorchs_own_in_value_and_gradient():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("features", [1, 2, 5, 24])
+@pytest.mark.parametrize("stride", [1, (1, 2, 2), 2])
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (5, 3, 1)])
+@pytest.mark.parametrize("size", [(1, 6, 7), (9, 22, 24)])  # the latter larger than what counts as small
+def test_a_quick_convolution_is_pytorchs_own_in_value_and_gradient(features, stride, kernel, size):
+    torch.manual_seed(0)
+    theirs = nn.Conv3d(features, 4, kernel, stride, tuple(k // 2 for k in kernel), bias=features == 5)
+    ours = Convolution(copy.deepcopy(theirs))
+    values = torch.randn(2, features, *size)
+    found = []
+    for convolution in (theirs.double(), ours):
+        given = values.to(convolution.weight.dtype).contiguous(memory_format=LAST).requires_grad_()
+        out = convolution(given)
+        torch.manual_seed(1)
+        out.backward(torch.randn(out.shape).to(out.dtype))
+        bias = convolution.bias.grad if features == 5 else torch.zeros(1)
+        found.append((out, given.grad, convolution.weight.grad, bias))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-3)
+
+
+def test_convolutions_that_pad_no_slice_stay_pytorchs_own(monkeypatch):
+    monkeypatch.setattr(quick, "_half", lambda _: False)
+    module = nn.ModuleList([
+        nn.Conv3d(4, 4, 3, padding="same"), nn.Conv3d(4, 4, (1, 3, 3), padding=(0, 1, 1)),
+        nn.Conv3d(4, 4, 3, padding=1, groups=4), nn.Conv3d(4, 4, 3, padding=1, padding_mode="replicate"),
+    ])  # fmt: skip
+    assert not any(isinstance(m, Convolution) for m in quicken(module, CPU).modules())
+
+
 @pytest.mark.parametrize("patch", [(16, 16, 16), (1, 16, 16)])
 def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypatch):
     monkeypatch.setattr(quick, "_half", lambda _: False)
@@ -36,6 +66,7 @@ def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypa
     usual = build(make_plan(patch=patch))
     fast = quicken(copy.deepcopy(usual), CPU)
     assert any(isinstance(m, InstanceNorm) for m in fast.modules())
+    assert any(isinstance(m, Convolution) for m in fast.modules()) == (patch[0] > 1)
     assert [n for n, _ in usual.named_parameters()] == [n for n, _ in fast.named_parameters()]
     voxels = torch.randn(2, 1, *patch)
     for one, other in zip(usual.train()(voxels), fast.train()(voxels), strict=True):
