@@ -13,6 +13,7 @@ from napari_apprentice.core.intervals import intervals
 LABEL_TOLERANCE = 0.01
 REPLAY_TOLERANCE = 0.01
 REPLAY_MEAN_TOLERANCE = 0.005
+NOTHING = 0.0005  # mean Dice that is shown as 0.000
 ALL_LABELS = 0  # in a row: the mean over labels; background itself is never measured
 # Of so many subjects, how many of 100 such intervals held the truth in trials with normal changes; see docs/design.
 HELD = {2: 50, 3: 75, 4: 80, 5: 85, 6: 85, 7: 85, 8: 90, 9: 90}
@@ -158,7 +159,8 @@ def judge(
 
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and on replay no label falls by more than 0.01 and the mean over labels not by more than
-    0.005. Without a held-out correction there is no proof, so it does not pass. The intervals are shown and do
+    0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two finds
+    anything of what was corrected. The intervals are shown and do
     not decide: with a handful of subjects nearly all of them reach across zero, and nothing would ever pass.
 
     Parameters
@@ -179,6 +181,12 @@ def judge(
     return replace(report, passed=True, reason=f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
 
 
+_FINDS_NOTHING = (
+    "neither model version finds anything of what was corrected in the held-out scans, so nothing proves that it is "
+    "better; more corrections or more steps may help"
+)
+
+
 def _no_proof(left_out: int) -> str:
     if left_out:
         return (
@@ -189,9 +197,13 @@ def _no_proof(left_out: int) -> str:
 
 
 def _fault(report: GateReport, names: Mapping[int, str]) -> str | None:
-    """Why it does not pass; None where nothing speaks against it."""
-    measured = _measured_fault(report, names)
-    return _no_proof(report.left_out) if measured is None and report.mean(replay=False) is None else measured
+    """Why it does not pass; None where it was measured and nothing speaks against it."""
+    measured, means = _measured_fault(report, names), report.mean(replay=False)
+    if measured is not None:
+        return measured
+    if means is None:
+        return _no_proof(report.left_out)
+    return _FINDS_NOTHING if means[1] < NOTHING else None
 
 
 def _measured_fault(report: GateReport, names: Mapping[int, str]) -> str | None:
