@@ -48,7 +48,7 @@ def measured(engine: str, seed: int, seconds: float, workers: int = 0, device: s
 
 def variables(engine: str, seed: int) -> dict[str, str]:
     """Threads that spin win on an idle machine and lose on a busy one: MONAI gets both, by turns."""
-    return dict(os.environ) if engine.startswith("monai") and seed % 2 else environment()
+    return dict(os.environ) if engine.startswith("monai") and seed % 2 else environment(large_pages=True)
 
 
 def engines(device: str) -> list[str]:

@@ -10,16 +10,21 @@ NICE = 10  # the window, the person and the mouse go first
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 
 
-def environment() -> dict[str, str]:
-    """The environment for a child, with OpenMP threads that sleep while they wait, and with large pages of memory.
+def environment(*, large_pages: bool = False) -> dict[str, str]:
+    """The environment for a child, with OpenMP threads that sleep while they wait.
 
     Threads that spin for work starve whatever shares the cores with them: the window, or a prediction
-    beside a training run. Maps of a network come and go by the hundred; a page of the usual size at a time, the
-    kernel takes a tenth of a training step to hand them out. The tunable is glibc's, from 2.35; others ignore it.
+    beside a training run.
+
+    Parameters
+    ----------
+    large_pages
+        Memory in pages of 2 MB, where Linux gives them on request. In training, maps come and go by the hundred,
+        and to hand them out in pages of 4 KB takes a tenth of a step. The tunable is glibc's, from 2.35; older ones
+        and other systems ignore it.
     """
-    return {
-        "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ
-    }  # fmt: skip
+    pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if large_pages else {}
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **pages, **os.environ}
 
 
 def step_back(pid: int) -> None:

@@ -42,7 +42,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**environment(), **run.vault.environment()},
+            env={**environment(large_pages=True), **run.vault.environment()},
         )
     step_back(process.pid)
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
