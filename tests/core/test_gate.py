@@ -53,15 +53,15 @@ def test_without_proof_nothing_passes() -> None:
     assert not replay_only.found_worse
 
 
-def test_two_that_find_nothing_prove_nothing() -> None:
+def test_two_that_agree_nowhere_prove_nothing() -> None:
     report = judge(_scores(0.0, 0.0004), _scores(0.0, 0.0005))
     assert not report.passed
-    assert "neither model version finds anything" in report.reason
+    assert "neither model version agrees" in report.reason
     assert not report.found_worse  # whoever makes it active all the same need not say why
     assert judge(_scores(0.0, 0.0), _scores(0.0, 0.01)).passed
 
 
-def test_one_that_finds_nothing_any_more_got_worse() -> None:
+def test_one_that_agrees_nowhere_any_more_got_worse() -> None:
     report = judge(_scores(0.2), _scores(0.0))
     assert report.found_worse
     assert "get worse" in report.reason

@@ -32,7 +32,7 @@ def test_the_norm_is_pytorchs_own_in_value_and_gradient():
 @pytest.mark.parametrize("features", [1, 2, 5, 24])
 @pytest.mark.parametrize("stride", [1, (1, 2, 2), 2])
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (5, 3, 1)])
-@pytest.mark.parametrize("size", [(1, 6, 7), (9, 22, 24)])  # the latter larger than what counts as small
+@pytest.mark.parametrize("size", [(1, 6, 7), (10, 17, 17)])  # with 24 the latter is larger than what counts as small
 def test_a_quick_convolution_is_pytorchs_own_in_value_and_gradient(features, stride, kernel, size):
     torch.manual_seed(0)
     theirs = nn.Conv3d(features, 4, kernel, stride, tuple(k // 2 for k in kernel), bias=features == 5)

@@ -159,8 +159,8 @@ def judge(
 
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and on replay no label falls by more than 0.01 and the mean over labels not by more than
-    0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two finds
-    anything of what was corrected. The intervals are shown and do
+    0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two agrees
+    with the corrections anywhere. The intervals are shown and do
     not decide: with a handful of subjects nearly all of them reach across zero, and nothing would ever pass.
 
     Parameters
@@ -181,9 +181,9 @@ def judge(
     return replace(report, passed=True, reason=f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
 
 
-_FINDS_NOTHING = (
-    "neither model version finds anything of what was corrected in the held-out scans, so nothing proves that it is "
-    "better; more corrections or more steps may help"
+_NO_AGREEMENT = (
+    "neither model version agrees with the held-out corrections anywhere (mean Dice 0.000), so nothing proves that it "
+    "is better; more corrections or more steps may help"
 )
 
 
@@ -203,7 +203,7 @@ def _fault(report: GateReport, names: Mapping[int, str]) -> str | None:
         return measured
     if means is None:
         return _no_proof(report.left_out)
-    return _FINDS_NOTHING if means[1] < NOTHING else None
+    return _NO_AGREEMENT if means[1] < NOTHING else None
 
 
 def _measured_fault(report: GateReport, names: Mapping[int, str]) -> str | None:

@@ -15,10 +15,10 @@ from torch import nn
 from napari_apprentice.learn.device import autocast
 
 LAST = torch.channels_last_3d
-# Measured with 1 to 256 features: 1.1 to 2 times as fast with so few of them or on such small maps, else up to 1.7
-# times slower.
+# Up to so many features, or on maps of so few numbers (features times voxels of a patch), the kernel was 1.1 to 2
+# times as fast; else it was up to 1.7 times slower. See docs/design.
 FEW_FEATURES = 20
-SMALL_MAP = 4096  # voxels
+SMALL_MAP = 2**16
 FEWEST = 3  # features the kernel is quick with; a scan has one
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -103,7 +103,7 @@ class _Convolved(torch.autograd.Function):
         if context.needs_input_grad[0]:
             to_values = _slope(slopes[0], values, weight, (stride, padding, dilation), (True, False, False))[0]
         wide = values
-        if values.shape[1] <= FEW_FEATURES or values[0, 0].numel() <= SMALL_MAP:
+        if values.shape[1] <= FEW_FEATURES or values[0].numel() <= SMALL_MAP:
             wide, padding = _padded(values, padding[0]), (0, *padding[1:])
         like = weight.new_empty(len(weight), wide.shape[1], *weight.shape[2:])
         wanted = (False, context.needs_input_grad[1], context.has_bias and context.needs_input_grad[2])

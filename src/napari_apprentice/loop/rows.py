@@ -53,6 +53,8 @@ class ModelRow:
         In what it differs from the active one, so that the two cannot predict together; "" where they can.
     fold
         Whether it is another fold of the model that the active one is a fold of.
+    worse
+        Whether the gate measured something that speaks against it.
     """
 
     name: str
@@ -68,11 +70,12 @@ class ModelRow:
     overruled: str = ""
     unlike: str = ""
     fold: bool = False
+    worse: bool = False
 
     @property
     def refused(self) -> bool:
         """Whether the gate found it worse and nobody has decided otherwise."""
-        return self.passed is False and self.before is not None and not self.overruled
+        return self.worse and not self.overruled
 
 
 def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
@@ -148,5 +151,5 @@ def _model_row(version: ModelVersion, active: str | None) -> ModelRow:
     return ModelRow(
         version.name, version.name == active, version.created, version.parent,
         (gate.reason if gate else "") or version.note, gate.passed if gate else None, before, after,
-        version.temperature,
+        version.temperature, worse=gate is not None and gate.found_worse,
     )  # fmt: skip
