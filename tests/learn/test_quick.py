@@ -50,6 +50,16 @@ def test_a_quick_convolution_is_pytorchs_own_in_value_and_gradient(features, str
         torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("features", "size", "put"), [(8, 32, True), (21, 8, True), (32, 16, False)])
+def test_slices_are_put_there_for_few_features_and_small_maps(features, size, put, monkeypatch):
+    asked = []
+    slope = quick._slope
+    monkeypatch.setattr(quick, "_slope", lambda *order: asked.append((order[4], order[3][1])) or slope(*order))
+    convolution = Convolution(nn.Conv3d(features, 2, 3, padding=1, bias=False))
+    convolution(torch.randn(1, features, size, size, size)).sum().backward()
+    assert asked == [((False, True, False), (0, 1, 1) if put else (1, 1, 1))]
+
+
 def test_convolutions_that_pad_no_slice_stay_pytorchs_own(monkeypatch):
     monkeypatch.setattr(quick, "_half", lambda _: False)
     module = nn.ModuleList([

@@ -38,6 +38,7 @@ def session(tmp_path: Path) -> Session:
 
 
 def test_a_refused_candidate_is_activated_with_a_reason_only(session: Session) -> None:
+    assert [row.refused for row in session.models()] == [False, False, True]
     with pytest.raises(InputError, match="did not pass the gate: held-out corrections get worse"):
         session.activate("v0003")
     assert session.study.models.active() == "v0002"
@@ -49,10 +50,15 @@ def test_a_refused_candidate_is_activated_with_a_reason_only(session: Session) -
     assert finish(check(session.study.path)) == ()
 
 
-def test_without_anything_measured_no_reason_is_asked_for(session: Session, tmp_path: Path) -> None:
+@pytest.mark.parametrize("measured", [[], [CaseScore("c1/r0001", 1, 0.0)]], ids=["nothing", "agrees nowhere"])
+def test_where_nothing_speaks_against_it_no_reason_is_asked_for(
+    measured: list[CaseScore], session: Session, tmp_path: Path
+) -> None:
     version = session.model("v0001")
-    unproved = replace(version, name="v0004", parent="v0001", gate=judge([], [], {}))
+    unproved = replace(version, name="v0004", parent="v0001", gate=judge(measured, measured, {1: "one"}))
     session.study.models.register(unproved, tmp_path / "w")
+    row = session.models()[-1]
+    assert (row.passed, row.refused) == (False, False)
     session.activate("v0004")
     assert session.study.models.activations()[-1].overrules == "v0004"
 

@@ -160,8 +160,8 @@ def judge(
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and on replay no label falls by more than 0.01 and the mean over labels not by more than
     0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two agrees
-    with the corrections anywhere. The intervals are shown and do
-    not decide: with a handful of subjects nearly all of them reach across zero, and nothing would ever pass.
+    with the corrections anywhere. The intervals are shown and do not decide: with a handful of subjects nearly all of
+    them reach across zero, and nothing would ever pass.
 
     Parameters
     ----------

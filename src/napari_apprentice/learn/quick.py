@@ -69,7 +69,7 @@ class _Normed(torch.autograd.Function):
 
 
 class Convolution(nn.Module):
-    """A 3D convolution of few features or small maps; parameters are those of the one it replaces."""
+    """A 3D convolution that pads with slices of zeros; parameters are those of the one it replaces."""
 
     def __init__(self, like: nn.Conv3d) -> None:
         super().__init__()
