@@ -1,4 +1,4 @@
-"""Train the starter model version: `python sample_data/train_starter.py` (some 15 minutes on 2 cores, 2 on a GPU).
+"""Train the starter model version: `python sample_data/train_starter.py` (half an hour on 2 cores, 2 on a GPU).
 
 It learns from first-site phantoms only: those of the sample study that are marked known, and more that
 are made here and thrown away.
@@ -31,7 +31,7 @@ def main() -> None:
     known = {c: _example(f"{c}/r0001", seed_of(c)) for c in KNOWN}
     extra = [_example(f"phantom-{s}/r0001", s) for s in range(1000, 1000 + EXTRA)]
     train = [e for c, e in known.items() if c not in HELD_OUT] + extra
-    plan = derive_plan([fingerprint(e) for e in train], schema, memory_mb=175, features=10)
+    plan = derive_plan([fingerprint(e) for e in train], schema, memory_mb=140, features=8)
     settings = first_model_settings(STEPS, SEED)
     out = sample_folder() / "starter"
     out.mkdir(exist_ok=True)
