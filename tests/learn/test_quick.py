@@ -88,7 +88,44 @@ def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypa
             torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=2e-3)
 
 
-def test_bf16_and_other_devices_keep_the_usual_order(monkeypatch):
+def test_the_norm_of_bf16_maps_is_pytorchs_own():
+    torch.manual_seed(0)
+    theirs = nn.InstanceNorm3d(16, affine=True)
+    nn.init.normal_(theirs.weight)
+    ours = InstanceNorm(copy.deepcopy(theirs))
+    values, slope = torch.randn(2, 16, 4, 6, 5) * 3 + 7, torch.randn(2, 16, 4, 6, 5)
+    found = []
+    for norm, kind in ((theirs, torch.float32), (ours, torch.bfloat16)):
+        given = values.bfloat16().to(kind).requires_grad_()
+        out = norm(given)
+        out.backward(slope.to(kind))
+        found.append((out, given.grad, norm.weight.grad, norm.bias.grad))
+    assert all(t.dtype == torch.float32 for t in (ours.weight.grad, ours.bias.grad))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a.float(), b.float(), rtol=2e-2, atol=5e-2)
+
+
+@pytest.mark.parametrize(("features", "norms", "last"), [(8, True, True), (16, True, True), (10, False, False)])
+def test_in_bf16_features_lie_last_where_they_fill_registers(features, norms, last, monkeypatch):
     monkeypatch.setattr(quick, "_half", lambda _: True)
-    module = quicken(build(make_plan()), CPU)
+    plan = make_plan(features=features)
+    torch.manual_seed(0)
+    usual = build(plan)
+    fast = quicken(copy.deepcopy(usual), CPU)
+    modules = list(fast.modules())
+    assert not any(isinstance(m, Convolution) for m in modules)
+    of_16 = [m for m in modules if isinstance(m, InstanceNorm)]
+    assert bool(of_16) == norms
+    assert all(m.weight.numel() % 16 == 0 for m in of_16)
+    kernels = [m.weight for m in modules if isinstance(m, nn.Conv3d) and m.in_channels > 1 and m.kernel_size[0] > 1]
+    assert all(k.is_contiguous(memory_format=LAST) == last for k in kernels)
+    voxels = torch.randn(2, 1, 16, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pairs = zip(usual.train()(voxels), fast.train()(voxels), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one.float(), other.float(), rtol=5e-2, atol=5e-2)
+
+
+def test_other_devices_keep_the_usual_order():
+    module = quicken(build(make_plan()), torch.device("cuda"))
     assert not any(isinstance(m, InstanceNorm) for m in module.modules())

@@ -73,7 +73,7 @@ class OwnGrid:
                 continue  # nothing but background, and certain of it
             places = (deep.moved(z[0]), across.moved(y[0]), self._long)
             best, unsure = self._decide(rows, values, places)
-            labels[:, first:last] = self._table[best.cpu().numpy()]
+            labels[:, first:last] = self._table.take(best.cpu().numpy())
             uncertainty[:, first:last] = unsure.cpu().numpy()
         return PredictedSlab(start, stop, labels, uncertainty)
 
@@ -87,31 +87,34 @@ class OwnGrid:
     def _decide(
         self, rows: tuple[int, ...], values: torch.Tensor, places: tuple[Linear, Linear, Linear]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The likeliest row (uint8), and the entropy from 0 to 255."""
+        """The likeliest row (whole numbers), and the entropy from 0 to 255 (uint8).
+
+        Rows and masks are float32, in memory that is used again: compares that give another type, and fresh pages
+        from the system, take several times as long on a CPU as all the rest.
+        """
         best = _onto(values[0], places).clone()  # it is written to
-        winner = torch.full_like(best, rows[0], dtype=torch.uint8)
-        entropy = _entropy(best)
-        # Exact enough that six digits do not show in which parts the scan was summed up; MPS has no float64.
-        exact = torch.float32 if best.device.type == "mps" else torch.float64
+        winner, entropy = torch.full_like(best, rows[0]), torch.zeros_like(best)
+        mask, scratch = torch.empty_like(best), torch.empty_like(best)
+        _add_entropy(entropy, best, scratch)
         # In one tensor: a scalar of its own per label, kept among maps that are freed, would pin all of these.
-        sums = torch.empty((len(rows), 3), dtype=exact, device=best.device)
-        sums[0, 0] = best.sum(dtype=exact)
+        sums = torch.empty((len(rows), 3), dtype=_exact(best), device=best.device)
         for i, (row, value) in enumerate(zip(rows[1:], values[1:], strict=True), 1):
             share = _onto(value, places)
-            sums[i, 0] = share.sum(dtype=exact)
-            entropy += _entropy(share)
-            winner.masked_fill_(share > best, row)
+            sums[i, 0] = _total(share)
+            _add_entropy(entropy, share, scratch)
+            torch.gt(share, best, out=mask)
+            torch.maximum(winner, mask.mul_(row), out=winner)  # rows ascend, and the last that is likelier wins
             torch.maximum(best, share, out=best)
         if self._least is not None:
             winner.masked_fill_(best < self._least[winner.long()], 0)
-        for i, row in enumerate(rows):
-            won = winner == row
-            sums[i, 1], sums[i, 2] = won.sum(), (best * won).sum(dtype=exact)
-        # one wait for the device, not three per label
-        for row, (total, found, agreed) in zip(rows, sums.tolist(), strict=True):
+        for i, row in enumerate(rows[1:], 1):
+            torch.eq(winner, row, out=mask)
+            sums[i, 1], sums[i, 2] = _total(mask), _total(torch.mul(best, mask, out=scratch))
+        # one wait for the device, not three per label; background has no confidence
+        for row, (total, found, agreed) in zip(rows[1:], sums[1:].tolist(), strict=True):
             self.confidence.add(row, total, found, agreed)
         unsure = entropy.mul_(255 / math.log(max(2, len(self._table)))).clamp_(0, 255).round_().to(torch.uint8)
-        return winner, unsure
+        return winner.to(torch.uint8 if len(self._table) <= 256 else torch.int32), unsure
 
 
 def _onto(values: torch.Tensor, places: tuple[Linear, Linear, Linear]) -> torch.Tensor:
@@ -121,5 +124,15 @@ def _onto(values: torch.Tensor, places: tuple[Linear, Linear, Linear]) -> torch.
     return values
 
 
-def _entropy(share: torch.Tensor) -> torch.Tensor:
-    return share.clamp_min(1e-12).log_().mul_(share).neg_()
+def _add_entropy(entropy: torch.Tensor, share: torch.Tensor, scratch: torch.Tensor) -> None:
+    entropy.sub_(torch.clamp_min(share, 1e-12, out=scratch).log_().mul_(share))
+
+
+def _exact(values: torch.Tensor) -> torch.dtype:
+    """Exact enough that six digits do not show in which parts the scan was summed up; MPS has no float64."""
+    return torch.float32 if values.device.type == "mps" else torch.float64
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    """The sum, line by line along x first: a line is always whole, whatever the part."""
+    return values.sum(-1).sum(dtype=_exact(values))

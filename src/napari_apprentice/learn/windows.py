@@ -8,7 +8,7 @@ mean itself: no map of weights is kept for the scan, and nothing is divided at t
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -81,6 +81,7 @@ class Shares:
         self._bell = torch.as_tensor(bell, dtype=torch.float64, device="cpu")
         self._device = device
         self._found: OrderedDict[tuple[tuple[int, ...], ...], torch.Tensor] = OrderedDict()
+        self._last: dict[int, tuple[tuple[tuple[int, ...], ...], torch.Tensor]] = {}  # by axis
 
     def of(self, window: tuple[int, ...]) -> torch.Tensor:
         """(z, y, x) float32 of the patch."""
@@ -93,12 +94,21 @@ class Shares:
         return self._found[pattern]
 
     def _computed(self, pattern: tuple[tuple[int, ...], ...]) -> torch.Tensor:
-        total = torch.zeros_like(self._bell)
-        for shift in product(*pattern):
-            here = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, total.shape, strict=True))
-            there = tuple(slice(max(0, -s), n + min(0, -s)) for s, n in zip(shift, total.shape, strict=True))
-            total[here] += self._bell[there]
-        return (self._bell / total).float().to(self._device)
+        return (self._bell / self._total(pattern)).float().to(self._device)
+
+    def _total(self, pattern: tuple[tuple[int, ...], ...]) -> torch.Tensor:
+        """All bells over a window, added up axis after axis; what it was last along the first ones is kept."""
+        if not pattern:
+            return self._bell
+        axis = len(pattern) - 1
+        if axis not in self._last or self._last[axis][0] != pattern:
+            before = self._total(pattern[:-1])
+            total = torch.zeros_like(before)
+            for shift in pattern[-1]:
+                length = before.shape[axis] - abs(shift)
+                total.narrow(axis, max(0, shift), length).add_(before.narrow(axis, max(0, -shift), length))
+            self._last[axis] = pattern, total
+        return self._last[axis][1]
 
 
 class Rows:
