@@ -34,13 +34,17 @@ def networked_study(
     return made
 
 
-def add_version(study: Study, name: str, plan: Plan, seed: int, family: str = "", temperature: float = 1.0) -> None:
+def add_version(
+    study: Study, name: str, plan: Plan, seed: int, family: str = "", temperature: float = 1.0,
+    channels: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     """Register random weights; `family` says of which model they are a fold."""
     torch.manual_seed(seed)
     path = study.path.parent / f"{name}.safetensors"
     weights.save(build(plan), path)
     origin = {FAMILY: family} if family else {}
     made = ModelVersion(
-        name, None, now(), plan, study.schema, (), (), None, {}, 0, {}, "", origin=origin, temperature=temperature
-    )
+        name, None, now(), plan, study.schema, (), (), None, {}, 0, {}, "", origin=origin, temperature=temperature,
+        channels=channels,
+    )  # fmt: skip
     study.models.register(made, path)

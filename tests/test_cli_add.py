@@ -15,6 +15,7 @@ import pytest
 import data_sets
 from builders import OBLIQUE
 from napari_apprentice.cli import main
+from napari_apprentice.scans.reader import read_volume
 from napari_apprentice.store.study import Study
 from real_data import real_data
 
@@ -82,6 +83,22 @@ def test_channels_of_other_grids_are_asked_about_and_the_flag_answers(
     info = Study.open(study).cases.info("p1")
     assert info.channels == ("CT", "PET")
     assert "PET was resampled linearly onto the grid of CT." in [s.what for s in info.steps]
+
+
+def test_channels_in_another_order_are_stored_in_that_of_the_study(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for case in "ab":
+        files = [data_sets.scan(tmp_path / f"{n}_{case}.nii.gz", 2 * ord(case) + n) for n in (0, 1)]
+        given = (f"CT={files[0]}", f"PET={files[1]}") if case == "a" else (f"pet={files[1]}", f"CT={files[0]}")
+        flags = [word for channel in given for word in ("--channel", channel)]
+        assert run(capsys, "add", study, *flags, "--case", case)["added"] == [case]
+    cases = Study.open(study).cases
+    assert [cases.info(case).channels for case in "ab"] == [("CT", "PET"), ("CT", "pet")]
+    for n in (0, 1):
+        np.testing.assert_array_equal(cases.voxels("b")[n], read_volume(tmp_path / f"{n}_b.nii.gz").voxels[0])
+    (step,) = (s for s in cases.info("b").steps if s.kind == "order")
+    assert step.what == "Channels pet, CT were put into the order of this study's other cases."
 
 
 def test_paths_may_come_after_flags_and_are_needed_without_channels(

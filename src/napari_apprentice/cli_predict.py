@@ -29,6 +29,7 @@ def predict(options: Options, session: Session) -> Answer:
         "cases": {c: study.predictions.quality(c, model) for c in predicted},
         "skipped": list(report.skipped),
         "failed": {o.case_id: o.error for o in report.failed},
+        "notes": list(report.notes),
     }
     return facts, _summary(report)
 
@@ -79,4 +80,4 @@ def _summary(report: CohortReport) -> list[str]:
     if report.failed:
         parts.append(f"{len(report.failed)} failed")
     lines = [f"{', '.join(parts)}."]
-    return lines + [f"  {o.case_id}: {o.error}" for o in report.failed]
+    return lines + [f"  {o.case_id}: {o.error}" for o in report.failed] + list(report.notes)

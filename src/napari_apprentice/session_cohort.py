@@ -31,6 +31,9 @@ class CohortVerbs(ABC):
         """Predict cases with processes of the cohort's own; see `loop.cohort.predict_cohort`."""
         work = predict_cohort(self.study, case_ids, settings or PredictSettings(), cohort or CohortSettings(), model)
         try:
-            return (yield from work)
+            report = yield from work
+            for note in report.notes:
+                self.events.noticed.emit(note)
+            return report
         finally:
             self.events.cases_changed.emit()

@@ -7,6 +7,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
+from napari_apprentice.loop.channel_order import prediction_notes
 from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.exporting import active_model
@@ -55,7 +56,10 @@ class PredictionVerbs(ABC):
         """
         settings = settings or PredictSettings()
         engine = self._engines.of(settings.device)
-        return begin(self.study, engine, case_ids, settings, model, on_screen=on_screen, focus=focus)
+        request = begin(self.study, engine, case_ids, settings, model, on_screen=on_screen, focus=focus)
+        for note in prediction_notes(self.study, request.model, case_ids):
+            self.events.noticed.emit(note)
+        return request
 
     def follow_prediction(self, request: PredictionRequest) -> Generator[Progress, None, None]:
         """Do a prediction to its end; a report with a `slab` says what `slab` can read."""

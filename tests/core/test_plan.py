@@ -113,8 +113,9 @@ def test_sides_are_not_mirrored():
 def test_nothing_to_plan_from_is_said():
     with pytest.raises(ModelError, match="at least one case"):
         plan()
-    with pytest.raises(ModelError, match="channels"):
-        plan(seen((9, 9, 9)), seen((9, 9, 9), channels=("a", "b")))
+    for other in (("a",), ("b", "a"), ("a", "c")):
+        with pytest.raises(ModelError, match="channels"):
+            plan(seen((9, 9, 9), channels=("a", "b")), seen((9, 9, 9), channels=other))
 
 
 def test_many_labels_take_their_memory_from_the_patch():

@@ -106,6 +106,13 @@ def test_spacing_and_range_are_put_in_our_order():
     assert np.allclose((values.clip(how.low, how.high) - how.mean) / how.std, [0, 0, 0.5, 1, 1])
 
 
+def test_channels_have_the_names_that_the_bundle_gives_all_of_them():
+    two = config({**UNET, "in_channels": 2})
+    assert read_bundle(two, metadata(channels=("T1", "FLAIR"))).channels == ("T1", "FLAIR")
+    half = read_bundle(two, metadata(channels=("T1",)))
+    assert (half.channels, len(half.plan.normalisation)) == ((), 2)
+
+
 @pytest.mark.parametrize(
     ("step", "kind"),
     [

@@ -19,6 +19,7 @@ from napari_apprentice.cli import main
 from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError, ModelError, RunError
 from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
@@ -319,6 +320,22 @@ def test_one_case_that_fails_does_not_stop_the_rest(study: Study) -> None:
     assert failed.case_id == "c2"
     assert "damaged" in failed.error
     assert done(study).skipped == ("c1", "c3", "c4")
+
+
+@pytest.mark.usefixtures("warm")
+def test_which_channel_is_taken_for_which_is_said(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    info = study.cases.info("c1")
+    voxels = np.repeat(study.cases.voxels("c1"), 2, axis=0)
+    for case_id, channels in (("other", ("CT", "PET")), ("same", ("FLAIR", "T1"))):
+        study.cases.add(case_id, case_id, Volume(voxels, info.geometry, channels, "x.nii.gz", "0" * 64))
+    plan = study.models.info(MODEL).plan
+    two = replace(plan, normalisation=plan.normalisation * 2)
+    add_version(study, "two", two, seed=1, channels=("T1", "FLAIR"))
+    assert main(["predict", str(study.path), "other", "same", "--model", "two", "--device", "cpu"]) == 0
+    said = "two was made for channels T1, FLAIR. It takes CT for T1 and PET for FLAIR in case other;"
+    shown = capsys.readouterr()
+    assert said in shown.err  # before it begins
+    assert said in shown.out
 
 
 def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> None:

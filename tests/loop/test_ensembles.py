@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from faults import finish
+from learn.small import make_plan
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.errors import InputError, ModelError
 from napari_apprentice.learn.predictor import Predictor
@@ -65,8 +66,15 @@ def test_what_cannot_vote_together_is_refused_before_a_process_is_started(study:
         begin(study, engine, ["c1"], replace(CPU, ensemble="v0002,v0004"), "v0001")
     with pytest.raises(ModelError, match="no model version 'v0009'"):
         begin(study, engine, ["c1"], replace(CPU, ensemble="v0009"), "v0001")
+    orders = (("T1", "FLAIR"), ("flair", "t1"), ("T1", "FLAIR"))
+    two = make_plan(channels=2)
+    for n, channels in enumerate(orders):
+        add_version(study, f"two-{n}", two, seed=n, channels=channels)
+    with pytest.raises(InputError, match="differ in the order of their channels"):
+        begin(study, engine, ["c1"], replace(CPU, ensemble="two-1"), "two-0")
+    assert settled(study, "two-0", replace(CPU, ensemble="two-2")).members == ("two-2",)
     assert engine._process is None
-    unlike = {row.name: (row.unlike, row.fold) for row in model_rows(study)}
+    unlike = {row.name: (row.unlike, row.fold) for row in model_rows(study) if row.name.startswith("v")}
     assert unlike == {
         "v0001": ("", False), "v0002": ("", False), "v0003": ("", False), "v0004": ("the labels that they know", False),
     }  # fmt: skip

@@ -118,6 +118,7 @@ def test_several_folds_at_once_predict_together_at_best(tmp_path: Path) -> None:
         _train_on(folder / f"fold_{fold}" / "checkpoint_final.pth", n)
     report = finish(import_model(study, folder, ImportSettings(fold="each")))
     assert (report.model, report.folds) == ("v0001", ("v0001", "v0002", "v0003"))
+    assert study.models.info("v0001").channels == ("FLAIR",)
     assert [study.models.info(name).origin["fold"] for name in report.folds] == ["fold_0", "fold_1", "fold_2"]
     two = finish(import_model(study, folder, ImportSettings(fold="1,all", name="mine")))
     assert two.folds == ("mine-fold_1", "mine-fold_all")

@@ -62,12 +62,15 @@ class CohortReport:
         In the order in which they ended.
     skipped
         Cases that had this prediction already.
+    notes
+        Sentences on channels that were taken for others.
     """
 
     model: str
     done: tuple[Outcome, ...]
     failed: tuple[Outcome, ...]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def same_settings(made: Mapping[str, Any], settings: PredictSettings) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from napari_apprentice.core.channels import in_order
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import ModelVersion
 
@@ -22,6 +23,12 @@ def unlike(first: Plan, second: Plan) -> str:
         "how they normalise scans": (first.normalisation, second.normalisation),
     }
     return next((what for what, (a, b) in pairs.items() if a != b), "")
+
+
+def unlike_orders(first: ModelVersion, second: ModelVersion) -> str:
+    """As `unlike`, where both are known to read channels of the same names in differing orders."""
+    moved = in_order(second.channels, first.channels) != second.channels
+    return "the order of their channels" if moved else ""
 
 
 def folds_beside(version: ModelVersion, others: Iterable[ModelVersion]) -> tuple[str, ...]:

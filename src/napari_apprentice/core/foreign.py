@@ -24,7 +24,7 @@ class ForeignModel:
     labels
         Name of output row 1, 2 ...
     channels
-        Name of each channel, in order.
+        Name of each channel, in order; empty where it does not name them.
     notes
         Sentences about what is not quite as in the other program.
     """

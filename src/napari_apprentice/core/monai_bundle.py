@@ -43,7 +43,8 @@ def read_bundle(config: Json, metadata: Json, orientation: str = "") -> ForeignM
     with describing("The bundle's configuration"):
         reader = _Reader(config)
         network = _network(reader)
-        channels, labels = _channels(metadata, network), _labels(metadata, network)
+        count = int(network.arguments.get("in_channels", 1))
+        channels, labels = _channels(metadata, count), _labels(metadata, network)
         _refuse_regions(reader)
         steps = _steps(reader)
         seen, notes = _orientation(steps, orientation)
@@ -55,7 +56,7 @@ def read_bundle(config: Json, metadata: Json, orientation: str = "") -> ForeignM
             kernels=((3, 3, 3),),
             features=(_features(network),),
             batch=2,
-            normalisation=_normalisation(steps, len(channels)),
+            normalisation=_normalisation(steps, count),
             labels=tuple(range(1, len(labels) + 1)),
             architecture=network,
             orientation=seen,
@@ -129,10 +130,10 @@ def _format(metadata: Json, side: str) -> Json:
     return next(iter(found.values()), {}) if isinstance(found, Mapping) else {}
 
 
-def _channels(metadata: Json, network: MonaiNetwork) -> tuple[str, ...]:
-    count = int(network.arguments.get("in_channels", 1))
+def _channels(metadata: Json, count: int) -> tuple[str, ...]:
     named = _format(metadata, "inputs").get("channel_def", {})
-    return tuple(str(named.get(str(i), f"channel {i}")) for i in range(count))
+    names = tuple(str(named[str(i)]) for i in range(count) if str(i) in named)
+    return names if len(names) == count else ()
 
 
 def _labels(metadata: Json, network: MonaiNetwork) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_apprentice.core import architecture as architectures
 from napari_apprentice.core import orientation as orientations
 from napari_apprentice.core.architecture import Architecture, MonaiNetwork, OwnUNet
+from napari_apprentice.core.channels import alike
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ModelError
@@ -197,8 +198,8 @@ def derive_plan(
 def _refuse_unlearnable(fingerprints: Sequence[Fingerprint], schema: LabelSchema) -> None:
     if not fingerprints:
         raise ModelError("There is nothing to plan a model from: correct at least one case first.")
-    if len({len(f.channels) for f in fingerprints}) > 1:
-        raise ModelError("The cases have differing numbers of channels, so one model cannot read them all.")
+    if not all(alike(f.channels, fingerprints[0].channels) for f in fingerprints):
+        raise ModelError("The cases have differing channels, or in differing order, so one model cannot read them all.")
     if len(schema.ids) > MOST_LABELS:
         raise ModelError(
             f"One model learns up to {MOST_LABELS} labels, this study has {len(schema.ids)}: "

@@ -60,7 +60,7 @@ class Step:
     what
         One plain sentence in the past tense: "Volumes 0, 2 of 5 were taken as channels."
     kind
-        One word to find it by: volumes, colour, fill, straighten, resample, suv, deidentify ...
+        One word to find it by: volumes, colour, fill, straighten, resample, order, suv, deidentify ...
     detail
         Numbers that repeat it; JSON values.
     """

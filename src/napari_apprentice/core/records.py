@@ -241,6 +241,8 @@ class ModelVersion:
         What else was measured, as JSON values: shares of the change that were tried, calibration ...
     pictures
         File name of each picture of a held-out scan to what it shows, with its digest, as JSON values.
+    channels
+        Names of the channels in the order in which the network reads them; empty where nobody knows them.
     """
 
     name: str
@@ -260,6 +262,7 @@ class ModelVersion:
     temperature: float = 1.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -267,7 +270,7 @@ class ModelVersion:
         data["plan"] = self.plan.to_json()
         data["schema"] = self.schema.to_json()
         data["gate"] = self.gate.to_json() if self.gate else None
-        for key in ("revisions", "held_out"):
+        for key in ("revisions", "held_out", "channels"):
             data[key] = list(data[key])
         for key in ("settings", "libraries", "origin", "metrics", "pictures"):
             data[key] = dict(data[key])
@@ -294,4 +297,5 @@ class ModelVersion:
             temperature=float(data.get("temperature", 1.0)),
             metrics=dict(data.get("metrics", {})),
             pictures=dict(data.get("pictures", {})),
+            channels=tuple(str(name) for name in data.get("channels", ())),
         )

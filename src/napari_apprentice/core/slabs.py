@@ -1,6 +1,6 @@
 """A scan read and a prediction given slab by slab along z, so that neither is ever whole in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,6 +74,44 @@ class ArraySource:
     def moments(self) -> tuple[Moments, ...] | None:
         """Those given at birth."""
         return self.known
+
+
+@dataclass(frozen=True, eq=False)
+class ReorderedSource:
+    """A scan that is read with its channels in another order; `order` is where each lies in `scan`."""
+
+    scan: VoxelSource
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(c, z, y, x)."""
+        return self.scan.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The scan's own number type."""
+        return self.scan.dtype
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres along (z, y, x)."""
+        return self.scan.spacing
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """(c, stop - start, y, x) of slices `start` to `stop` - 1, as a copy."""
+        return self.scan.read(start, stop)[list(self.order)]
+
+    def moments(self) -> tuple[Moments, ...] | None:
+        """Those of the scan, in order."""
+        known = self.scan.moments()
+        return None if known is None else tuple(known[i] for i in self.order)
+
+
+def reordered(scan: VoxelSource, order: Sequence[int]) -> VoxelSource:
+    """A scan with its channels in an order; itself where they are."""
+    as_stored = tuple(order) == tuple(range(scan.shape[0]))
+    return scan if as_stored else ReorderedSource(scan, tuple(order))
 
 
 @dataclass(frozen=True, eq=False)

@@ -169,6 +169,8 @@ def _head(known: ModelDetails) -> str:
 def _origin(known: ModelDetails) -> str:
     version = known.version
     parts = [" from ".join(a["name"] for a in known.lineage) + f", made {version.created}."]
+    if len(version.channels) > 1:
+        parts.append(f"It reads the channels {', '.join(version.channels)}.")
     share = version.metrics.get("share")
     if share is not None:
         parts.append(f"{share:.0%} of the change was taken.")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core.channels import in_order, reading_order, same_channels
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError
 from napari_apprentice.loop.case_reading import ALL, CaseReader, Split
@@ -272,9 +273,10 @@ def add_volume(
 ) -> str:
     """Keep a volume as a new case and return its id; the subject defaults to the id.
 
-    In an encrypted study the case gets a number for its id, whatever it was to be called.
+    In an encrypted study the case gets a number for its id, whatever it was to be called. Channels of the same
+    names as another case's are kept in the order of that case.
     """
-    named = replace(volume, channels=channels or _channel_names(volume))
+    named = _in_study_order(study, replace(volume, channels=channels or _channel_names(volume)))
     free = next_number("case", study.cases.ids()) if study.encrypted and not is_number_name(case_id) else case_id
     return study.cases.add(free, subject or case_id, named).case_id
 
@@ -283,6 +285,19 @@ def _channel_names(volume: Volume) -> tuple[str, ...]:
     if len(volume.channels) == 1 and looks_like_ct(volume.voxels[0]):
         return ("CT",)
     return volume.channels
+
+
+def _in_study_order(study: Study, volume: Volume) -> Volume:
+    """The volume, its channels as in the first case that has the same; a `Step` where they were in another order."""
+    known = (study.cases.info(case_id).channels for case_id in study.cases.ids() if len(volume.channels) > 1)
+    wanted = next((names for names in known if same_channels(names, volume.channels)), volume.channels)
+    order = list(reading_order(volume.channels, wanted))
+    names = in_order(volume.channels, wanted)
+    if names == volume.channels:
+        return volume
+    what = f"Channels {', '.join(volume.channels)} were put into the order of this study's other cases."
+    steps = (*volume.steps, Step("order", what, {"channels": list(volume.channels)}))
+    return replace(volume, voxels=volume.voxels[order], channels=names, steps=steps)
 
 
 def looks_like_ct(voxels: NDArray[Any]) -> bool:

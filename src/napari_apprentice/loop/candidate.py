@@ -23,6 +23,8 @@ class Candidate:
         The trained weights (safetensors), of a network as `plan` says.
     examples, held_out
         What it was taught, and what it was not.
+    channels
+        Names of the channels in the order in which it reads them.
     """
 
     base: ModelVersion | None
@@ -31,6 +33,7 @@ class Candidate:
     fitted: Path
     examples: Sequence[Example]
     held_out: Sequence[Example]
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

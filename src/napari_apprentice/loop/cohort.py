@@ -7,6 +7,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.channel_order import prediction_notes
 from napari_apprentice.loop.cohort_cluster import predict_there
 from napari_apprentice.loop.cohort_local import places, predict_here
 from napari_apprentice.loop.ensembles import settled
@@ -42,11 +43,13 @@ def predict_cohort(
     skipped = () if cohort.again else tuple(c for c in names if is_predicted(study, c, version, settings, recipe))
     todo = [c for c in names if c not in set(skipped)]
     done: list[Outcome] = []
+    notes = prediction_notes(study, version, names)
     if todo:
-        yield Progress(0, len(todo), f"Starting to predict {len(todo)} cases")
+        for text in (*notes, f"Starting to predict {len(todo)} cases"):
+            yield Progress(0, len(todo), text)
         yield from _predict(study, todo, settings, cohort, version, done)
     good, bad = (tuple(o for o in done if bool(o.error) == failed) for failed in (False, True))
-    return CohortReport(version, good, bad, skipped)
+    return CohortReport(version, good, bad, skipped, notes)
 
 
 def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettings, recipe: PostRecipe) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from napari_apprentice.core.config import ALONE, PredictSettings
-from napari_apprentice.core.ensemble import folds_beside, unlike
+from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.errors import InputError
 from napari_apprentice.store.study import Study
 
@@ -26,9 +26,10 @@ def settled(study: Study, model: str, settings: PredictSettings) -> PredictSetti
         return replace(settings, ensemble=",".join(folds_beside(study.models.info(model), every)))
     others = sorted(set(asked) - {model})
     ids = study.schema.ids
-    plan = study.models.info(model).plan.only(ids)
+    first = study.models.info(model)
     for name in others:
-        differs = unlike(plan, study.models.info(name).plan.only(ids))
+        other = study.models.info(name)
+        differs = unlike(first.plan.only(ids), other.plan.only(ids)) or unlike_orders(first, other)
         if differs:
             raise InputError(
                 f"{model} and {name} cannot predict together: they differ in {differs}. Choose model versions that "

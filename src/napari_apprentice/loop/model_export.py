@@ -102,7 +102,9 @@ def _document(version: ModelVersion, material: Material, ancestors: list[dict[st
 
 def _material(study: Study, version: ModelVersion) -> Material:
     taught, held_out = (_cases(study, keys) for keys in (version.revisions, version.held_out))
-    channels = next((study.cases.info(c).channels for c in taught), tuple(version.origin.get("channels", ())))
+    channels = version.channels or next(
+        (study.cases.info(c).channels for c in taught), tuple(version.origin.get("channels", ()))
+    )
     return Material(
         len(version.revisions), _subjects(study, taught), len(version.held_out), _subjects(study, held_out), channels
     )

@@ -50,6 +50,7 @@ def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSet
         temperature=found.temperature,
         metrics=found.metrics,
         pictures=found.shown,
+        channels=made.channels,
     )
     return study.models.register(version, verdict.weights, found.pictures)
 

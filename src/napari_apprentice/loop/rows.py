@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from napari_apprentice.core.ensemble import folds_beside, unlike
+from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.store.predictions import mean_quality
@@ -142,7 +142,9 @@ def _with_fellows(
         return tuple(rows)
     folds = folds_beside(now, versions)
     pairs = zip(rows, versions, strict=True)
-    return tuple(replace(row, unlike=unlike(now.plan, v.plan), fold=v.name in folds) for row, v in pairs)
+    return tuple(
+        replace(row, unlike=unlike(now.plan, v.plan) or unlike_orders(now, v), fold=v.name in folds) for row, v in pairs
+    )
 
 
 def _model_row(version: ModelVersion, active: str | None) -> ModelRow:

@@ -93,4 +93,5 @@ def _version(run: RunFolder, study: Study, imported: Imported, digest: str) -> M
         weights_digest="",
         note=f"imported from {origin['library']}: {origin['name']}",
         origin=origin,
+        channels=tuple(str(name) for name in origin["channels"]),
     )

@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 
+from napari_apprentice.core.channels import in_order
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.postprocess_steps import least_probability
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
+from napari_apprentice.loop.channel_order import source_for
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
@@ -68,7 +71,8 @@ class PredictionTask:
             predictor.warm(wanted.settings)
             return
         place = _place(study, wanted.case_id, wanted.model, wanted.settings)
-        work = self._begun(place) or predictor.begin(study.cases.source(wanted.case_id), wanted.settings)
+        version = study.models.info(wanted.model)
+        work = self._begun(place) or predictor.begin(source_for(study, wanted.case_id, version), wanted.settings)
         try:
             with suppress(Cancelled):  # as far as it came is still good
                 work.ahead(cancelled, lambda: wanted.index)
@@ -122,8 +126,9 @@ class _Case:
 
     def predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
         """Predict it; `place` is how many cases of how many are done."""
-        self._check_channels()
-        source = self.study.cases.source(self.case_id)
+        version, info = self.study.models.info(self.model), self.study.cases.info(self.case_id)
+        _check_channels(info, version)
+        source = source_for(self.study, self.case_id, version)
         writer = self.study.predictions.begin(self.case_id, self.model, predictor.label_type, self.run.run_id)
         with writer:
             recipe = PostRecipe.from_json(self.run.request.get("postprocess", {}))
@@ -134,6 +139,7 @@ class _Case:
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
             made["labels"] = list(predictor.labels)  # that could be proposed
+            made["channels"] = list(in_order(info.channels, version.channels))  # as they were read
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
     def _temperatures(self) -> dict[str, float]:
@@ -165,13 +171,11 @@ class _Case:
                 seconds_left=_left(began, share) if total == 1 else None, case_id=self.case_id, slab=slab,
             )  # fmt: skip
 
-    def _check_channels(self) -> None:
-        channels = len(self.study.cases.info(self.case_id).channels)
-        expected = len(self.study.models.info(self.model).plan.normalisation)
-        if channels != expected:
-            raise ModelError(
-                f"Case {self.case_id} has {channels} channels, model version {self.model} takes {expected}."
-            )
+
+def _check_channels(info: CaseInfo, version: ModelVersion) -> None:
+    channels, expected = len(info.channels), len(version.plan.normalisation)
+    if channels != expected:
+        raise ModelError(f"Case {info.case_id} has {channels} channels, model version {version.name} takes {expected}.")
 
 
 def _left(began: float, share: float) -> float | None:

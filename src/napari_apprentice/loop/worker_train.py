@@ -19,6 +19,7 @@ from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.channel_order import Readable, readable
 from napari_apprentice.loop.run_record import record
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
 from napari_apprentice.loop.worker_conclude import conclude
@@ -59,23 +60,31 @@ class _Work:
         self._study = study = Study.open(run.study_path)
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
         learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
-        self._examples, self._held_out = collect(study, learned)
-        _refuse_empty(self._examples, base)
+        active = study.models.active()
+        self._read = readable(*collect(study, learned), base, study.models.info(active) if active else None)
+        self._examples, self._held_out = self._read.examples, self._read.held_out
+        _refuse_empty(self._read, base)
         self._plan = _plan_of(base, study) if base else plan_for(self._examples, study, run)
         self._start = _start(run, study, base, self._plan, write=ranks.first) if base else None
         self._out = run.path / "weights.safetensors"
 
     def done(self) -> Generator[Progress, None, dict[str, Any]]:
         """Train, and let the gate decide."""
+        for note in self._read.notes:
+            yield Progress(0, self._settings.steps, note)
         facts = record(self._study, self._plan, self._base, (self._examples, self._held_out), self._settings)
+        facts["channels"] = list(self._read.channels)
         self._run.note(facts)
         work = self.fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
-        self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": list(result.notes)}})
-        made = Candidate(self._base, self._start, self._plan, self._out, self._examples, self._held_out)
+        notes = [*self._read.notes, *result.notes]
+        self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
+        made = Candidate(
+            self._base, self._start, self._plan, self._out, self._examples, self._held_out, self._read.channels
+        )
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
-                "notes": list(result.notes)}  # fmt: skip
+                "notes": notes}  # fmt: skip
 
     def fitted(self) -> Generator[Progress, None, FitResult]:
         """Train; the new weights lie in the run's folder."""
@@ -137,13 +146,15 @@ def _start(run: RunFolder, study: Study, base: ModelVersion, plan: Plan, *, writ
     return fitted
 
 
-def _refuse_empty(examples: Sequence[Example], base: ModelVersion | None) -> None:
-    fresh = [e for e in examples if not e.replay and e.status.any()]
+def _refuse_empty(read: Readable, base: ModelVersion | None) -> None:
+    fresh = [e for e in read.examples if not e.replay and e.status.any()]
     if not fresh:
         what = "since the active model version was made" if base else "yet"
-        raise ModelError(
-            f"There is no correction to learn from {what}: correct a scan, accept what is right and save it first."
+        said = (
+            f"There is no correction to learn from {what}: correct a scan, accept what is right and save it first.",
+            *read.notes,
         )
+        raise ModelError(" ".join(said))
 
 
 def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:

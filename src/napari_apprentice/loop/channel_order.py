@@ -1,0 +1,119 @@
+"""The channels of cases in the order in which a network reads them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from napari_apprentice.core.channels import Names, in_order, prevailing, reading_order, same_channels, taken_for
+from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.slabs import VoxelSource, reordered
+from napari_apprentice.store.study import Study
+
+MOST_NAMED = 5  # cases in one sentence
+
+
+def source_for(study: Study, case_id: str, version: ModelVersion) -> VoxelSource:
+    """A case's scan as a model version reads it."""
+    names = study.cases.info(case_id).channels
+    return reordered(study.cases.source(case_id), reading_order(names, version.channels))
+
+
+def prediction_notes(study: Study, model: str, case_ids: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for cases whose several channels have other names than a model version's; reads no voxel."""
+    wanted = study.models.info(model).channels
+    taken: dict[str, list[str]] = {}
+    for case_id in case_ids:
+        what = taken_for(study.cases.info(case_id).channels, wanted)
+        if what:
+            taken.setdefault(what, []).append(case_id)
+    return tuple(
+        f"{model} was made for channels {', '.join(wanted)}. It takes {what} in {_named(cases)}; look whether that "
+        "is right."
+        for what, cases in taken.items()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Readable:
+    """Those examples that one network can read.
+
+    Parameters
+    ----------
+    channels
+        Names in the order of its input; empty where no example can be read.
+    examples, held_out
+        Their voxels in this order.
+    notes
+        Sentences on what was left out, and what is taken for something else.
+    """
+
+    channels: tuple[str, ...]
+    examples: Sequence[Example]
+    held_out: Sequence[Example]
+    notes: tuple[str, ...]
+
+
+def readable(
+    examples: Sequence[Example], held_out: Sequence[Example], base: ModelVersion | None, active: ModelVersion | None
+) -> Readable:
+    """Choose which channels are read in which order, and leave out what has others.
+
+    They are those of the model versions that are there, where any example has them; else those of most examples,
+    in the place of the base's.
+
+    Parameters
+    ----------
+    base
+        The model version that is tuned; None for a first one.
+    active
+        The one that the result is compared with.
+    """
+    every = (*examples, *held_out)
+    channels = _channels([e for e in every if base is None or _as_many(e, base)], base, active)
+    here, there = (
+        [_ordered(e, channels) for e in side if same_channels(e.channels, channels)] for side in (examples, held_out)
+    )
+    others = [e for e in every if not same_channels(e.channels, channels)]
+    notes = (*(_taken(channels, base) if base else ()), *_left_out(others, channels or (base.channels if base else ())))
+    return Readable(channels, here, there, notes)
+
+
+def _as_many(example: Example, base: ModelVersion) -> bool:
+    return len(example.channels) == len(base.plan.normalisation)
+
+
+def _channels(every: Sequence[Example], base: ModelVersion | None, active: ModelVersion | None) -> tuple[str, ...]:
+    if not every:
+        return ()
+    for version in (active, base):
+        names = version.channels if version else ()
+        if len(names) > 1 and any(same_channels(e.channels, names) for e in every):
+            return names
+    learned = [e for e in every if e.replay]
+    most = prevailing([e.channels for e in learned or every])
+    return in_order(most, base.channels) if base else most
+
+
+def _ordered(example: Example, channels: Names) -> Example:
+    scan = reordered(example.source, reading_order(example.channels, channels))
+    return replace(example, voxels=scan, channels=in_order(example.channels, channels))
+
+
+def _taken(channels: Names, base: ModelVersion) -> Iterator[str]:
+    what = taken_for(channels, base.channels)
+    if what:
+        yield f"{base.name} was made for channels {', '.join(base.channels)}; it takes {what}."
+
+
+def _left_out(others: Sequence[Example], reads: Names) -> Iterator[str]:
+    cases: dict[tuple[str, ...], list[str]] = {}
+    for example in others:
+        cases.setdefault(example.channels, []).append(example.revision.partition("/")[0])
+    what = f"the network reads {', '.join(reads)}" if reads else "the network reads another number of channels"
+    for names, found in cases.items():
+        yield f"Left out: {_named(found)} with channel{'s' * (len(names) > 1)} {', '.join(names)}; {what}."
+
+
+def _named(case_ids: Sequence[str]) -> str:
+    more = len(case_ids) - MOST_NAMED
+    cases = ", ".join(case_ids[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{'case' if len(case_ids) == 1 else 'cases'} {cases}"
