@@ -241,6 +241,8 @@ class ModelVersion:
         What else was measured, as JSON values: shares of the change that were tried, calibration ...
     pictures
         File name of each picture of a held-out scan to what it shows, with its digest, as JSON values.
+    run
+        The training run that made it; "" for one that was imported, and where an earlier version did not write it down.
     """
 
     name: str
@@ -260,6 +262,7 @@ class ModelVersion:
     temperature: float = 1.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -294,4 +297,5 @@ class ModelVersion:
             temperature=float(data.get("temperature", 1.0)),
             metrics=dict(data.get("metrics", {})),
             pictures=dict(data.get("pictures", {})),
+            run=str(data.get("run", "")),
         )
