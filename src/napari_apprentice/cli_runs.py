@@ -25,7 +25,8 @@ def _run_lines(row: RunRow) -> list[str]:
     took = [f"{row.steps} steps" if row.steps is not None else "", f"{row.seconds:.0f} s" if row.seconds else ""]
     dice = "" if row.before is None or row.after is None else f"Dice {row.before:.3f} to {row.after:.3f}"
     made = f"{row.model}{' (active)' if row.active else ' (candidate)'}" if row.model else ""
-    head = [row.run, row.kind, row.state, *took, row.device, dice, made]
+    state = f"{row.state} on {row.host}" if row.host else row.state
+    head = [row.run, row.kind, state, *took, row.device, dice, made]
     unusual = ", ".join(f"{k} {v}" for k, v in (row.settings or {}).items() if k != "steps")
     lines = ["  ".join(part for part in head if part)]
     return lines + [f"    {text}" for text in (f"unlike the recipe: {unusual}" if unusual else "", row.verdict) if text]

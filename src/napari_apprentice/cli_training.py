@@ -8,7 +8,7 @@ from napari_apprentice.cli_options import settings_from
 from napari_apprentice.cli_progress import drain, say
 from napari_apprentice.core.config import TrainSettings, first_model_settings, steps_from
 from napari_apprentice.errors import Cancelled, InputError
-from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.loop.tuning import TuneReport, busy_error
 from napari_apprentice.session import Session
 from napari_apprentice.store.runs import RunFolder
 
@@ -31,16 +31,20 @@ def fine_tune(options: Options, session: Session) -> Answer:
 
 
 def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
+    if options.take_over and not options.resume:
+        raise InputError("--take-over goes on with a run that exists: give --resume as well.")
     run = _resumable(session, kind) if options.resume else session.begin_training(kind, settings)
     try:
-        report = drain(session.follow_training(run), options.json)
+        report = drain(session.follow_training(run, take_over=options.take_over), options.json)
     except KeyboardInterrupt:
         return _stopped(session, run, options)
     return tune_facts(report), [*report.notes, *gate_lines(report.gate, _names(session)), report.verdict]
 
 
 def _resumable(session: Session, kind: str) -> RunFolder:
-    run = session.resumable_training()
+    busy, run = session.running_training(), session.resumable_training()
+    if busy is not None:
+        raise busy_error(busy)
     if run is None:
         raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
     if run.kind != kind:

@@ -32,10 +32,15 @@ class ModelVerbs(ABC):
         """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
         return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
 
-    def follow_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
-        """Start, find again or resume a training run, to its end. Closing the generator does not stop it."""
+    def follow_training(
+        self, run: RunFolder, *, take_over: bool = False
+    ) -> Generator[Progress, None, tuning.TuneReport]:
+        """Start, find again or resume a training run, to its end. Closing the generator does not stop it.
+
+        With `take_over` also one of another computer that has gone silent.
+        """
         try:
-            return (yield from tuning.follow_training(run))
+            return (yield from tuning.follow_training(run, take_over=take_over))
         finally:
             self.events.models_changed.emit()
             self.events.cases_changed.emit()

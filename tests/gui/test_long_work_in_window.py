@@ -1,5 +1,6 @@
 """Cancel, resume, find again, close: what happens to work that takes long."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from engines import last_step, slow_process
 from models import add_model
 from qtpy.QtCore import Qt
 
+from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.loop.engine import Engine
@@ -102,6 +104,22 @@ def test_training_is_cancelled_and_resumed(ready: Person, processes: Processes) 
     ready.wait(lambda: ready.desk.models.training is not None and ready.desk.models.training.last is not None)
     assert len(processes) == 2
     assert processes[1].poll() is None
+
+
+def test_training_on_another_computer_is_watched_and_let_be_when_it_is_silent(ready: Person, study: Study) -> None:
+    panel, settings = ready.dock.tune_panel, TrainSettings(steps=9).to_json()
+    run = study.runs.create("fine-tune", {"base": "v0001", "settings": settings})
+    run.emit({"event": "started", "pid": 1, "born": 0.0, "host": "ws3", "place": "0" * 16})
+    run.emit({"event": "progress", "done": 1, "total": 9, "text": "Training", "loss": 1.0})
+    ready.desk.facts.refresh()
+    ready.wait(lambda: "Running on ws3. Training" in panel.step.text())
+    assert panel.cancel.isVisibleTo(panel)
+    os.utime(run.path / "events.jsonl", (1.0, 1.0))
+    ready.wait(lambda: "no sign of life" in panel.step.text())
+    assert "--resume --take-over" in panel.step.text()
+    assert not panel.resume.isVisibleTo(panel)
+    assert panel.fine_tune.isEnabled()
+    assert ["no sign of life" in text for text in ready.complaints] == [True]
 
 
 def test_training_goes_on_when_the_window_closes_and_is_found_again(

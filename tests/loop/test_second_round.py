@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from balls import SHAPE, ball_study, revise, trained
 
+from faults import finish
 from learn.small import make_example
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.labels import Label, LabelSchema
@@ -107,6 +108,21 @@ def test_a_run_waits_for_that_of_another_study_and_can_be_cancelled(study: Study
     assert "Reading corrections" in [p.text for p in work]
     list(other.wait(lambda: False))  # and it has let go of the device
     other.end()
+
+
+def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(study: Study) -> None:
+    revise(study, 1)
+    revise(study, 3)
+    run = begin_training(study, "fine-tune", TUNE)
+    ledger = study.models.ledger.path
+    before = ledger.read_bytes()
+    first = finish(train(run))
+    made = study.models.info("v0002")
+    ledger.write_bytes(before)  # as a kill leaves it between the two
+    assert {**finish(train(run)), "seconds": first["seconds"]} == first
+    assert study.models.names() == ("v0001", "v0002")
+    assert study.models.info("v0002") == made
+    assert study.models.active() == ("v0002" if first["active"] else "v0001")
 
 
 def test_curves_for_tensorboard_where_asked_for(study: Study) -> None:

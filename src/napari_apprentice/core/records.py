@@ -243,6 +243,8 @@ class ModelVersion:
         File name of each picture of a held-out scan to what it shows, with its digest, as JSON values.
     channels
         Names of the channels in the order in which the network reads them; empty where nobody knows them.
+    run
+        The training run that made it; "" for one that was imported, and where an earlier version did not write it down.
     """
 
     name: str
@@ -263,6 +265,7 @@ class ModelVersion:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Any] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    run: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -298,4 +301,5 @@ class ModelVersion:
             metrics=dict(data.get("metrics", {})),
             pictures=dict(data.get("pictures", {})),
             channels=tuple(str(name) for name in data.get("channels", ())),
+            run=str(data.get("run", "")),
         )

@@ -11,6 +11,7 @@ from napari_apprentice.core.ranking import QueueItem
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.work import Runner
+from napari_apprentice.loop.launch import is_silent, silent_error
 from napari_apprentice.session import CaseRow, ModelRow, Session
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.runs import RunFolder
@@ -33,6 +34,8 @@ class Facts:
     resumable: RunFolder | None = None
     outgrown: bool = False
     """The study has a label that the active model version does not know."""
+    silent: str = ""
+    """Why the resumable run, of another computer that is not heard of any more, is not simply gone on with."""
 
     @property
     def active(self) -> str | None:
@@ -48,11 +51,11 @@ def read_facts(session: Session) -> Facts:
     """Read everything anew; touches the disk."""
     if not session.has_study:
         return Facts()
-    study = session.study
+    study, resumable = session.study, session.resumable_training()
     return Facts(
         study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
-        session.previous_model(), session.running_training(), session.resumable_training(),
-        _outgrown(session),
+        session.previous_model(), session.running_training(), resumable,
+        _outgrown(session), str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
     )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ class TunePanel(Panel):
         self.train_first.setText("Train anew, with the new labels" if facts.outgrown else "Train first model")
         self.train_first.setEnabled(not running and learnable)
         self.cancel.setVisible(running)
-        self.resume.setVisible(not running and facts.resumable is not None)
+        self.resume.setVisible(not running and facts.resumable is not None and not facts.silent)
         if not running:
             self.step.setText(_why_not(facts, learnable))
         self.step.setVisible(bool(self.step.text()))
@@ -206,4 +206,4 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Correct and save a case first: there is nothing to learn from yet."
     if facts.outgrown:
         return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
-    return "A cancelled training run can go on." if facts.resumable else ""
+    return facts.silent or ("A cancelled training run can go on." if facts.resumable else "")

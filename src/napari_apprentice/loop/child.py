@@ -1,13 +1,18 @@
 """How a process of this program is started beside the window: politely."""
 
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from napari_apprentice.store.process import place
+
 NICE = 10  # the window, the person and the mouse go first
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
+CLAIMED = 75  # sysexits.h EX_TEMPFAIL: another process works on the run
 
 
 def environment(*, large_pages: bool = False) -> dict[str, str]:
@@ -38,3 +43,9 @@ def step_back(pid: int) -> None:
     with suppress(OSError, AttributeError):  # no such thing here, or the system does not want it now
         if os.getsid(pid) == pid:
             Path(f"/proc/{pid}/autogroup").write_text(str(NICE), encoding="ascii")
+
+
+def started(pid: int) -> dict[str, Any]:
+    """The event that says which process works on a run, and where."""
+    born = psutil.Process(pid).create_time()
+    return {"event": "started", "pid": pid, "born": born, "host": platform.node(), "place": place()}

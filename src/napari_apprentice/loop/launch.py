@@ -5,11 +5,12 @@ The run folder is the whole interface: `run.json` goes in, `events.jsonl` comes 
 """
 
 import os
+import platform
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from napari_apprentice.errors import (
     RunError,
     StorageError,
 )
-from napari_apprentice.loop.child import DISK_FAILED, environment, step_back
-from napari_apprentice.store.process import lives
+from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, environment, step_back
+from napari_apprentice.store.presence import STALE_SECONDS, plain_name
+from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.runs import RunFolder
 
 OUTPUT = "output.txt"
 POLL_SECONDS = 0.05
+WATCH_SECONDS = 0.5  # between two looks at a process that somebody else started, perhaps over a network
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
 
 
@@ -59,12 +62,43 @@ def _together(run: RunFolder) -> tuple[str, ...]:
 
 
 def is_running(run: RunFolder) -> bool:
-    """Whether a process works on this run now, started by this or by an earlier session."""
+    """Whether a process works on this run now, started by this or by an earlier session, here or elsewhere.
+
+    One at another place works on it while it keeps the run's folder locked, or gave a sign of life a moment ago.
+    """
+    start = _open_start(run)
+    if start is None:
+        return False
+    if run.is_claimed():
+        return True
+    return lives(start["pid"], start["born"]) if _is_here(start) else run.silent_seconds() < STALE_SECONDS
+
+
+def host_elsewhere(run: RunFolder) -> str:
+    """The computer where a run that has not ended was started last, if that was at another place; else ""."""
+    start = _open_start(run)
+    return "" if start is None or _is_here(start) else plain_name(str(start.get("host", "another computer")))
+
+
+def is_silent(run: RunFolder) -> bool:
+    """Whether a run that has not ended was started on another computer, which is not heard of any more.
+
+    It may be switched off, or only out of reach.
+    """
+    return host_elsewhere(run) not in ("", platform.node()) and not is_running(run)
+
+
+def _open_start(run: RunFolder) -> dict[str, Any] | None:
+    """What a run said when it was started last; None when it has ended, or never began."""
     events, _ = run.events(0)
     starts = [e for e in events if e["event"] == "started"]
-    if not starts or outcome(events) is not None:
-        return False
-    return lives(starts[-1]["pid"], starts[-1]["born"])
+    return starts[-1] if starts and outcome(events) is None else None
+
+
+def _is_here(start: Mapping[str, Any]) -> bool:
+    """Whether the number of a run's process means something here; earlier versions took that for granted."""
+    here = place()
+    return bool(start.get("place", here) == here)
 
 
 def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -95,29 +129,31 @@ def follow(
     InputError, ModelError, StorageError, RunError
         What the child reported, in its words; RunError also when it was killed.
     """
+    host = host_elsewhere(run) if process is None else ""
     while True:
         ended = _has_ended(run, process)  # asked before reading: the last words are read after the end
         events, offset = run.events(offset)
         for event in events:
             if event["event"] == "progress":
-                yield _progress(event)
+                yield _progress(event, host)
         result = outcome(events)
         if result is not None:
             return _result(result, run)
         if ended:
-            raise _death(run, process)
+            raise _death(run, process, host)
         if give_up():
             raise Cancelled(f"Run {run.run_id} was cancelled; what was finished is kept.")
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS if process is not None else WATCH_SECONDS)
 
 
 def _has_ended(run: RunFolder, process: "subprocess.Popen[Any] | None") -> bool:
     return not is_running(run) if process is None else process.poll() is not None
 
 
-def _progress(event: dict[str, Any]) -> Progress:
+def _progress(event: dict[str, Any], host: str) -> Progress:
+    where = f"Running on {host}. " if host else ""
     return Progress(
-        int(event["done"]), int(event["total"]), str(event["text"]),
+        int(event["done"]), int(event["total"]), f"{where}{event['text']}",
         event.get("loss"), event.get("dice"), event.get("seconds_left"), event.get("case_id"),
         tuple(event["slab"]) if "slab" in event else None,
     )  # fmt: skip
@@ -132,18 +168,31 @@ def _result(event: dict[str, Any], run: RunFolder) -> dict[str, Any]:
     return result
 
 
-def _death(run: RunFolder, process: "subprocess.Popen[Any] | None") -> ApprenticeError:
+def _death(run: RunFolder, process: "subprocess.Popen[Any] | None", host: str) -> ApprenticeError:
     code = process.poll() if process is not None else None
     if code == DISK_FAILED:
         return StorageError(
             f"The disk that holds {run.path.parent.parent} is full or cannot be written; free some space."
         )
+    if code == CLAIMED:
+        return RunError(f"Another process works on run {run.run_id} already; wait for it or cancel it first.")
+    if host and is_silent(run):
+        return silent_error(run)
     how = "was killed, perhaps for want of memory" if code is None or code < 0 else f"ended with status {code}"
     if run.kind == "predict":
         return RunError(f"The prediction process {how}. The study is unharmed; predict again.")
     return RunError(
         f"The process of run {run.run_id} {how}. The study is unharmed; resume the run, and it goes on from its "
         f"last checkpoint. Details: {_last_line(run.path / OUTPUT)}"
+    )
+
+
+def silent_error(run: RunFolder) -> RunError:
+    """Why a run of another computer is not simply gone on with, and how it can be."""
+    return RunError(
+        f"Run {run.run_id} was started on {host_elsewhere(run)} and has given no sign of life for "
+        f"{run.silent_seconds() / 60:.0f} minutes. If it does not run there any more, go on with it here: "
+        f"apprentice {run.kind} STUDY --resume --take-over."
     )
 
 

@@ -1,6 +1,7 @@
 """A trained network becomes a model version of the study, and the active one when it has proved itself."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.records import ModelVersion, now
+from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.candidate import Candidate, Verdict
 from napari_apprentice.store.study import Study
 
@@ -31,7 +33,18 @@ class Findings:
     shown: Mapping[str, Any]
 
 
-def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSettings, found: Findings) -> ModelVersion:
+def registered(study: Study, run_id: str) -> ModelVersion | None:
+    """What a run had registered already when it was killed; None where it did not come so far."""
+    for name in reversed(study.models.names()):
+        with suppress(StudyError):  # another version that is damaged is in nobody's way
+            if study.models.record(name).get("run") == run_id:
+                return study.models.info(name)
+    return None
+
+
+def register(
+    study: Study, made: Candidate, verdict: Verdict, settings: TrainSettings, found: Findings, run_id: str
+) -> ModelVersion:
     """Store weights with all that is to be known of them under the next free name; see `Models.register`."""
     version = ModelVersion(
         name=study.models.next_name(),
@@ -51,12 +64,18 @@ def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSet
         metrics=found.metrics,
         pictures=found.shown,
         channels=made.channels,
+        run=run_id,
     )
     return study.models.register(version, verdict.weights, found.pictures)
 
 
 def activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:
-    """Make a version active that passed the gate, or is the first; whether it was."""
+    """Make a version active that passed the gate, or is the first; whether it is.
+
+    One that was active already is left as it is: its run was killed just after that, and somebody may have gone back.
+    """
+    if any(turn.name == version.name for turn in study.models.activations()):
+        return study.models.active() == version.name
     if report is None:
         study.models.activate(version.name, "first model version")
         return True

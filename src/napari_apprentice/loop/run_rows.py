@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.gate import GateReport
-from napari_apprentice.loop.launch import is_running, outcome
+from napari_apprentice.loop.launch import host_elsewhere, is_running, is_silent, outcome
 from napari_apprentice.loop.tuning import TRAINING
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -19,7 +19,8 @@ class RunRow:
     Parameters
     ----------
     state
-        running, done, failed, cancelled, killed; waiting where it never began.
+        running, done, failed, cancelled, killed; waiting where it never began; silent where another computer worked
+        on it that is not heard of any more.
     steps, seconds, device
         What it took; None and "" where it did not say.
     settings
@@ -30,6 +31,8 @@ class RunRow:
         The model version it made, and whether that became active.
     verdict
         Why, or what went wrong.
+    host
+        The computer that works on it, or did when it was heard of last, where that is not here; "" else.
     """
 
     run: str
@@ -45,6 +48,7 @@ class RunRow:
     model: str | None = None
     active: bool | None = None
     verdict: str = ""
+    host: str = ""
 
 
 def run_rows(study: Study, *, everything: bool = False) -> tuple[RunRow, ...]:
@@ -70,6 +74,7 @@ def _row(run: RunFolder) -> RunRow:
         run.run_id, run.kind, str(run.record().get("created", "")), _state(run, events, ended),
         _steps(events, result), result.get("seconds"), str(result.get("device", "")), _unusual(run), before, after,
         result.get("model"), result.get("active"), gate.reason if gate else str(ended.get("text", "")),
+        host_elsewhere(run),
     )  # fmt: skip
 
 
@@ -78,7 +83,9 @@ def _state(run: RunFolder, events: Sequence[Mapping[str, Any]], ended: Mapping[s
         return str(ended["event"])
     if not any(e.get("event") == "started" for e in events):
         return "waiting"
-    return "running" if is_running(run) else "killed"
+    if is_running(run):
+        return "running"
+    return "silent" if is_silent(run) else "killed"
 
 
 def _steps(events: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> int | None:

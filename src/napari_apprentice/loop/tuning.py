@@ -5,14 +5,22 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import RunError, StorageError
+from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
-from napari_apprentice.loop.launch import follow, is_running, outcome, start_training
+from napari_apprentice.loop.launch import (
+    follow,
+    host_elsewhere,
+    is_running,
+    is_silent,
+    outcome,
+    silent_error,
+    start_training,
+)
+from napari_apprentice.store.presence import STALE_SECONDS
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
@@ -69,8 +77,14 @@ def begin_training(
     )
 
 
-def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
-    """Start a run, or find it again, or resume it from its checkpoint; yield its progress to the end."""
+def follow_training(run: RunFolder, *, take_over: bool = False) -> Generator[Progress, None, TuneReport]:
+    """Start a run, or find it again, or resume it from its checkpoint; yield its progress to the end.
+
+    Parameters
+    ----------
+    take_over
+        Whether to go on also with a run of another computer that has gone silent.
+    """
     process = None
     offset = 0
     if not is_running(run):
@@ -78,7 +92,7 @@ def follow_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
         ended = outcome(events)
         if ended is not None and ended["event"] == "done":
             return _report(run, ended["result"])
-        process = _start_alone(run)
+        process = _start_alone(run, take_over=take_over)
     result = yield from follow(run, process, offset)
     return _report(run, result)
 
@@ -90,15 +104,17 @@ def stop_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
     return _report(run, result)
 
 
-def _start_alone(run: RunFolder) -> "subprocess.Popen[bytes]":
+def _start_alone(run: RunFolder, *, take_over: bool) -> "subprocess.Popen[bytes]":
     """Start a run's process, unless another run of the study was started in the meantime."""
     study = Study.open(run.study_path, run.vault.key)
     try:
         with study.runs.alone():
             _refuse_second(study)
+            if is_silent(run) and not take_over:
+                raise silent_error(run)
             run.withdraw_cancel()
             process = start_training(run)
-            run.emit({"event": "started", "pid": process.pid, "born": psutil.Process(process.pid).create_time()})
+            run.emit(started(process.pid))
             return process
     except RunError:
         if not run.events()[0]:  # it never began: nobody shall be offered to resume it
@@ -109,7 +125,15 @@ def _start_alone(run: RunFolder) -> "subprocess.Popen[bytes]":
 def _refuse_second(study: Study) -> None:
     busy = running_training(study)
     if busy is not None:
-        raise RunError(f"Run {busy.run_id} is still training in this study; wait for it or cancel it first.")
+        raise busy_error(busy)
+
+
+def busy_error(run: RunFolder) -> RunError:
+    """Why no second training run is begun, and a running one is not gone on with."""
+    host = host_elsewhere(run)
+    where = f" on {host}" if host else ""
+    end = f"; it counts as ended when {host} gives no sign of it for {STALE_SECONDS / 60:.0f} minutes" if host else ""
+    return RunError(f"Run {run.run_id} is still training in this study{where}; wait for it or cancel it first{end}.")
 
 
 def running_training(study: Study) -> RunFolder | None:

@@ -13,16 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, RunError, StorageError
 from napari_apprentice.learn.ranks import first_here, several
-from napari_apprentice.loop.child import DISK_FAILED
+from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, started
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
 from napari_apprentice.loop.worker_import import import_weights
 from napari_apprentice.loop.worker_predict import PredictionTask
 from napari_apprentice.loop.worker_train import train
+from napari_apprentice.store.run_claim import ClaimedError
 from napari_apprentice.store.runs import RunFolder
 
 Task = Callable[[RunFolder], Generator[Progress, None, dict[str, Any]]]
@@ -39,8 +38,7 @@ def run_one(run: RunFolder, task: Task, between: Between = lambda: None) -> None
     between
         Called after every report of the run.
     """
-    born = psutil.Process().create_time()
-    run.emit({"event": "started", "pid": os.getpid(), "born": born})
+    run.emit(started(os.getpid()))
     try:
         run.emit({"event": "done", "result": _drain(run, task, between)})
     except Cancelled:
@@ -137,9 +135,13 @@ def main(arguments: list[str]) -> int:
                 task = task_for(run, PredictionTask())
                 if not first_here():
                     return _help(run, task)
-                run_one(run, task)
+                with run.claimed():
+                    run_one(run, task)
                 if several() and not _well(run):
                     return 1  # the others wait for this one: torchrun ends them
+    except ClaimedError as error:
+        log.error("%s", error)
+        return CLAIMED
     except (StorageError, OSError):
         log.exception("The run folder cannot be written")
         return DISK_FAILED

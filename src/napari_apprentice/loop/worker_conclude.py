@@ -6,6 +6,7 @@ from typing import Any
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.calibration import Calibration, calibrate
 from napari_apprentice.learn.device import choose_device, describe
@@ -13,7 +14,7 @@ from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import build
 from napari_apprentice.loop.candidate import Candidate, Verdict
 from napari_apprentice.loop.change_pictures import change_pictures
-from napari_apprentice.loop.registering import Findings, activate, register
+from napari_apprentice.loop.registering import Findings, activate, register, registered
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -24,24 +25,32 @@ def conclude(
 ) -> Generator[Progress, None, dict[str, Any]]:
     """Put trained weights through the gate and register them; active when they passed.
 
+    A run that was killed after it had registered its weights goes on from there.
+
     Returns
     -------
     The new model version's name, whether it is active, the gate's report and the device, as JSON values.
     """
+    version = registered(study, run.run_id) or (yield from _registered_now(run, study, made, settings))
+    active = activate(study, version, version.gate)
+    return {
+        "model": version.name, "active": active, "gate": version.gate.to_json() if version.gate else None,
+        "device": describe(choose_device(settings.device)),
+    }  # fmt: skip
+
+
+def _registered_now(
+    run: RunFolder, study: Study, made: Candidate, settings: TrainSettings
+) -> Generator[Progress, None, ModelVersion]:
     verdict = yield from gate(run, study, made, settings)
     yield Progress(0, 0, "Fitting how sure it may be of itself")
     sure = _calibration(run, made, verdict, settings)
     temperature = sure.temperature if sure else 1.0
     pictures, shown = _pictures(study, verdict)
-    version = register(
+    return register(
         study, made, verdict, settings,
-        Findings(_metrics(verdict, sure), temperature, _note(made, verdict), pictures, shown),
+        Findings(_metrics(verdict, sure), temperature, _note(made, verdict), pictures, shown), run.run_id,
     )  # fmt: skip
-    active = activate(study, version, verdict.report)
-    return {
-        "model": version.name, "active": active, "gate": verdict.report.to_json() if verdict.report else None,
-        "device": describe(choose_device(settings.device)),
-    }  # fmt: skip
 
 
 def _pictures(study: Study, verdict: Verdict) -> tuple[dict[str, bytes], dict[str, Any]]:

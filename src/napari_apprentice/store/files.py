@@ -236,6 +236,18 @@ def _sweep(folder: Path) -> None:
                 remove_quietly(path)
 
 
+def clock_of(folder: Path) -> float:
+    """What time it is for the file system: computers that share it may disagree with it and each other."""
+    path = aside_of(folder / "clock")
+    try:
+        path.touch()
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        remove_quietly(path)
+
+
 def remove_quietly(path: Path) -> None:
     """Remove an aside where possible; one that stays is hidden and does no harm."""
     if path.is_dir():

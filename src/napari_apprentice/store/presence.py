@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ import psutil
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
-from napari_apprentice.store.files import aside_of, remove_quietly
+from napari_apprentice.store.files import aside_of, clock_of, remove_quietly
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.process import lives
 from napari_apprentice.store.vault import PLAIN, Vault
@@ -124,7 +123,7 @@ class Presence:
                 if present.host == self._me.host and not lives(present.pid, present.born):
                     remove_quietly(path)
                     continue
-                clock = _clock_of(self.root) if clock is None else clock
+                clock = clock_of(self.root) if clock is None else clock
                 if clock - path.stat().st_mtime < STALE_SECONDS:
                     yield present
 
@@ -157,27 +156,16 @@ def _read(path: Path, vault: Vault) -> Present | None:
             return None
         with path.open("rb") as file:
             found = vault.open_record(json.loads(file.read(_LARGEST)), path.name)
-        author, host = (_plain(str(found[key])) for key in ("author", "host"))
+        author, host = (plain_name(str(found[key])) for key in ("author", "host"))
         _clock_time(str(found["since"]))
         return Present(author, host, int(found["pid"]), float(found["born"]), str(found["since"]))
     except (OSError, OverflowError, StudyError, *MALFORMED):
         return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """What a study says somebody or a computer is called, such that it can be shown."""
     return "".join(c for c in name if c.isprintable())[:_LONGEST] or "Somebody"
-
-
-def _clock_of(folder: Path) -> float:
-    """What time it is for the file system: computers that share it may disagree with it and each other."""
-    path = aside_of(folder / "clock")
-    try:
-        path.touch()
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()
-    finally:
-        remove_quietly(path)
 
 
 def _clock_time(since: str) -> str:

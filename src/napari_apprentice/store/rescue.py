@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 import uuid
 import weakref
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.documents import read_document
+from napari_apprentice.store.file_lock import lock
 from napari_apprentice.store.files import append_durably, storage_errors, sync_folder
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.record_walk import Records
@@ -22,11 +22,6 @@ from napari_apprentice.store.stroke_record import encode, sealed
 from napari_apprentice.store.vault import PLAIN, Vault
 
 _OPENING_BYTES = 1024**2
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 
 class RescueJournal:
@@ -133,7 +128,7 @@ class Rescues:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = open(path, "xb+", opener=_for_this_account)  # noqa: SIM115 - pathlib's takes no opener
         try:
-            _lock(file)
+            lock(file)
             append_durably(path, b"".join([sealed(encode(opening), vault), *as_records(strokes, vault)]))
             with storage_errors("the rescue journal"):
                 sync_folder(self.folder)
@@ -168,7 +163,7 @@ class Rescues:
             file = path.open("rb+")
         except OSError:  # somebody else's, or gone by now
             return None
-        journal = _read(path, file, vault) if _lock(file) and _is_of(path, vault, study, study_id) else None
+        journal = _read(path, file, vault) if lock(file) and _is_of(path, vault, study, study_id) else None
         if journal is None:
             file.close()
         return journal
@@ -225,19 +220,3 @@ def _keys(study: Path, study_id: str) -> tuple[str, ...]:
 
 def _for_this_account(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Whether the file is this object's now; a file system without locks never refuses."""
-    try:
-        if sys.platform == "win32":
-            file.seek(1 << 40)  # far behind the records, which stay readable for others
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return sys.platform != "win32"
-    return True

@@ -15,8 +15,9 @@ from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, RunError, StudyError
 from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.encryption import study_vault
-from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
+from napari_apprentice.store.files import aside_of, clock_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
+from napari_apprentice.store.run_claim import CLAIM, Claim, is_claimed, silent_seconds
 from napari_apprentice.store.trust import refuse_links, refuse_odd_file
 from napari_apprentice.store.vault import PLAIN, Vault
 
@@ -47,6 +48,7 @@ class RunFolder:
         self.kind = kind
         self.request = dict(request)
         self._mended = False
+        self._claim: Claim | None = None
 
     @classmethod
     def at(cls, path: Path, vault: Vault | None = None) -> "RunFolder":
@@ -90,7 +92,10 @@ class RunFolder:
         ------
         StorageError
             The disk is full, gone or read-only; the document is as it was.
+        ClaimedError
+            Another process has taken the run over.
         """
+        self._check()
         document = {**self.record(), "made": dict(facts)}
         write_document(self.path / DOCUMENT, self.vault.close_record(document))
 
@@ -103,7 +108,10 @@ class RunFolder:
         ------
         StorageError
             The disk is full, gone or read-only.
+        ClaimedError
+            Another process has taken the run over.
         """
+        self._check()
         line = (json.dumps(self.vault.at(EVENTS).close_event(event)) + "\n").encode()
         with storage_errors(f"an event of run {self.run_id}"), self._opened() as file:
             if not self._mended and self._torn():
@@ -142,6 +150,37 @@ class RunFolder:
     def cancelled(self) -> bool:
         """Whether the run was asked to stop."""
         return (self.path / CANCEL).exists()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Let no other process work on this run.
+
+        Raises
+        ------
+        ClaimedError
+            One does.
+        StorageError
+            The disk is full, gone or read-only.
+        """
+        with storage_errors(f"the folder of run {self.run_id}"):
+            self._claim = Claim(self.path)
+        try:
+            yield
+        finally:
+            self._claim.end()
+            self._claim = None
+
+    def is_claimed(self) -> bool:
+        """Whether a process works on this run, as far as the locks of the file system reach."""
+        return is_claimed(self.path)
+
+    def silent_seconds(self) -> float:
+        """How long ago a process that works on it last gave a sign of life, by the file system's clock."""
+        return silent_seconds(self._events, self.path / CLAIM)
+
+    def _check(self) -> None:
+        if self._claim is not None:
+            self._claim.check()
 
     @property
     def _events(self) -> Path:
@@ -260,7 +299,7 @@ def _made(folder: Path) -> bool:
 
 def _age(folder: Path) -> float:
     try:
-        return time.time() - folder.stat().st_mtime
+        return clock_of(folder.parent) - folder.stat().st_mtime
     except FileNotFoundError:
         return 0.0
 
