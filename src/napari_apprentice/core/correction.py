@@ -1,5 +1,6 @@
 """What a person changed or accepted: status per voxel, strokes, and the rules that protect them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,10 +155,33 @@ class Canvas:
             raise GeometryError("A stroke reaches outside the case's grid.")
         if stroke.changes_labels:
             self.labels[stroke.box] = stroke.labels_after
-        if isinstance(stroke.status_after, StatusRuns):
-            stroke.status_after.write(self.status[stroke.box])
-        else:
-            self.status[stroke.box] = stroke.status_after
+        _write_status(stroke, self.status)
+
+
+def _write_status(stroke: Stroke, status: StatusArray) -> None:
+    if isinstance(stroke.status_after, StatusRuns):
+        stroke.status_after.write(status[stroke.box])
+    else:
+        status[stroke.box] = stroke.status_after
+
+
+def unfounded(status: StatusArray, strokes: Iterable[Stroke]) -> NDArray[np.bool_]:
+    """Voxels that were accepted as a prediction had them, and whose label nothing else says.
+
+    Parameters
+    ----------
+    status
+        (z, y, x), of the revision that the strokes were drawn on; not changed.
+    strokes
+        Oldest first.
+    """
+    status, told = status.copy(), status != UNSEEN
+    for stroke in strokes:
+        _write_status(stroke, status)
+        if stroke.changes_labels:
+            told[stroke.box] = True  # it has the labels of its whole box
+    lost: NDArray[np.bool_] = (status != UNSEEN) & ~told
+    return lost
 
 
 def _accepting(status: StatusArray) -> tuple[Status, Status]:

@@ -24,11 +24,13 @@ class Unseen:
         Which case.
     model
         Whose prediction it was opened with; None for none.
+    opened_with
+        That prediction's digest; None where it is gone.
     """
 
-    def __init__(self, study: Study, case_id: str, model: str | None) -> None:
+    def __init__(self, study: Study, case_id: str, model: str | None, opened_with: str | None) -> None:
         self._study, self._case_id, self._model = study, case_id, model
-        self._opened_with = self._digest()
+        self._opened_with = opened_with
         self._newest: LabelArray | None = None
         self._known: set[int] = set()  # slices of it
 
