@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from napari_apprentice.core.baseline import Baseline
-from napari_apprentice.core.correction import Box, Stroke, whole
+from napari_apprentice.core.correction import NO_LABELS, Box, Stroke, whole
 from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.core.steps import REDO
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, labels_fit
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
 from napari_apprentice.loop.shown import Ground, base_of, ground_of
 from napari_apprentice.loop.undoing import Older, Undo, upon
 from napari_apprentice.loop.unseen import Unseen
 from napari_apprentice.store.presence import Present
+from napari_apprentice.store.record_walk import label_type
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.shelf import Kept, Shelf, Shelved
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
@@ -150,13 +151,17 @@ class OpenCase:
     def revert_to_revision(self, name: str) -> Stroke | None:
         """Put a revision's labels and status in place, as one undoable stroke."""
         labels, status = self._study.revisions.read(self.info.case_id, name)
-        return self._keep(self.canvas.replace(labels.astype(self.canvas.labels.dtype), status))
+        return self._keep(self.canvas.replace(labels, status))
 
     def revert_to_prediction(self, model: str) -> Stroke | None:
         """Put a model version's prediction in place, all of it unseen, as one undoable stroke."""
         prediction = self._study.predictions.read(self.info.case_id, model)
         status = np.zeros(self.info.shape, np.uint8)
-        return self._keep(self.canvas.replace(prediction.labels.astype(self.canvas.labels.dtype), status))
+        return self._keep(self.canvas.replace(prediction.labels, status))
+
+    def has_room_for(self, labels: LabelArray) -> bool:
+        """Whether labels can be shown; where not, another program gave the study new ones since the case was opened."""
+        return labels_fit(labels, self.canvas.labels.dtype)
 
     def draw(self, stroke: Stroke) -> Stroke:
         """Apply a stroke that was made elsewhere, such as one that takes a place over from another revision."""
@@ -167,6 +172,11 @@ class OpenCase:
         """Let a newer prediction (slab, y, x) show from slice `start` on, wherever nobody has looked yet.
 
         No stroke: it cannot be undone, and what a stroke taken back leaves unseen shows it too.
+
+        Raises
+        ------
+        InputError
+            It has labels that the canvas has no room for; nothing was changed. Opened again, the case has.
         """
         self._unseen.show(start, labels, self.canvas, self._baseline)
         self.model = model
@@ -267,7 +277,13 @@ def load_case(
         journal.adopt(case_id, resumed.journal)
     journal.work = resumed.work or journal.work
 
-    ground = ground_of(study, info, resumed.parent, resumed.model, resumed.base if resumed.strokes else None)
+    newest = base_of(study, case_id)[1] if resumed.strokes else None
+    anew = newest is not None and (newest != resumed.model or study.predictions.digest(case_id, newest) != resumed.base)
+    arrived = study.predictions.read(case_id, newest).labels if newest and anew else NO_LABELS
+    ground = ground_of(
+        study, info, resumed.parent, resumed.model, resumed.base if resumed.strokes else None,
+        np.promote_types(arrived.dtype, label_type(resumed.strokes)),
+    )  # fmt: skip
     base = resumed.base or ground.base or ""
 
     def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
@@ -284,7 +300,6 @@ def load_case(
         shelf, base,
     )  # fmt: skip
     case = OpenCase(study, info, ground, resumed, writer)
-    newest = base_of(study, case_id)[1] if resumed.strokes else None
-    if newest is not None and (newest != resumed.model or study.predictions.digest(case_id, newest) != ground.base):
-        case.show_prediction(0, study.predictions.read(case_id, newest).labels, newest)
+    if newest and anew:
+        case.show_prediction(0, arrived, newest)
     return case

@@ -12,6 +12,7 @@ from napari_apprentice.errors import ApprenticeError, StorageError
 from napari_apprentice.loop.shown import base_of, ground_of
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.journal_content import JournalContent
+from napari_apprentice.store.record_walk import label_type
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.study import Study
 
@@ -177,7 +178,7 @@ def _saved_as(study: Study, info: CaseInfo, drawn: JournalContent | RescueJourna
 
 def _replayed(study: Study, info: CaseInfo, drawn: JournalContent | RescueJournal) -> tuple[Canvas, str]:
     """What strokes lead to, and a sentence where what was accepted is not known any more."""
-    ground = ground_of(study, info, drawn.parent, drawn.model, drawn.base)
+    ground = ground_of(study, info, drawn.parent, drawn.model, drawn.base, label_type(drawn.strokes))
     for stroke in drawn.strokes:
         ground.canvas.apply(stroke)
     return ground.canvas, ground.without_lost(drawn.strokes)

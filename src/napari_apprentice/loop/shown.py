@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_apprentice.core.correction import UNSEEN, Canvas, Stroke, fill_unseen, unfounded
 from napari_apprentice.core.records import CaseInfo, Prediction
@@ -78,8 +79,9 @@ class Ground:
 
 
 def ground_of(
-    study: Study, info: CaseInfo, parent: str | None, model: str | None, drawn_on: str | None = None
-) -> Ground:
+    study: Study, info: CaseInfo, parent: str | None, model: str | None, drawn_on: str | None = None,
+    wide: DTypeLike = np.uint8,
+) -> Ground:  # fmt: skip
     """A revision's labels and status, what is unseen filled with a model version's prediction.
 
     Parameters
@@ -87,18 +89,20 @@ def ground_of(
     drawn_on
         Where strokes come upon it: digest of the prediction that they were drawn on, "" where their journal does not
         say. None for no strokes: the present prediction is shown.
+    wide
+        Of labels that are to find room in it, whatever the study's are.
 
     Raises
     ------
     InputError
         There is no such revision.
     """
-    dtype = np.uint8 if max(study.schema.ids) < 256 else np.uint16
-    labels: LabelArray = np.zeros(info.shape, dtype)
+    kind = np.promote_types(wide, np.uint8 if max(study.schema.ids) < 256 else np.uint16)
+    labels: LabelArray = np.zeros(info.shape, kind)
     status = np.full(info.shape, 0, np.uint8)  # zeros would take its memory when accepting, and hold the window up
     if parent is not None:
         stored, status = study.revisions.read(info.case_id, parent)
-        labels = stored.astype(np.promote_types(dtype, stored.dtype))
+        labels = stored.astype(np.promote_types(kind, stored.dtype))
     prediction = _prediction(study, info.case_id, model, drawn_on)
     if prediction is not None:
         labels = fill_unseen(prediction.labels, labels, status)

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_apprentice.core.baseline import Baseline
 from napari_apprentice.core.correction import UNSEEN, Box, Canvas, Stroke
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, fitted
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.study import Study
 
@@ -54,7 +54,13 @@ class Unseen:
         ----------
         baseline
             Follows the canvas: what is predicted is no change that a person made.
+
+        Raises
+        ------
+        InputError
+            The canvas has no room for one of the labels; nothing was changed.
         """
+        labels = fitted(labels, canvas.labels.dtype)
         if self._newest is None:
             self._newest = np.zeros_like(canvas.labels)
         for low in range(0, len(labels), _SLICES):
