@@ -49,6 +49,7 @@ class OwnGrid:
         self._least = None if least is None else torch.from_numpy(least).to(device)
         self.deep, self._wide, self._long = (Linear.between(a, b) for a, b in zip(scaled, own, strict=True))
         self._table = np.array(labels, dtype=np.uint8 if max(labels) < 256 else np.uint16)
+        self._row_type = torch.uint8 if len(labels) <= 256 else torch.int16  # the narrow one is quicker
         self.confidence = Confidence(len(labels))
 
     def ready(self, complete: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -87,9 +88,9 @@ class OwnGrid:
     def _decide(
         self, rows: tuple[int, ...], values: torch.Tensor, places: tuple[Linear, Linear, Linear]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The likeliest row (uint8), and the entropy from 0 to 255."""
+        """The likeliest row, and the entropy from 0 to 255."""
         best = _onto(values[0], places).clone()  # it is written to
-        winner = torch.full_like(best, rows[0], dtype=torch.uint8)
+        winner = torch.full_like(best, rows[0], dtype=self._row_type)
         entropy = _entropy(best)
         # Exact enough that six digits do not show in which parts the scan was summed up; MPS has no float64.
         exact = torch.float32 if best.device.type == "mps" else torch.float64
