@@ -6,6 +6,7 @@ generators that yield `Progress` and return a value; the others return at once.
 
 import getpass
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from napari_apprentice.core.box import inside
@@ -16,7 +17,7 @@ from napari_apprentice.core.ranking import QueueItem, review_queue
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import ApprenticeError, InputError, StudyError
 from napari_apprentice.loop import correcting, evaluating, exporting, relabelling
 from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.opening import OpenCase, load_case
@@ -159,6 +160,8 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
             self._case.settle()  # its newest strokes may be those that are read
             if self._case.info.case_id == case_id and (self._case.rescued or self._case.unwritten):
                 return self._case  # the study lacks strokes of it, and nobody else can read them meanwhile
+        with suppress(ApprenticeError):  # it is said where it matters; the labels known here do meanwhile
+            self.study.read_again()
         others = self._presence.others(case_id) if self._presence else ()
         return load_case(self.study, case_id, self._rescues, self.author, others)
 

@@ -75,7 +75,8 @@ class PredictionVerbs(ABC):
     def show_slab(self, case: OpenCase, slab: PredictedSlab, model: str) -> None:
         """Let a part of a new prediction show in an open case, wherever nobody has looked yet.
 
-        In the thread that changes the case, and not while a stroke is being drawn or the case saved.
+        In the thread that changes the case, and not while a stroke is being drawn or the case saved. Raises as
+        `OpenCase.show_prediction` does.
         """
         case.show_prediction(slab.start, slab.labels, model)
 

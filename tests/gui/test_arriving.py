@@ -1,6 +1,7 @@
 """Slabs that appear in a real window while a process of its own predicts, and a person who works meanwhile."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from qtpy.QtWidgets import QApplication
 from slab_engine import PROGRAM, Gate
 
 from builders import SHAPE
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.records import Prediction
+from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.gui.status_line import job_text
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.study import Study
@@ -100,6 +104,33 @@ def test_strokes_drawn_while_slabs_arrive_survive_them(person: Person, gate: Gat
     assert (labels(person) == 2).all()
     person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     assert (labels(person)[mine] == 1).all()
+    assert person.complaints == []
+
+
+def test_a_prediction_with_a_label_that_is_newer_than_the_open_case_opens_it_again(
+    person: Person, study: Study, tmp_path: Path
+) -> None:
+    add_model(study, tmp_path)
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    mine = labels(person) == 1
+    assert mine.any()
+    other = Study.open(study.path)  # another program
+    other.set_schema(LabelSchema((*other.schema.labels, replace(other.schema.labels[0], id=300, name="wide"))))
+    wide = np.full(SHAPE, 300, np.uint16)
+    other.predictions.write("c1", "v0001", Prediction(wide, np.zeros(SHAPE, np.uint8), {300: 0.5}))
+    request = person.session.begin_prediction(["c1"])
+    person.desk.arriving._arrived.append((request, "c1", PredictedSlab(0, 1, wide[:1], wide[:1].astype(np.uint8))))
+    person.desk.arriving.begin(request)
+    person.wait(lambda: not person.desk.arriving._arrived)
+    assert set(np.unique(labels(person))) <= {0, 1}  # there is no room for it
+    person.desk.arriving.over(request)
+    person.desk.arriving.end(request, ("c1",))
+    person.wait(lambda: (labels(person)[~mine] == 300).all())
+    assert (labels(person)[mine] == 1).all()
+    assert np.shares_memory(person.desk.layers.labels.data, labels(person))
     assert person.complaints == []
 
 

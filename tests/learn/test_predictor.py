@@ -53,6 +53,18 @@ def test_ids_above_255_are_kept():
     assert set(np.unique(found.labels)) <= {0, 3, 700}
 
 
+def test_more_labels_than_a_byte_counts_are_told_apart():
+    plan = make_plan(labels=tuple(range(1, 301)))
+    network = build(plan)
+    with torch.no_grad():
+        for bias in (p for p in network.parameters() if p.shape == (301,)):
+            bias[300] = 100.0  # 44 in eight bits
+    voxels = np.random.default_rng(0).normal(0, 1, (1, 8, 8, 8)).astype(np.float32)
+    found = finish(Predictor.of(plan, network, CPU).predict_array(voxels, (1.0, 1.0, 1.0), HOW, never))[1]
+    assert set(np.unique(found.labels)) == {300}
+    assert set(found.quality) == {300}
+
+
 def test_cancelling_between_windows():
     voxels = np.zeros((1, 40, 40, 40), np.int16)
     answers = iter([False, False, True])

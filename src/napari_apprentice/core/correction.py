@@ -1,5 +1,6 @@
 """What a person changed or accepted: status per voxel, strokes, and the rules that protect them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.status_runs import StatusRuns
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, fitted
 from napari_apprentice.errors import GeometryError, InputError
 
 UNSEEN, ACCEPTED, EDITED = 0, 1, 2
@@ -142,22 +143,45 @@ class Canvas:
         if box is None:
             return None
         stroke = Stroke(
-            _start(box), self.labels[box].copy(), labels[box].astype(self.labels.dtype),
+            _start(box), self.labels[box].copy(), fitted(labels[box], self.labels.dtype).copy(),
             self.status[box].copy(), status[box].copy(), tool,
         )  # fmt: skip
         self.apply(stroke)
         return stroke
 
     def apply(self, stroke: Stroke) -> None:
-        """Write a stroke's outcome; also how a journal is replayed."""
+        """Write a stroke's outcome; also how a journal is replayed. InputError: there is no room for its labels."""
         if any(s.stop > n for s, n in zip(stroke.box, self.labels.shape, strict=True)):
             raise GeometryError("A stroke reaches outside the case's grid.")
         if stroke.changes_labels:
-            self.labels[stroke.box] = stroke.labels_after
-        if isinstance(stroke.status_after, StatusRuns):
-            stroke.status_after.write(self.status[stroke.box])
-        else:
-            self.status[stroke.box] = stroke.status_after
+            self.labels[stroke.box] = fitted(stroke.labels_after, self.labels.dtype)
+        _write_status(stroke, self.status)
+
+
+def _write_status(stroke: Stroke, status: StatusArray) -> None:
+    if isinstance(stroke.status_after, StatusRuns):
+        stroke.status_after.write(status[stroke.box])
+    else:
+        status[stroke.box] = stroke.status_after
+
+
+def unfounded(status: StatusArray, strokes: Iterable[Stroke]) -> NDArray[np.bool_]:
+    """Voxels that were accepted as a prediction had them, and whose label nothing else says.
+
+    Parameters
+    ----------
+    status
+        (z, y, x), of the revision that the strokes were drawn on; not changed.
+    strokes
+        Oldest first.
+    """
+    status, told = status.copy(), status != UNSEEN
+    for stroke in strokes:
+        _write_status(stroke, status)
+        if stroke.changes_labels:
+            told[stroke.box] = True  # it has the labels of its whole box
+    lost: NDArray[np.bool_] = (status != UNSEEN) & ~told
+    return lost
 
 
 def _accepting(status: StatusArray) -> tuple[Status, Status]:
@@ -201,8 +225,8 @@ def _ends(mask: NDArray[Any], other_axes: int | tuple[int, int]) -> slice | None
 
 
 def fill_unseen(prediction: LabelArray, labels: LabelArray, status: StatusArray) -> LabelArray:
-    """A prediction where nothing is known yet, the person's labels everywhere else."""
-    filled: LabelArray = np.where(status == UNSEEN, prediction, labels).astype(labels.dtype)
+    """A prediction where nothing is known yet, the person's labels everywhere else; the wider number type of both."""
+    filled: LabelArray = np.where(status == UNSEEN, prediction, labels)
     return filled
 
 

@@ -142,6 +142,8 @@ class Prediction:
         What it took, and on what.
     made
         How it was made, as JSON values: settings, backend, temperature, steps afterwards ...
+    digest
+        By which a stored one is told from one made anew; "" for one that is not stored.
     """
 
     labels: LabelArray
@@ -150,6 +152,7 @@ class Prediction:
     seconds: float = 0.0
     device: str = ""
     made: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,27 @@ class LabelMap:
             )
 
 
+def labels_fit(labels: LabelArray, kind: "np.dtype[Any]") -> bool:
+    """Whether a number type has room for labels."""
+    return np.can_cast(labels.dtype, kind, "safe") or int(labels.max(initial=0)) <= np.iinfo(kind).max
+
+
+def fitted(labels: LabelArray, kind: "np.dtype[Any]") -> LabelArray:
+    """Labels in a number type that has room for them, copied only where theirs is another.
+
+    Raises
+    ------
+    InputError
+        It has none: they would turn into other labels.
+    """
+    if not labels_fit(labels, kind):
+        raise InputError(
+            f"Label {int(labels.max())} is newer than what is on the screen, which has no room for it. "
+            "Open the case again."
+        )
+    return labels.astype(kind, copy=False)
+
+
 def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
     """Narrow any array of whole numbers to uint8 or uint16, whichever is smallest.
 

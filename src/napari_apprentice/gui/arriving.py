@@ -102,6 +102,9 @@ class Arriving(QObject):
     def _show_whole(self, request: PredictionRequest, case: OpenCase, prediction: Prediction) -> None:
         if self._session.case is not case:
             return
+        if not case.has_room_for(prediction.labels):  # of labels that the study did not have when it was opened
+            self._cases.reopen()
+            return
         slab = PredictedSlab(0, len(prediction.labels), prediction.labels, prediction.uncertainty)
         self._arrived.append((request, case.info.case_id, slab))
         self._layers.show_uncertainty(prediction.uncertainty)
@@ -123,6 +126,8 @@ class Arriving(QObject):
         case = self._session.case
         if case is None or case.info.case_id != case_id or self._is_late(request):
             return
+        if not case.has_room_for(slab.labels):
+            return  # it is shown when the prediction is whole and the case opened again
         first, rest = _cut(slab)
         if rest is not None:
             self._arrived.appendleft((request, case_id, rest))

@@ -49,6 +49,7 @@ class OwnGrid:
         self._least = None if least is None else torch.from_numpy(least).to(device)
         self.deep, self._wide, self._long = (Linear.between(a, b) for a, b in zip(scaled, own, strict=True))
         self._table = np.array(labels, dtype=np.uint8 if max(labels) < 256 else np.uint16)
+        self._row_type = torch.uint8 if len(labels) <= 256 else torch.int16  # the narrow one is quicker
         self.confidence = Confidence(len(labels))
 
     def ready(self, complete: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -98,6 +99,7 @@ class OwnGrid:
         _add_entropy(entropy, best, scratch)
         # In one tensor: a scalar of its own per label, kept among maps that are freed, would pin all of these.
         sums = torch.empty((len(rows), 3), dtype=_exact(best), device=best.device)
+        sums[0, 0] = _total(best)
         for i, (row, value) in enumerate(zip(rows[1:], values[1:], strict=True), 1):
             share = _onto(value, places)
             sums[i, 0] = _total(share)
@@ -107,14 +109,14 @@ class OwnGrid:
             torch.maximum(best, share, out=best)
         if self._least is not None:
             winner.masked_fill_(best < self._least[winner.long()], 0)
-        for i, row in enumerate(rows[1:], 1):
+        for i, row in enumerate(rows):
             torch.eq(winner, row, out=mask)
             sums[i, 1], sums[i, 2] = _total(mask), _total(torch.mul(best, mask, out=scratch))
-        # one wait for the device, not three per label; background has no confidence
-        for row, (total, found, agreed) in zip(rows[1:], sums[1:].tolist(), strict=True):
+        # one wait for the device, not three per label
+        for row, (total, found, agreed) in zip(rows, sums.tolist(), strict=True):
             self.confidence.add(row, total, found, agreed)
         unsure = entropy.mul_(255 / math.log(max(2, len(self._table)))).clamp_(0, 255).round_().to(torch.uint8)
-        return winner.to(torch.uint8 if len(self._table) <= 256 else torch.int32), unsure
+        return winner.to(self._row_type), unsure
 
 
 def _onto(values: torch.Tensor, places: tuple[Linear, Linear, Linear]) -> torch.Tensor:

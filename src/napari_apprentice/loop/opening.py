@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from napari_apprentice.core.baseline import Baseline
-from napari_apprentice.core.correction import Box, Canvas, Stroke, whole
+from napari_apprentice.core.correction import NO_LABELS, Box, Stroke, whole
 from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.core.steps import REDO
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, labels_fit
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError
 from napari_apprentice.loop.resuming import Resumed, resume
-from napari_apprentice.loop.shown import base_of, canvas_on
+from napari_apprentice.loop.shown import Ground, base_of, ground_of
 from napari_apprentice.loop.undoing import Older, Undo, upon
 from napari_apprentice.loop.unseen import Unseen
 from napari_apprentice.store.presence import Present
+from napari_apprentice.store.record_walk import label_type
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.shelf import Kept, Shelf, Shelved
 from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
@@ -38,7 +39,7 @@ class OpenCase:
     ----------
     study, info
         Where it is kept, what it is.
-    canvas
+    ground
         Labels and status of what it starts from.
     resumed
         Revision and model version it starts from, and the strokes since then.
@@ -46,17 +47,17 @@ class OpenCase:
         Who makes strokes durable; knows those of `resumed`.
     """
 
-    def __init__(self, study: Study, info: CaseInfo, canvas: Canvas, resumed: Resumed, writer: StrokeWriter) -> None:
+    def __init__(self, study: Study, info: CaseInfo, ground: Ground, resumed: Resumed, writer: StrokeWriter) -> None:
         self.info = info
-        self.canvas = canvas
+        self.canvas = ground.canvas
         self.parent = resumed.parent
         self.model = resumed.model
         self.notes = resumed.notes
         """Sentences about how the case was found, for the person who opens it."""
         self._study = study
         self._writer = writer
-        self._baseline = Baseline(canvas.labels)
-        self._unseen = Unseen(study, info.case_id, resumed.model)
+        self._baseline = Baseline(self.canvas.labels)
+        self._unseen = Unseen(study, info.case_id, resumed.model, ground.base)
         self._undo = Undo(Older(study, info.case_id, resumed.parent))
         self._unsaved = Unsaved()
         self._last_touch = time.monotonic()
@@ -64,6 +65,8 @@ class OpenCase:
             stroke = kept.stroke()
             self.canvas.apply(stroke)
             self._remember(stroke, kept)
+        gone = ground.without_lost(kept.stroke() for kept in writer.strokes)
+        self.notes = (*self.notes, gone) if gone else self.notes
 
     @property
     def unsaved(self) -> int:
@@ -148,13 +151,17 @@ class OpenCase:
     def revert_to_revision(self, name: str) -> Stroke | None:
         """Put a revision's labels and status in place, as one undoable stroke."""
         labels, status = self._study.revisions.read(self.info.case_id, name)
-        return self._keep(self.canvas.replace(labels.astype(self.canvas.labels.dtype), status))
+        return self._keep(self.canvas.replace(labels, status))
 
     def revert_to_prediction(self, model: str) -> Stroke | None:
         """Put a model version's prediction in place, all of it unseen, as one undoable stroke."""
         prediction = self._study.predictions.read(self.info.case_id, model)
         status = np.zeros(self.info.shape, np.uint8)
-        return self._keep(self.canvas.replace(prediction.labels.astype(self.canvas.labels.dtype), status))
+        return self._keep(self.canvas.replace(prediction.labels, status))
+
+    def has_room_for(self, labels: LabelArray) -> bool:
+        """Whether labels can be shown; where not, another program gave the study new ones since the case was opened."""
+        return labels_fit(labels, self.canvas.labels.dtype)
 
     def draw(self, stroke: Stroke) -> Stroke:
         """Apply a stroke that was made elsewhere, such as one that takes a place over from another revision."""
@@ -165,6 +172,11 @@ class OpenCase:
         """Let a newer prediction (slab, y, x) show from slice `start` on, wherever nobody has looked yet.
 
         No stroke: it cannot be undone, and what a stroke taken back leaves unseen shows it too.
+
+        Raises
+        ------
+        InputError
+            It has labels that the canvas has no room for; nothing was changed. Opened again, the case has.
         """
         self._unseen.show(start, labels, self.canvas, self._baseline)
         self.model = model
@@ -265,20 +277,29 @@ def load_case(
         journal.adopt(case_id, resumed.journal)
     journal.work = resumed.work or journal.work
 
+    newest = base_of(study, case_id)[1] if resumed.strokes else None
+    anew = newest is not None and (newest != resumed.model or study.predictions.digest(case_id, newest) != resumed.base)
+    arrived = study.predictions.read(case_id, newest).labels if newest and anew else NO_LABELS
+    ground = ground_of(
+        study, info, resumed.parent, resumed.model, resumed.base if resumed.strokes else None,
+        np.promote_types(arrived.dtype, label_type(resumed.strokes)),
+    )  # fmt: skip
+    base = resumed.base or ground.base or ""
+
     def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
         if rescues is None:
             raise StorageError("There is no place for a rescue journal.")
         return rescues.begin(
-            study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work
-        )
+            study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work,
+            base,
+        )  # fmt: skip
 
     shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))
     writer = StrokeWriter(
-        journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued, shelf
-    )
-    canvas = canvas_on(study, info, resumed.parent, resumed.model, journaled=bool(resumed.strokes))
-    case = OpenCase(study, info, canvas, resumed, writer)
-    newest = base_of(study, case_id)[1] if resumed.strokes else None
-    if newest is not None and (newest != resumed.model or study.predictions.made_anew(case_id, newest)):
-        case.show_prediction(0, study.predictions.read(case_id, newest).labels, newest)
+        journal, case_id, resumed.parent, resumed.model, resumed.strokes, resumed.stored, rescue, resumed.rescued,
+        shelf, base,
+    )  # fmt: skip
+    case = OpenCase(study, info, ground, resumed, writer)
+    if newest and anew:
+        case.show_prediction(0, arrived, newest)
     return case

@@ -116,8 +116,9 @@ def _refuse_used(study: Study, case_id: str, gone: Set[int]) -> None:
     if used:
         raise InputError(f"Label {study.schema.name(min(used))} stays: unsaved strokes of case {case_id} use it.")
     # To accept what was predicted is a stroke without labels of its own.
-    if journal.model and study.predictions.has(case_id, journal.model):
-        used = gone & set(np.unique(study.predictions.read_base(case_id, journal.model).labels).tolist())
+    base = study.predictions.read_base(case_id, journal.model, journal.base) if journal.model else None
+    if base is not None:
+        used = gone & set(np.unique(base.labels).tolist())
     if used:
         raise InputError(
             f"Label {study.schema.name(min(used))} stays: case {case_id} has unsaved strokes, and a prediction that "

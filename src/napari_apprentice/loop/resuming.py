@@ -9,9 +9,10 @@ import numpy as np
 from napari_apprentice.core.correction import Canvas, Stroke
 from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.errors import ApprenticeError, StorageError
-from napari_apprentice.loop.shown import base_of, canvas_on
+from napari_apprentice.loop.shown import base_of, ground_of
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.journal_content import JournalContent
+from napari_apprentice.store.record_walk import label_type
 from napari_apprentice.store.rescue import RescueJournal, Rescues
 from napari_apprentice.store.study import Study
 
@@ -38,6 +39,8 @@ class Resumed:
         Sentences for the person.
     work
         Whose strokes they are; "" when nothing says so.
+    base
+        Digest of the prediction that they were drawn on; "" when nothing says so.
     """
 
     parent: str | None
@@ -48,6 +51,7 @@ class Resumed:
     rescued: RescueJournal | None = None
     notes: tuple[str, ...] = ()
     work: str = ""
+    base: str = ""
 
 
 def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool = False) -> Resumed:
@@ -75,14 +79,17 @@ def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
     content = None if apart else study.journal.read(info.case_id)
     if content is None or not content.strokes or _closed(study, info, content):
         return Resumed(*base_of(study, info.case_id))
-    return Resumed(content.parent, content.model, content.strokes, len(content.strokes), content, work=content.work)
+    return Resumed(
+        content.parent, content.model, content.strokes, len(content.strokes), content,
+        work=content.work, base=content.base,
+    )  # fmt: skip
 
 
 def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
     """Whether a journal's strokes are in a revision: a crash came between storing that and ending the journal."""
     if content.damaged or study.refusal:
         return False
-    revision = _saved_as(study, info, content.parent, content.model, content.strokes)
+    revision = _saved_as(study, info, content)
     if revision is None:
         return False
     journal = study.journal.another()
@@ -102,13 +109,13 @@ def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJ
         return found
     if found.rescued is not None:
         found.rescued.remove()  # a beginning of this one
-    if not study.refusal and (known := _saved_as(study, info, journal.parent, journal.model, journal.strokes)):
+    if not study.refusal and (known := _saved_as(study, info, journal)):
         return _after(study, info, found, journal, known)
     count = len(journal.strokes) - found.stored
     note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
     return replace(
         found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note),
-        work=found.work or journal.work,
+        work=found.work or journal.work, base=found.base or journal.base,
     )  # fmt: skip
 
 
@@ -128,13 +135,13 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
     case_id = info.case_id
     begin = f"{len(journal.strokes)} strokes of {case_id} that the study could not take before"
     try:
-        known = _saved_as(study, info, journal.parent, journal.model, journal.strokes)
+        known = _saved_as(study, info, journal)
         if known is not None:
             _archive(study, case_id, known, journal)
             journal.remove()
             return f"{begin} are in one of its revisions already."
         newest = study.revisions.newest(case_id)
-        canvas = _replayed(study, info, journal.parent, journal.model, journal.strokes)
+        canvas, gone = _replayed(study, info, journal)
         seconds = round(sum(stroke.seconds for stroke in journal.strokes), 1)
         provenance = Provenance(
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
@@ -147,7 +154,8 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
         return f"{begin} stay in the rescue journal on this computer for now. {error}"
     journal.remove()
     other = f"{newest.provenance.author} saved {newest.name}" if newest else "the case was corrected"
-    return f"{begin} are stored as revision {revision.name}, because {other} in the meantime. Both are kept."
+    also = f" {gone}" if gone else ""
+    return f"{begin} are stored as revision {revision.name}, because {other} in the meantime. Both are kept.{also}"
 
 
 def _archive(study: Study, case_id: str, revision: str, journal: RescueJournal) -> None:
@@ -156,24 +164,24 @@ def _archive(study: Study, case_id: str, revision: str, journal: RescueJournal) 
             study.journal.another().archive(case_id, revision, journal.parent, journal.model, journal.strokes)
 
 
-def _saved_as(
-    study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]
-) -> str | None:
+def _saved_as(study: Study, info: CaseInfo, drawn: JournalContent | RescueJournal) -> str | None:
     """The revision that holds just what strokes on a parent lead to; None when there is none."""
     after = [study.revisions.info(info.case_id, name) for name in study.revisions.names(info.case_id)]
-    same = [r for r in after if r.provenance.parent == parent and r.provenance.strokes == len(strokes)]
+    made = [(r, r.provenance) for r in after]
+    same = [r for r, by in made if (by.parent, by.strokes) == (drawn.parent, len(drawn.strokes))]
     if not same:
         return None
-    canvas = _replayed(study, info, parent, model, strokes)
+    canvas, _ = _replayed(study, info, drawn)
     found = digest(canvas.labels, canvas.status)
     return next((revision.name for revision in same if revision.digest == found), None)
 
 
-def _replayed(study: Study, info: CaseInfo, parent: str | None, model: str | None, strokes: Sequence[Stroke]) -> Canvas:
-    canvas = canvas_on(study, info, parent, model, journaled=True)
-    for stroke in strokes:
-        canvas.apply(stroke)
-    return canvas
+def _replayed(study: Study, info: CaseInfo, drawn: JournalContent | RescueJournal) -> tuple[Canvas, str]:
+    """What strokes lead to, and a sentence where what was accepted is not known any more."""
+    ground = ground_of(study, info, drawn.parent, drawn.model, drawn.base, label_type(drawn.strokes))
+    for stroke in drawn.strokes:
+        ground.canvas.apply(stroke)
+    return ground.canvas, ground.without_lost(drawn.strokes)
 
 
 def _equal(ours: Sequence[Stroke], theirs: Sequence[Stroke]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_apprentice.core.correction import NO_LABELS, UNSEEN, Box, Canvas, Stroke
 from napari_apprentice.core.steps import Steps
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, fitted
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.store.shelf import Kept, TakenBack
 from napari_apprentice.store.study import Study
@@ -115,11 +115,11 @@ def upon(canvas: Canvas, stroke: Stroke, predicted: Callable[[Box], LabelArray |
     labels_after = labels.copy()
     if stroke.changes_labels:
         changed |= stroke.labels_before != stroke.labels_after
-        np.copyto(labels_after, stroke.labels_after, where=changed, casting="unsafe")
+        np.copyto(labels_after, fitted(stroke.labels_after, labels.dtype), where=changed)
     unseen = changed & (after == UNSEEN)
     shown = predicted(box) if unseen.any() else None
     if shown is not None:
-        np.copyto(labels_after, shown, where=unseen, casting="unsafe")
+        np.copyto(labels_after, fitted(shown, labels.dtype), where=unseen)
     if np.array_equal(labels, labels_after):
         labels = labels_after = NO_LABELS
     status_after = np.where(changed, after, status)

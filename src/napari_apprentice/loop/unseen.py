@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_apprentice.core.baseline import Baseline
 from napari_apprentice.core.correction import UNSEEN, Box, Canvas, Stroke
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, fitted
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.study import Study
 
@@ -24,11 +24,13 @@ class Unseen:
         Which case.
     model
         Whose prediction it was opened with; None for none.
+    opened_with
+        That prediction's digest; None where it is gone.
     """
 
-    def __init__(self, study: Study, case_id: str, model: str | None) -> None:
+    def __init__(self, study: Study, case_id: str, model: str | None, opened_with: str | None) -> None:
         self._study, self._case_id, self._model = study, case_id, model
-        self._opened_with = self._digest()
+        self._opened_with = opened_with
         self._newest: LabelArray | None = None
         self._known: set[int] = set()  # slices of it
 
@@ -52,7 +54,13 @@ class Unseen:
         ----------
         baseline
             Follows the canvas: what is predicted is no change that a person made.
+
+        Raises
+        ------
+        InputError
+            The canvas has no room for one of the labels; nothing was changed.
         """
+        labels = fitted(labels, canvas.labels.dtype)
         if self._newest is None:
             self._newest = np.zeros_like(canvas.labels)
         for low in range(0, len(labels), _SLICES):

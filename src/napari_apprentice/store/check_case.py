@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_apprentice.core.correction import unfounded
 from napari_apprentice.core.records import CaseInfo
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.store.arrays import digest, read_array, read_attributes
 from napari_apprentice.store.cases import AXES
 from napari_apprentice.store.check_layout import group_faults
 from napari_apprentice.store.documents import read_document
-from napari_apprentice.store.journal import FILE
+from napari_apprentice.store.journal import FILE, JournalContent
 from napari_apprentice.store.names import revision_name, revision_number
 from napari_apprentice.store.ome import VERSION, image_attributes, label_attributes, pyramid
 from napari_apprentice.store.prediction_writer import UNPROCESSED_DIGEST
@@ -205,7 +206,27 @@ def journal(study: Study, case_id: str) -> list[str]:
         faults.append(f"The journal of case {case_id} ends in a damaged stroke: {readable}")
     if content.strokes and content.parent is not None and content.parent not in study.revisions.names(case_id):
         faults.append(f"The journal of case {case_id} was drawn on {content.parent}, which is missing.")
+    faults += _base_faults(study, case_id, content)
     shape = study.cases.info(case_id).shape
     if any(s.stop > n for stroke in content.strokes for s, n in zip(stroke.box, shape, strict=True)):
         faults.append(f"The journal of case {case_id} holds a stroke outside the case's grid.")
     return faults
+
+
+def _base_faults(study: Study, case_id: str, content: JournalContent) -> list[str]:
+    """Whether what was accepted as a prediction had it is known still."""
+    try:
+        if content.model is None or study.predictions.read_base(case_id, content.model, content.base):
+            return []
+    except StudyError:  # the present one is damaged: it is told of among the predictions
+        return []
+    status = np.zeros(study.cases.info(case_id).shape, np.uint8)
+    if content.parent in study.revisions.names(case_id):
+        status = study.revisions.read(case_id, content.parent)[1]
+    count = np.count_nonzero(unfounded(status, content.strokes))
+    if not count:
+        return []
+    return [
+        f"The prediction by {content.model} that strokes of case {case_id} were drawn on is gone: {count} voxels that "
+        "were accepted as it had them are unseen again when the case is opened, to be accepted once more."
+    ]

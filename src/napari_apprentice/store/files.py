@@ -200,7 +200,12 @@ def commit_folder(aside: Path, final: Path) -> bool:
     -------
     False when `final` exists already; the aside is left as it is.
     """
-    _sync_all(aside)
+    sync_all(aside)
+    return put_in_place(aside, final)
+
+
+def put_in_place(aside: Path, final: Path) -> bool:
+    """The rename of `commit_folder` alone, for a folder that `sync_all` has been through."""
     if final.exists():
         return False
     try:
@@ -219,7 +224,8 @@ def commit_folder(aside: Path, final: Path) -> bool:
     return True
 
 
-def _sync_all(folder: Path) -> None:
+def sync_all(folder: Path) -> None:
+    """Make everything in a folder durable."""
     # Side by side: a file system gathers what waits at once, and a label map has a thousand files.
     found = [(Path(place), names) for place, _, names in os.walk(folder)]
     with ThreadPoolExecutor(_SYNCS) as side_by_side:

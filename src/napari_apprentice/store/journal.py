@@ -66,9 +66,14 @@ class Journal(JournalFiles):
         return Journal(self.root, self._vault, self._grid_voxels)
 
     def start(
-        self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke] = ()
-    ) -> None:  # fmt: skip
+        self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke] = (), base: str = ""
+    ) -> None:
         """Begin a case's journal: what the strokes to come are drawn on, and the first of them.
+
+        Parameters
+        ----------
+        base
+            Digest of the model version's prediction.
 
         Raises
         ------
@@ -84,7 +89,7 @@ class Journal(JournalFiles):
             self._make_folder(path.parent)
             self._keep_damaged(path)
             self._clear(case_id, path)
-            data = self._begun[case_id] = self._whole(case_id, parent, model, strokes)
+            data = self._begun[case_id] = self._whole(case_id, parent, model, strokes, base)
             if not create_durably(path, data):
                 raise _taken(case_id)
         del self._begun[case_id]
@@ -201,8 +206,12 @@ class Journal(JournalFiles):
         self._spent.discard(case_id)
         self._unmended.discard(case_id)
 
-    def _whole(self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke]) -> bytes:
-        opening = encode({"journal": 1, "parent": parent, "model": model, "started": now(), "work": self.work})
+    def _whole(
+        self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke], base: str = ""
+    ) -> bytes:
+        opening = encode(
+            {"journal": 1, "parent": parent, "model": model, "started": now(), "work": self.work, "base": base}
+        )
         vault = self._at(case_id)
         return b"".join([sealed(opening, vault), *as_records(strokes, vault)])
 

@@ -24,6 +24,8 @@ class JournalContent:
         Bytes of the file when it was read, a torn end included.
     work
         Whose strokes they are: what one opening of the case drew, and who went on with it. "" in older journals.
+    base
+        Digest of that prediction, by which it is told from one made anew. "" in older journals.
     """
 
     parent: str | None
@@ -32,6 +34,7 @@ class JournalContent:
     damaged: bool = False
     size: int = 0
     work: str = ""
+    base: str = ""
 
 
 def content_of(data: bytes, vault: Vault, most: float) -> JournalContent | None:
@@ -48,4 +51,5 @@ def content_of(data: bytes, vault: Vault, most: float) -> JournalContent | None:
         return None
     parent, model = (None if opening[0].get(k) is None else str(opening[0][k]) for k in ("parent", "model"))
     strokes = records.rest()
-    return JournalContent(parent, model, strokes, records.damaged, len(data), str(opening[0].get("work", "")))
+    work, base = (str(opening[0].get(k, "")) for k in ("work", "base"))
+    return JournalContent(parent, model, strokes, records.damaged, len(data), work, base)

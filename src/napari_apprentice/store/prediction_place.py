@@ -12,7 +12,7 @@ import psutil
 
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
-from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly
+from napari_apprentice.store.files import aside_of, put_in_place, remove_quietly, storage_errors, sync_all
 from napari_apprentice.store.process import lives
 from napari_apprentice.store.trust import LARGEST_DOCUMENT, read_plain
 
@@ -29,34 +29,42 @@ def commit_over(aside: Path, final: Path, journal: Path) -> None:
     journal
         The case's; while there is one, the prediction that its strokes were drawn on is kept for them.
     """
+    sync_all(aside)
     _exchange(aside, final, journal)
     remove_quietly(final / PROGRESS)  # not before: a reader of slabs goes by it
 
 
 def _exchange(aside: Path, final: Path, journal: Path) -> None:
     # A folder cannot be renamed over another; for the blink between the two renames there is no
-    # prediction, which a reader is used to.
-    while not commit_folder(aside, final):
-        old = aside_of(final)
-        with suppress(FileNotFoundError):  # another writer was quicker; try again
-            final.rename(old)
+    # prediction, which a reader is used to. Strokes find theirs all the same, at every instant: it gets
+    # the name that it is kept under in the first rename.
+    while not put_in_place(aside, final):
+        old, is_kept = _put_away(final, kept_for(final, journal))
         try:
-            committed = commit_folder(aside, final)
-        except OSError:
+            committed = put_in_place(aside, final)
+        except BaseException:
             with suppress(OSError):
                 old.rename(final)  # it counts until another one has taken its place
             raise
-        _let_go(old, kept_for(final, journal))
+        if not is_kept:
+            remove_quietly(old)
         if committed:
             return
 
 
-def _let_go(old: Path, kept: Path | None) -> None:
-    if kept is not None and not kept.exists():  # only the first: what came later, nobody drew on from the beginning
-        with suppress(OSError):
-            old.rename(kept)
-            return
-    remove_quietly(old)
+def _put_away(final: Path, kept: Path | None) -> tuple[Path, bool]:
+    """Where the prediction before is now, and whether it stays there."""
+    if kept is None or kept.exists():  # only the first is kept: what came later, nobody drew on from the beginning
+        old = aside_of(final)
+        with suppress(FileNotFoundError):  # another writer was quicker; try again
+            final.rename(old)
+        return old, False
+    try:
+        final.rename(kept)
+    except OSError as error:
+        if not kept.exists() and not isinstance(error, FileNotFoundError):
+            raise  # else another writer was quicker
+    return kept, True
 
 
 def kept_for(final: Path, journal: Path) -> Path | None:
@@ -67,8 +75,9 @@ def kept_for(final: Path, journal: Path) -> Path | None:
 
 def sweep_kept(folder: Path, journal: Path) -> None:
     """Remove what was kept for journals that are gone."""
+    found = list(folder.glob(f".*{_KEPT}"))  # before the journal is read: it may be begun just now
     identity = _identity(journal)
-    for path in folder.glob(f".*{_KEPT}"):
+    for path in found:
         if not identity or not path.name.endswith(f".{identity}{_KEPT}"):
             remove_quietly(path)
 
@@ -94,9 +103,10 @@ def _host() -> str:
 
 def _identity(journal: Path) -> str:
     """What tells a journal from the next one of the same case; "" where there is none."""
-    try:
-        with journal.open("rb") as file:
-            opening = file.read(_OPENING)
-    except OSError:
-        return ""
+    with storage_errors(f"the journal of case {journal.parent.name}"):  # unreadable for now is not gone
+        try:
+            with journal.open("rb") as file:
+                opening = file.read(_OPENING)
+        except FileNotFoundError:
+            return ""
     return hashlib.sha256(opening).hexdigest()[:16] if opening else ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,21 +91,46 @@ class Predictions:
                     raise  # the same all the time: it is no exchange that was in the way
         return self._read(self._folder(case_id, model), case_id, model)
 
-    def read_base(self, case_id: str, model: str) -> Prediction:
-        """The prediction that the strokes in the case's journal were drawn on; the present one without a journal.
+    def read_base(self, case_id: str, model: str, expected: str = "") -> Prediction | None:
+        """The prediction that the strokes in the case's journal were drawn on; None where it is gone.
 
         A prediction that is made anew while a case has strokes in no revision is kept for them: to accept is
         to accept what was shown.
 
+        Parameters
+        ----------
+        expected
+            Its digest, as the journal has it; "" in journals of earlier versions, where the one that is kept counts,
+            or else the present one.
+
         Raises
         ------
-        InputError, StudyError
-            As for `read`.
+        StudyError
+            The present one is what they were drawn on, and is damaged.
         """
-        kept = kept_for(self._path(case_id, model), self._journal(case_id))
-        if kept is not None and kept.is_dir():
-            return self._as_of_now(self._read(kept, case_id, model))
-        return self.read(case_id, model)
+        for _ in range(LOOKS):
+            folder = self._base(case_id, model, expected)
+            try:
+                found = None if folder is None else self._read(folder, case_id, model)
+            except ApprenticeError as error:
+                if self._base(case_id, model, expected) != folder:
+                    continue  # an exchange was in the way
+                if folder == self._path(case_id, model) or not isinstance(error, StudyError):
+                    raise
+                return None  # nothing makes one whole again that is kept
+            if self._base(case_id, model, expected) == folder and (found is None or expected in ("", found.digest)):
+                return None if found is None else self._as_of_now(found)
+        return None
+
+    def _base(self, case_id: str, model: str, expected: str) -> Path | None:
+        for folder in (self._kept(case_id, model), self._path(case_id, model)):
+            with suppress(StudyError):  # what is kept may be damaged; the other may be what it was made from
+                if folder is not None and folder.is_dir() and expected in ("", self._digest(folder, case_id, model)):
+                    return folder
+        return None
+
+    def _kept(self, case_id: str, model: str) -> Path | None:
+        return kept_for(self._path(case_id, model), self._journal(case_id))
 
     def of_now(self, labels: LabelArray) -> LabelArray:
         """A label map as it reads today: labels that the study does not have any more are background."""
@@ -118,20 +144,18 @@ class Predictions:
             out[...] = table[plane]
         return found
 
-    def made_anew(self, case_id: str, model: str) -> bool:
-        """Whether the prediction is newer than the one that the strokes in the case's journal were drawn on."""
-        kept = kept_for(self._path(case_id, model), self._journal(case_id))
-        return kept is not None and kept.is_dir()
-
     def base_labels(self, case_id: str, model: str, box: tuple[slice, ...]) -> LabelArray:
         """Labels of a box (slices along z, y, x) of what `read_base` gives; reads no more than that."""
-        kept = kept_for(self._path(case_id, model), self._journal(case_id))
+        kept = self._kept(case_id, model)
         folder = kept if kept is not None and kept.is_dir() else self._folder(case_id, model)
         return self.of_now(read_box(folder / LABEL_MAP, box, self._vault(case_id, model).at(LABEL_MAP)))
 
     def digest(self, case_id: str, model: str) -> str:
         """By which a prediction is told from one made anew; "" without one. Reads no voxel."""
         return str(self.record(case_id, model).get("digest", "")) if self.has(case_id, model) else ""
+
+    def _digest(self, folder: Path, case_id: str, model: str) -> str:
+        return str(self._record(folder, case_id, model).get("digest", ""))
 
     def _read(self, folder: Path, case_id: str, model: str) -> Prediction:
         vault = self._vault(case_id, model)
@@ -146,6 +170,7 @@ class Predictions:
             float(record.get("seconds", 0.0)),
             str(record.get("device", "")),
             dict(record.get("made", {})),
+            str(record["digest"]),
         )
 
     def write(self, case_id: str, model: str, prediction: Prediction) -> None:

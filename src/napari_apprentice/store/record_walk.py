@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+import numpy as np
+
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.store.stroke_record import (
     DamagedError,
@@ -74,11 +76,19 @@ class Records(Iterator[tuple[dict[str, Any], memoryview]]):
 
     def rest(self) -> "StoredStrokes":
         """The rest as strokes that are read when asked for."""
-        places, facts = [], []
+        places, facts, kinds = [], [], {np.dtype(np.uint8)}
         for stroke in self.strokes():
             places.append((self.start, self.end))
             facts.append((stroke.tool, stroke.seconds))
-        return StoredStrokes(self.data, places, facts, self._vault)
+            kinds.add(stroke.labels_after.dtype)
+        return StoredStrokes(self.data, places, facts, self._vault, np.result_type(*kinds))
+
+
+def label_type(strokes: Sequence[Stroke]) -> "np.dtype[Any]":
+    """Number type that has room for the labels of all strokes."""
+    if isinstance(strokes, StoredStrokes):
+        return strokes.label_type
+    return np.result_type(np.uint8, *(stroke.labels_after.dtype for stroke in strokes))
 
 
 class StoredStrokes(Sequence[Stroke]):
@@ -94,11 +104,15 @@ class StoredStrokes(Sequence[Stroke]):
         Tool and seconds of each.
     vault
         Opens each record.
+    label_type
+        Number type that has room for the labels of all of them.
     """
 
     def __init__(
-        self, data: memoryview, places: Sequence[tuple[int, int]], facts: Sequence[tuple[str, float]], vault: Vault
-    ) -> None:
+        self, data: memoryview, places: Sequence[tuple[int, int]], facts: Sequence[tuple[str, float]], vault: Vault,
+        label_type: "np.dtype[Any]",
+    ) -> None:  # fmt: skip
+        self.label_type = label_type
         self._data = data
         self._vault = vault
         self.places = places
@@ -113,7 +127,7 @@ class StoredStrokes(Sequence[Stroke]):
     def __getitem__(self, index: slice) -> Sequence[Stroke]: ...
     def __getitem__(self, index: int | slice) -> Stroke | Sequence[Stroke]:
         if isinstance(index, slice):
-            return StoredStrokes(self._data, self.places[index], self.facts[index], self._vault)
+            return StoredStrokes(self._data, self.places[index], self.facts[index], self._vault, self.label_type)
         return stroke_of(self.stored(index), self._vault)
 
     def stored(self, index: int) -> memoryview:

@@ -40,13 +40,14 @@ class RescueJournal:
         Oldest first.
     vault
         How its records are written.
-    work
-        Whose strokes they are, as in the study's journal of them; "" in files of earlier versions.
+    work, base
+        Whose strokes they are, and the digest of the prediction that they were drawn on, as in the study's journal of
+        them; "" in files of earlier versions.
     """
 
     def __init__(
         self, path: Path, file: BinaryIO, case_id: str, parent: str | None, model: str | None, author: str,
-        started: str, strokes: Sequence[Stroke] = (), vault: Vault = PLAIN, work: str = "",
+        started: str, strokes: Sequence[Stroke] = (), vault: Vault = PLAIN, work: str = "", base: str = "",
     ) -> None:  # fmt: skip
         self.path = path
         self.case_id = case_id
@@ -56,6 +57,7 @@ class RescueJournal:
         self.started = started
         self.strokes = strokes
         self.work = work
+        self.base = base
         self._vault = vault
         self._unlock = weakref.finalize(self, file.close)  # also for a case that was read and never shown
         self._size = path.stat().st_size
@@ -100,6 +102,7 @@ class Rescues:
     def begin(
         self, study: Path, case_id: str, parent: str | None, model: str | None, author: str,
         strokes: Sequence[AnyStroke], vault: Vault = PLAIN, study_id: str = "", work: str = "",
+        base: str = "",
     ) -> RescueJournal:  # fmt: skip
         """Make a rescue journal with strokes in it.
 
@@ -107,7 +110,7 @@ class Rescues:
         ----------
         study, study_id
             The study's folder, and what it is known by where it was moved or is mounted elsewhere.
-        work
+        work, base
             As in the study's journal of these strokes.
         vault
             Of the study: what is encrypted there is encrypted here.
@@ -122,7 +125,7 @@ class Rescues:
         path = self.folder / f"{key}.{check_name('case id', case_id)}.{uuid.uuid4().hex[:8]}.strokes"
         opening = {
             "journal": 1, "study": str(study.resolve()), "study_id": study_id, "case": case_id, "parent": parent,
-            "model": model, "author": author, "started": began, "work": work,
+            "model": model, "author": author, "started": began, "work": work, "base": base,
         }  # fmt: skip
         with storage_errors("the rescue journal"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,7 +140,7 @@ class Rescues:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        return RescueJournal(path, file, case_id, parent, model, author, began, vault=vault, work=work)
+        return RescueJournal(path, file, case_id, parent, model, author, began, (), vault, work, base)
 
     def cases(self, study: Path, vault: Vault = PLAIN, study_id: str = "") -> tuple[str, ...]:
         """Cases of a study for which strokes wait here, those at work in another window among them."""
@@ -182,8 +185,8 @@ def _read(path: Path, file: BinaryIO, vault: Vault) -> RescueJournal | None:
             path.with_suffix(".damaged").write_bytes(data)
         file.truncate(records.end)
     parent, model = (None if head.get(k) is None else str(head[k]) for k in ("parent", "model"))
-    author, started, work = (str(head.get(k, "")) for k in ("author", "started", "work"))
-    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault, work)
+    author, started, work, base = (str(head.get(k, "")) for k in ("author", "started", "work", "base"))
+    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault, work, base)
 
 
 def _is_of(path: Path, vault: Vault, study: Path, study_id: str) -> bool:

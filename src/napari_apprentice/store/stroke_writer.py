@@ -43,18 +43,21 @@ class StrokeWriter:
         A rescue journal that holds all of `strokes`.
     shelf
         Where strokes are kept.
+    base
+        Digest of the model version's prediction; "" for none.
     """
 
     def __init__(
         self, journal: Journal, case_id: str, parent: str | None, model: str | None,
         strokes: Sequence[Stroke] = (), stored: int = 0,
         rescue: Rescue | None = None, rescued: RescueJournal | None = None,
-        shelf: Shelf | None = None,
+        shelf: Shelf | None = None, base: str = "",
     ) -> None:  # fmt: skip
         self._journal = journal
         self._case_id = case_id
         self._parent = parent
         self._model = model
+        self._base = base
         self._shelf = shelf or Shelf()
         self._strokes = self._shelf.add_all(strokes)
         self._stored = stored
@@ -213,7 +216,7 @@ class StrokeWriter:
         if self._started:
             self._journal.append(self._case_id, *batch)
         else:
-            self._journal.start(self._case_id, self._parent, self._model, batch)
+            self._journal.start(self._case_id, self._parent, self._model, batch, self._base)
             self._started = True
 
     def _succeed(self, count: int) -> None:

@@ -145,6 +145,21 @@ class Study:
         self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)
         self.split = NewerSplit(self.refusal, self.path / "split.jsonl", self.vault)
 
+    def read_again(self) -> None:
+        """Take over what another program made of title and labels since the study was opened.
+
+        Raises
+        ------
+        StudyError, StorageError
+            It cannot be read; nothing was changed here.
+        """
+        document = read_document(self.path / DOCUMENT)
+        if document == self._document:
+            return
+        hidden = _hidden(document, self.vault)
+        schema, retired = _schema(hidden), _retired(hidden)
+        self._document, self._hidden, self._schema, self._retired = document, hidden, schema, retired
+
     @property
     def study_id(self) -> str:
         """What it is known by wherever it lies; a copy has the same. "" in studies from before there were ids."""
