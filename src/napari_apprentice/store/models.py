@@ -21,6 +21,7 @@ from napari_apprentice.store.vault import PLAIN, Vault
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
+WENT_BACK = "went back from "  # how the reason of a turn begins with which a person went back
 _LARGEST_PICTURE = 32 * 1024**2  # bytes
 
 
@@ -48,6 +49,11 @@ class Activation:
     author: str = ""
     overrules: str = ""
     why: str = ""
+
+    @property
+    def went_back(self) -> bool:
+        """Whether it led back to an earlier model version, because the present one was refused or just so."""
+        return self.overrules not in ("", self.name) or self.reason.startswith(WENT_BACK)
 
 
 @dataclass(frozen=True)
