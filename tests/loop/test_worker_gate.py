@@ -1,6 +1,7 @@
 """Real training runs before the gate: what is better passes, what learned nonsense does not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,11 @@ import torch
 from learn.small import finish, make_example
 from loop.balls import SHAPE, ball_study, revise, trained
 from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.gate import GateReport
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.registering import activate
+from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.loop.worker_train import collect
 from napari_apprentice.store.study import Study
@@ -74,3 +79,21 @@ def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> No
     assert {p.subject for p in verdict.report.pairs} == {"s3", "s4"}
     assert {p.revision for p in verdict.planes} == {e.revision for e in verdict.measured}
     assert "1 held-out scan could not be measured on" in verdict.report.caution
+
+
+def test_what_became_active_while_the_gate_compared_with_another_stays_active(first: Study) -> None:
+    base, weights = first.models.info("v0001"), first.models.weights("v0001")
+    first.models.activate("v0001", "by hand")
+    first.models.register(replace(base, name="chosen"), weights)
+    made = Candidate(None, None, base.plan, weights, *collect(first, frozenset()))
+    work = conclude(first.runs.create("train", {"base": None}), first, made, QUICK)
+    while (report := next(work)).text != "Comparing with v0001: held-out scan 2 of 2":
+        pass
+    first.models.activate("chosen", f"chosen by hand, while: {report.text}")
+    _, result = finish(work)
+    gate = GateReport.from_json(result["gate"])
+    assert (gate.passed, gate.compared_with, result["active"]) == (True, "v0001", False)
+    assert first.models.active() == "chosen"
+    verdict = TuneReport("run", result["model"], result["active"], gate, 1, 1.0, (), result["instead"]).verdict
+    assert "(compared with v0001), but chosen became active meanwhile, and the two were not compared" in verdict
+    assert not activate(first, first.models.info(result["model"]), None)  # nor in place of what was imported meanwhile

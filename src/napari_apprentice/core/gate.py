@@ -97,6 +97,8 @@ class GateReport:
         What the rows are the means of.
     left_out
         Held-out scans that could not be measured on, because one of the two had learned from their subject.
+    compared_with
+        The model version that was active then; "" where that was not kept.
     """
 
     rows: tuple[GateRow, ...]
@@ -105,6 +107,7 @@ class GateReport:
     totals: tuple[GateRow, ...] = ()
     pairs: tuple[GatePair, ...] = ()
     left_out: int = 0
+    compared_with: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -120,7 +123,13 @@ class GateReport:
             tuple(GateRow(**r) for r in data.get("totals", ())),
             tuple(GatePair(**p) for p in data.get("pairs", ())),
             int(data.get("left_out", 0)),
+            str(data.get("compared_with", "")),
         )
+
+    @property
+    def told(self) -> str:
+        """The reason, with the model version it was compared with."""
+        return f"{self.reason} (compared with {self.compared_with})" if self.compared_with else self.reason
 
     def mean(self, *, replay: bool) -> tuple[float, float] | None:
         """Mean over labels (before, after); None where no scan of that kind is held out."""

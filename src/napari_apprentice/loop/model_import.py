@@ -162,9 +162,7 @@ def _taken_over(
         origin={**origin, "digest": version.weights_digest, "labels": names},
     )
     registered = study.models.register(made, weights)
-    first = study.models.active() is None
-    if first:
-        study.models.activate(registered.name, FIRST)
+    first = study.models.activate_in_place_of(None, registered.name, FIRST)
     return ImportReport(
         registered.name, first, str(origin["library"]), version.name, _told(study, names, ids), ()
     )  # fmt: skip

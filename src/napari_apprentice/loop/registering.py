@@ -55,10 +55,11 @@ def register(study: Study, made: Candidate, verdict: Verdict, settings: TrainSet
 
 
 def activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:
-    """Make a version active that passed the gate, or is the first; whether it was."""
+    """Make a version active that passed the gate, or is the first; whether it was.
+
+    What it was not compared with may be better: where another version became active meanwhile, that one stays.
+    """
     if report is None:
-        study.models.activate(version.name, "first model version")
-        return True
-    if report.passed:
-        study.models.activate(version.name, f"passed the gate: {report.reason}")
-    return report.passed
+        return study.models.activate_in_place_of(None, version.name, "first model version")
+    reason = f"passed the gate: {report.told}"
+    return report.passed and study.models.activate_in_place_of(report.compared_with, version.name, reason)

@@ -26,7 +26,8 @@ def conclude(
 
     Returns
     -------
-    The new model version's name, whether it is active, the gate's report and the device, as JSON values.
+    The new model version's name, whether it is active or which one is instead, the gate's report and the device, as
+    JSON values.
     """
     verdict = yield from gate(run, study, made, settings)
     yield Progress(0, 0, "Fitting how sure it may be of itself")
@@ -39,7 +40,8 @@ def conclude(
     )  # fmt: skip
     active = activate(study, version, verdict.report)
     return {
-        "model": version.name, "active": active, "gate": verdict.report.to_json() if verdict.report else None,
+        "model": version.name, "active": active, "instead": "" if active else study.models.active(),
+        "gate": verdict.report.to_json() if verdict.report else None,
         "device": describe(choose_device(settings.device)),
     }  # fmt: skip
 
@@ -48,7 +50,7 @@ def _pictures(study: Study, verdict: Verdict) -> tuple[dict[str, bytes], dict[st
     if verdict.report is None:
         return {}, {}
     # Under the name that comes next: a run of the same study registers nothing meanwhile.
-    titles = (str(study.models.active()), study.models.next_name())
+    titles = (verdict.report.compared_with, study.models.next_name())
     return change_pictures(verdict.report, verdict.planes, study.schema, titles)
 
 

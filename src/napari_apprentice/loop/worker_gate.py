@@ -1,7 +1,7 @@
 """In the child process: a candidate against the active model version, on the same held-out scans."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -43,7 +43,7 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     after = bench.predictor(made.plan, weights)
     pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out))
-    return Verdict(report, weights, tuple(held_out), share, tried, planes)
+    return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
 
 
 @dataclass(eq=False)
