@@ -234,7 +234,8 @@ class ModelVersion:
     weights_digest
         SHA-256 of weights.safetensors.
     origin
-        Of one that was imported: library, name, digest of the file, labels and channels by name, lineage ...
+        Of one that was imported: library, name, digest of the file, labels and channels by name, lineage, digests
+        of the scans it learned from ...
     temperature
         What its logits are divided by before the softmax; 1 leaves them as they are.
     metrics
