@@ -90,6 +90,15 @@ def test_of_two_who_turn_the_switch_at_once_the_first_counts(tmp_path, weights, 
     assert [a.name for a in slow.activations()] == ["v0001", "v0002"]
 
 
+def test_an_imported_version_has_no_pictures_of_the_study_it_came_from(tmp_path, weights):
+    made = study(tmp_path, 3)
+    told = {"best.png": {"revision": "c1/r0001", "digest": "0" * 64}}  # as imports were stored once
+    version = _version("v0001")
+    made.models.register(replace(version, revisions=(), held_out=(), origin={"library": "x"}, pictures=told), weights)
+    assert made.models.info("v0001").pictures == {}
+    assert finish(check(made.path)) == ()
+
+
 def test_the_base_is_the_oldest_ancestor(tmp_path, weights):
     models = study(tmp_path, 0).models
     for name, parent in (("starter", None), ("v0001", "starter"), ("v0002", "v0001"), ("v0003", "gone")):

@@ -294,5 +294,6 @@ class ModelVersion:
             origin=dict(data.get("origin", {})),
             temperature=float(data.get("temperature", 1.0)),
             metrics=dict(data.get("metrics", {})),
-            pictures=dict(data.get("pictures", {})),
+            # Earlier versions left those of the other study with imported ones, which never have any of their own.
+            pictures={} if data.get("origin") else dict(data.get("pictures", {})),
         )

@@ -161,6 +161,7 @@ def _taken_over(
         revisions=(),  # of the other study; a case of this one may have the same name
         held_out=(),
         gate=None,
+        pictures={},  # of cases of the other study
         note=f"imported from {origin['library']}: {origin['name']}",
         origin={**origin, "digest": version.weights_digest, "labels": names},
     )
