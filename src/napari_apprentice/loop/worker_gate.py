@@ -42,7 +42,8 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
         weights, share, tried = yield from bench.choose(made, before, some, settings.interpolation)
     after = bench.predictor(made.plan, weights)
     pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
-    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out))
+    corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
+    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
     return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
 
 

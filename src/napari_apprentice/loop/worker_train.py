@@ -60,7 +60,7 @@ class _Work:
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
         learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
         self._examples, self._held_out = collect(study, learned)
-        _refuse_empty(self._examples, base)
+        _refuse_empty(self._examples, self._held_out, base)
         self._plan = _plan_of(base, study) if base else plan_for(self._examples, study, run)
         self._start = _start(run, study, base, self._plan, write=ranks.first) if base else None
         self._out = run.path / "weights.safetensors"
@@ -137,13 +137,22 @@ def _start(run: RunFolder, study: Study, base: ModelVersion, plan: Plan, *, writ
     return fitted
 
 
-def _refuse_empty(examples: Sequence[Example], base: ModelVersion | None) -> None:
-    fresh = [e for e in examples if not e.replay and e.status.any()]
-    if not fresh:
-        what = "since the active model version was made" if base else "yet"
+def _refuse_empty(examples: Sequence[Example], held_out: Sequence[Example], base: ModelVersion | None) -> None:
+    if _fresh(examples):
+        return
+    what = "since the active model version was made" if base else "yet"
+    text = f"There is no correction to learn from {what}"
+    subjects = dict.fromkeys(e.subject for e in _fresh(held_out))
+    if subjects:
         raise ModelError(
-            f"There is no correction to learn from {what}: correct a scan, accept what is right and save it first."
+            f"{text}: what was corrected is of {', '.join(subjects)}, on the validation side, which is measured on and "
+            "not learned from. Correct and save a scan of somebody on the train side, or move a subject there."
         )
+    raise ModelError(f"{text}: correct a scan, accept what is right and save it first.")
+
+
+def _fresh(examples: Sequence[Example]) -> list[Example]:
+    return [e for e in examples if not e.replay and e.status.any()]
 
 
 def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
