@@ -78,7 +78,7 @@ def _shown(known: ModelDetails) -> Answer:
         *(f"from {a['name']}, made {a.get('created', '?')}" for a in known.lineage[1:]),
         f"It learned from {len(version.revisions)} corrected scans; {len(version.held_out)} were held out.",
         *gate_lines(version.gate, names),
-        *([f"{'Passed' if version.gate.passed else 'Refused'}: {version.gate.reason}."] if version.gate else []),
+        *([f"{'Passed' if version.gate.passed else 'Refused'}: {version.gate.told}."] if version.gate else []),
         f"Temperature {version.temperature:.3g}{_calibrated(version.metrics)}.",
         *(f"{t.time} {t.reason}{f': {t.why}' * bool(t.why)}" for t in known.turns),
         *([f"Note: {known.note}"] if known.note else []),

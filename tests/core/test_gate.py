@@ -53,6 +53,13 @@ def test_without_proof_nothing_passes() -> None:
     assert not replay_only.found_worse
 
 
+def test_a_held_out_correction_without_any_label_is_not_said_to_be_missing() -> None:
+    report = judge_named([], [], {}, corrections=1)
+    assert not report.passed
+    assert "the held-out corrections are background alone" in report.reason
+    assert not report.found_worse
+
+
 def test_two_that_agree_nowhere_prove_nothing() -> None:
     report = judge(_scores(0.0, 0.0004), _scores(0.0, 0.0005))
     assert not report.passed

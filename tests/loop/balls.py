@@ -34,7 +34,7 @@ def add_case(study: Study, n: int, subject: str = "", *, bright: float = 1.0) ->
     example = make_example(n, SHAPE)
     geometry = Geometry.from_source(SHAPE[::-1], np.diag([-1.0, -1.0, 1.0, 1.0]))
     study.cases.add(
-        f"c{n}", subject or f"s{n}", Volume(example.voxels * bright, geometry, ("MR",), f"c{n}.nii.gz", "0" * 64)
+        f"c{n}", subject or f"s{n}", Volume(example.voxels * bright, geometry, ("MR",), f"c{n}.nii.gz", f"{n:064d}")
     )
     revise(study, n)
 

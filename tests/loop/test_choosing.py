@@ -79,7 +79,21 @@ def test_one_click_back_is_kept_too(session: Session) -> None:
     assert session.go_back() == "v0001"
     last = session.study.models.activations()[-1]
     assert (last.name, last.author, last.reason) == ("v0001", "ann", "went back from v0002 (ann)")
-    assert session.go_back() == "v0002"
+    with pytest.raises(ModelError, match="none to go back to"):  # and not to the one that was just left
+        session.go_back()
+    assert (session.previous_model(), session.study.models.active()) == (None, "v0001")
+
+
+def test_going_back_again_leads_further_back_and_never_to_one_that_was_refused(session: Session) -> None:
+    session.activate("v0003", "it sees the small lesions")
+    assert session.refuse_model("v0003", "misses the left kidney") == "v0002"
+    assert session.refuse_model("v0002", "misses it too") == "v0001"
+    assert session.previous_model() is None
+    session.activate("v0003", "it is better than nothing")  # a person may think better of it
+    assert session.go_back() == "v0001"
+    session.activate("v0002")
+    session.activate("v0003", "it is quick")
+    assert [session.go_back(), session.go_back()] == ["v0002", "v0001"]
 
 
 def test_there_is_no_way_back_from_the_first(tmp_path: Path) -> None:

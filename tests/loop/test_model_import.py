@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,9 @@ def taught(study: Study) -> str:
             name, parent, now(), plan, study.schema, ("c1/r0001", "c2/r0001"), ("c3/r0001",), gate,
             {"steps": 3}, 0, {"napari-apprentice": "0.1.0"}, "",
         )  # fmt: skip
-        study.models.register(version, study.path.parent / "w.safetensors")
+        shown = {"best.png": {"revision": "c3/r0001"}} if gate else {}
+        pictures = dict.fromkeys(shown, b"PNG")
+        study.models.register(replace(version, pictures=shown), study.path.parent / "w.safetensors", pictures)
     study.models.activate("v0002", "test")
     return "v0002"
 
@@ -197,6 +200,7 @@ def test_from_another_study_and_from_an_export_to_the_bit(tmp_path: Path) -> Non
         version, before = study.models.info(report.model), first.models.info(name)
         assert version.weights_digest == before.weights_digest
         assert (version.parent, version.revisions, version.held_out) == (None, (), ())
+        assert "c3/" not in (study.models.root / report.model / "model.json").read_text()
         assert [a["name"] for a in version.origin["lineage"]] == [name, "v0001"]
         assert finish(check(study.path)) == ()
 

@@ -1,15 +1,25 @@
 """Real training runs before the gate: what is better passes, what learned nonsense does not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from learn.small import finish, make_example
+from learn.small import finish, make_example, make_plan
 from loop.balls import SHAPE, ball_study, revise, trained
 from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.gate import GateReport
+from napari_apprentice.core.records import ModelVersion, now
+from napari_apprentice.errors import ModelError
+from napari_apprentice.learn import weights as weight_files
+from napari_apprentice.learn.network import build
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.registering import activate
+from napari_apprentice.loop.tuning import TuneReport
+from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.loop.worker_train import collect
 from napari_apprentice.store.study import Study
@@ -74,3 +84,53 @@ def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> No
     assert {p.subject for p in verdict.report.pairs} == {"s3", "s4"}
     assert {p.revision for p in verdict.planes} == {e.revision for e in verdict.measured}
     assert "1 held-out scan could not be measured on" in verdict.report.caution
+
+
+def test_what_became_active_while_the_gate_compared_with_another_stays_active(first: Study) -> None:
+    base, weights = first.models.info("v0001"), first.models.weights("v0001")
+    first.models.activate("v0001", "by hand")
+    first.models.register(replace(base, name="chosen"), weights)
+    made = Candidate(None, None, base.plan, weights, *collect(first, frozenset()))
+    work = conclude(first.runs.create("train", {"base": None}), first, made, QUICK)
+    while (report := next(work)).text != "Comparing with v0001: held-out scan 2 of 2":
+        pass
+    first.models.activate("chosen", f"chosen by hand, while: {report.text}")
+    _, result = finish(work)
+    gate = GateReport.from_json(result["gate"])
+    assert (gate.passed, gate.compared_with, result["active"]) == (True, "v0001", False)
+    assert first.models.active() == "chosen"
+    verdict = TuneReport("run", result["model"], result["active"], gate, 1, 1.0, (), result["instead"]).verdict
+    assert "(compared with v0001), but chosen became active meanwhile, and the two were not compared" in verdict
+    assert not activate(first, first.models.info(result["model"]), None)  # nor in place of what was imported meanwhile
+
+
+def _all_background(study: Study, learned: tuple[str, ...]) -> ModelVersion:
+    """An active model version that finds nothing anywhere."""
+    plan, path = make_plan(), study.path.parent / "zeros.safetensors"
+    network = build(plan)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    weight_files.save(network, path)
+    version = ModelVersion("v0001", None, now(), plan, study.schema, learned, (), None, {}, 0, {}, "")
+    study.models.activate(study.models.register(version, path).name, "test")
+    return study.models.info("v0001")
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_held_out_correction_of_background_is_said_to_prove_nothing(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    revise(study, 3, np.zeros(SHAPE, np.uint8))
+    version = _all_background(study, ())
+    made = Candidate(None, None, version.plan, study.models.weights("v0001"), *collect(study, frozenset()))
+    _, verdict = finish(gate(study.runs.create("train", {"base": None}), study, made, QUICK))
+    assert "the held-out corrections are background alone" in verdict.report.reason
+
+
+def test_that_only_the_validation_side_was_corrected_is_said(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    _all_background(study, ("c1/r0001", "c2/r0001", "c3/r0001"))
+    with pytest.raises(ModelError, match="correct a scan, accept what is right"):
+        trained(study, "fine-tune", QUICK)
+    revise(study, 3)
+    with pytest.raises(ModelError, match="what was corrected is of s3, on the validation side"):
+        trained(study, "fine-tune", QUICK)

@@ -11,6 +11,7 @@ from napari_apprentice.core.plan import Normalisation, Plan
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.errors import InputError, ModelError, StorageError, StudyError
 from napari_apprentice.store.check import check
+from napari_apprentice.store.study import Study
 
 ONES = (1, 1, 1)
 
@@ -69,6 +70,33 @@ def test_the_last_activation_wins_and_all_are_kept(tmp_path, weights):
     assert models.active() == "v0001"
     assert [a.name for a in models.activations()] == ["v0001", "v0002", "v0001"]
     assert models.activations()[1].reason == "because v0002"
+
+
+def test_of_two_who_turn_the_switch_at_once_the_first_counts(tmp_path, weights, monkeypatch):
+    made = study(tmp_path, 0)
+    slow, quick = made.models, Study.open(made.path).models
+    for name in ("v0001", "v0002", "v0003"):
+        slow.register(_version(name), weights)
+    assert slow.activate_in_place_of(None, "v0001", "first")
+    assert not slow.activate_in_place_of(None, "v0003", "first")
+    append = slow.ledger.append
+
+    def late(record):
+        quick.activate("v0002", "by hand")
+        append(record)
+
+    monkeypatch.setattr(slow.ledger, "append", late)
+    assert not slow.activate_in_place_of("v0001", "v0003", "passed the gate")
+    assert [a.name for a in slow.activations()] == ["v0001", "v0002"]
+
+
+def test_an_imported_version_has_no_pictures_of_the_study_it_came_from(tmp_path, weights):
+    made = study(tmp_path, 3)
+    told = {"best.png": {"revision": "c1/r0001", "digest": "0" * 64}}  # as imports were stored once
+    version = _version("v0001")
+    made.models.register(replace(version, revisions=(), held_out=(), origin={"library": "x"}, pictures=told), weights)
+    assert made.models.info("v0001").pictures == {}
+    assert finish(check(made.path)) == ()
 
 
 def test_the_base_is_the_oldest_ancestor(tmp_path, weights):

@@ -97,6 +97,8 @@ class GateReport:
         What the rows are the means of.
     left_out
         Held-out scans that could not be measured on, because one of the two had learned from their subject.
+    compared_with
+        The model version that was active then; "" where that was not kept.
     """
 
     rows: tuple[GateRow, ...]
@@ -105,6 +107,7 @@ class GateReport:
     totals: tuple[GateRow, ...] = ()
     pairs: tuple[GatePair, ...] = ()
     left_out: int = 0
+    compared_with: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -120,7 +123,13 @@ class GateReport:
             tuple(GateRow(**r) for r in data.get("totals", ())),
             tuple(GatePair(**p) for p in data.get("pairs", ())),
             int(data.get("left_out", 0)),
+            str(data.get("compared_with", "")),
         )
+
+    @property
+    def told(self) -> str:
+        """The reason, with the model version it was compared with."""
+        return f"{self.reason} (compared with {self.compared_with})" if self.compared_with else self.reason
 
     def mean(self, *, replay: bool) -> tuple[float, float] | None:
         """Mean over labels (before, after); None where no scan of that kind is held out."""
@@ -153,7 +162,11 @@ class GateReport:
 
 
 def judge(
-    before: Sequence[CaseScore], after: Sequence[CaseScore], names: Mapping[int, str], left_out: int = 0
+    before: Sequence[CaseScore],
+    after: Sequence[CaseScore],
+    names: Mapping[int, str],
+    left_out: int = 0,
+    corrections: int = 0,
 ) -> GateReport:
     """Compare a candidate with the active version, pair by pair, on the same held-out scans.
 
@@ -169,11 +182,13 @@ def judge(
         Label ids to what a person calls them.
     left_out
         Held-out scans that could not be measured on; see `GateReport`.
+    corrections
+        Held-out corrections that both predicted; one has no score where nobody says anything but background.
     """
     pairs = _pairs(before, after)
     rows, totals = _rows(pairs)
     report = GateReport(rows, False, "", totals, pairs, left_out)
-    fault = _fault(report, names)
+    fault = _fault(report, names, corrections)
     if fault is not None:
         return replace(report, reason=fault)
     means = report.mean(replay=False)
@@ -187,7 +202,12 @@ _NO_AGREEMENT = (
 )
 
 
-def _no_proof(left_out: int) -> str:
+def _no_proof(left_out: int, corrections: int) -> str:
+    if corrections:
+        return (
+            "the held-out corrections are background alone, where both model versions find no label either, so nothing "
+            "proves that it is better; hold out a correction with labels"
+        )
     if left_out:
         return (
             "no corrected scan is held out of which neither model version has learned the subject, so nothing proves "
@@ -196,13 +216,13 @@ def _no_proof(left_out: int) -> str:
     return "no corrected scan is held out yet, so nothing proves that it is better"
 
 
-def _fault(report: GateReport, names: Mapping[int, str]) -> str | None:
+def _fault(report: GateReport, names: Mapping[int, str], corrections: int) -> str | None:
     """Why it does not pass; None where it was measured and nothing speaks against it."""
     measured, means = _measured_fault(report, names), report.mean(replay=False)
     if measured is not None:
         return measured
     if means is None:
-        return _no_proof(report.left_out)
+        return _no_proof(report.left_out, corrections)
     return _NO_AGREEMENT if means[1] < NOTHING else None
 
 

@@ -237,7 +237,8 @@ class ModelVersion:
     weights_digest
         SHA-256 of weights.safetensors.
     origin
-        Of one that was imported: library, name, digest of the file, labels and channels by name, lineage ...
+        Of one that was imported: library, name, digest of the file, labels and channels by name, lineage, digests
+        of the scans it learned from ...
     temperature
         What its logits are divided by before the softmax; 1 leaves them as they are.
     metrics
@@ -302,7 +303,8 @@ class ModelVersion:
             origin=dict(data.get("origin", {})),
             temperature=float(data.get("temperature", 1.0)),
             metrics=dict(data.get("metrics", {})),
-            pictures=dict(data.get("pictures", {})),
+            # Earlier versions left those of the other study with imported ones, which never have any of their own.
+            pictures={} if data.get("origin") else dict(data.get("pictures", {})),
             channels=tuple(str(name) for name in data.get("channels", ())),
             run=str(data.get("run", "")),
         )

@@ -161,7 +161,7 @@ def _head(known: ModelDetails) -> str:
     gate = known.gate
     state = "active" if known.active else "not active"
     verdict = "It did not go through the gate." if gate is None else (
-        f"It {'passed' if gate.passed else 'did not pass'} the gate: {gate.reason}."
+        f"It {'passed' if gate.passed else 'did not pass'} the gate: {gate.told}."
     )  # fmt: skip
     return f"<b>{known.version.name}</b>, {state}. {verdict}"
 

@@ -1,5 +1,6 @@
 """Which model version is active: the gate's choice, and a person's where they know better; all of it is kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.errors import InputError, ModelError
 from napari_apprentice.loop.model_export import lineage
-from napari_apprentice.store.models import Activation
+from napari_apprentice.store.models import WENT_BACK, Activation
 from napari_apprentice.store.study import Study
 
 
@@ -114,21 +115,42 @@ def go_back(study: Study, author: str) -> str:
         There is none.
     """
     earlier, now = _previous(study), study.models.active()
-    study.models.activate(earlier, f"went back from {now} ({author})", author=author)
+    study.models.activate(earlier, f"{WENT_BACK}{now} ({author})", author=author)
     return earlier
 
 
 def previous(study: Study) -> str | None:
-    """The model version that was active before the present one."""
+    """The model version that going back leads to: active before the present one, and not refused since."""
     active = study.models.active()
-    past = [a.name for a in study.models.activations() if a.name != active]
-    return past[-1] if past else None
+    return next((name for name in reversed(_way_back(study.models.activations())) if name != active), None)
+
+
+def _way_back(turns: Iterable[Activation]) -> list[str]:
+    """Model versions by which the present one was reached, oldest first, without those that were refused.
+
+    Going back takes off what it goes back from, so that going back again leads further back.
+    """
+    way: list[str] = []
+    refused: set[str] = set()
+    for turn in turns:
+        if turn.overrules not in ("", turn.name):
+            refused.add(turn.overrules)
+        elif not turn.went_back:
+            refused.discard(turn.name)  # a person may think better of it
+        if turn.went_back and turn.name in way:
+            del way[len(way) - way[::-1].index(turn.name) :]
+        else:
+            way.append(turn.name)
+    return [name for name in way if name not in refused]
 
 
 def _previous(study: Study) -> str:
     earlier = previous(study)
     if earlier is None:
-        raise ModelError("No other model version was active before, so there is none to go back to.")
+        raise ModelError(
+            "No other model version that was not refused was active before, so there is none to go back to; "
+            "activate another one by its name."
+        )
     return earlier
 
 

@@ -1,13 +1,16 @@
 """Nobody is examined on what they have learned: which held-out scans may judge which model versions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 
-from napari_apprentice.core.records import Example
+from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.errors import StudyError
 from napari_apprentice.store.study import Study
 
 
 def subjects_of(study: Study, revisions: Iterable[str]) -> frozenset[str]:
-    """Subjects of revisions (case_id/rNNNN); those of cases that are not in the study are passed over."""
+    """Subjects of revisions (case_id/rNNNN) or cases; those of cases that are not in the study are passed over."""
     known = set(study.cases.ids())
     cases = {key.partition("/")[0] for key in revisions} & known
     return frozenset(study.cases.info(case_id).subject for case_id in cases)
@@ -16,17 +19,68 @@ def subjects_of(study: Study, revisions: Iterable[str]) -> frozenset[str]:
 def subjects_learned(study: Study, name: str) -> frozenset[str]:
     """Subjects whose scans are in a model version's weights: its own and those of all it was tuned from.
 
-    What an imported model learned from elsewhere cannot be known.
+    Of an imported one, those whose scans it brought the digests of, and what versions of this study with the same
+    weights learned. What models of other programs learned elsewhere cannot be known.
     """
-    learned: set[str] = set()
-    known, seen = study.models.names(), set()
-    here: str | None = name
-    while here is not None and here in known and here not in seen:
-        seen.add(here)
-        version = study.models.info(here)
-        learned |= subjects_of(study, version.revisions)
-        here = version.parent
-    return frozenset(learned)
+    return learned_by(study, [name])[name]
+
+
+def learned_by(study: Study, names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """`subjects_learned` of several model versions, reading the study once."""
+    versions, owners = _readable(study), dict[str, set[str]]()
+    if any(_scans_of(v) for v in versions.values()):
+        for case_id in study.cases.ids():
+            with suppress(StudyError):  # nothing is measured on a damaged case
+                for digest in study.cases.scan_digests(case_id):
+                    owners.setdefault(digest, set()).add(case_id)
+    found = {}
+    for name in names:
+        kin = _kin(study, versions, name)
+        brought = (owners.get(digest, ()) for v in kin for digest in _scans_of(v))
+        found[name] = subjects_of(study, (*(key for v in kin for key in v.revisions), *chain(*brought)))
+    return found
+
+
+def scans_learned(study: Study, name: str) -> tuple[str, ...]:
+    """Digests of the scans in a model version's weights, by which another study knows them; no names.
+
+    See `store.cases.Cases.scan_digests`.
+    """
+    kin, known = _kin(study, _readable(study), name), set(study.cases.ids())
+    cases = {key.partition("/")[0] for v in kin for key in v.revisions} & known
+    own = {digest for case_id in cases for digest in study.cases.scan_digests(case_id)}
+    return tuple(sorted(own.union(*(_scans_of(v) for v in kin))))
+
+
+def _scans_of(version: ModelVersion) -> tuple[str, ...]:
+    """Digests that an imported model version came with; none where it was made before these were kept."""
+    return tuple(str(digest) for digest in version.origin.get("scans", ()))
+
+
+def _readable(study: Study) -> dict[str, ModelVersion]:
+    versions = {}
+    for name in study.models.names():
+        with suppress(StudyError):  # only what descends from a damaged one has to fail
+            versions[name] = study.models.info(name)
+    return versions
+
+
+def _kin(study: Study, versions: Mapping[str, ModelVersion], name: str) -> list[ModelVersion]:
+    """A model version, those it descends from, and those with the same weights as one of these.
+
+    A version that was handed on and came back is the same by its weights alone.
+    """
+    found: dict[str, ModelVersion] = {}
+    known, waiting = study.models.names(), [name]
+    while waiting:
+        here = waiting.pop()
+        if here in found or here not in known:
+            continue
+        version = found[here] = versions.get(here) or study.models.info(here)
+        weights = {version.weights_digest, *(a.get("digest") for a in version.origin.get("lineage", ()))}
+        waiting += [n for n, v in versions.items() if v.weights_digest in weights]
+        waiting += [version.parent] if version.parent else []
+    return list(found.values())
 
 
 def fair(
@@ -44,8 +98,6 @@ def fair(
     taught
         What the candidate itself was taught.
     """
-    learned = {e.subject for e in taught}
-    for name in names:
-        if name is not None:
-            learned |= subjects_learned(study, name)
+    earlier = learned_by(study, [name for name in names if name is not None])
+    learned = {e.subject for e in taught}.union(*earlier.values())
     return [e for e in held_out if e.subject not in learned]

@@ -10,6 +10,7 @@ from typing import Any
 from napari_apprentice.core.model_card import Material, model_card
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.errors import InputError, ModelError, StudyError
+from napari_apprentice.loop.leakage import scans_learned
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import storage_errors
 from napari_apprentice.store.models import DOCUMENT, WEIGHTS, file_digest
@@ -41,7 +42,7 @@ def export_model(study: Study, name: str, out: Path) -> Path:
     with storage_errors(f"the model folder {out.name}"):
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(weights, out / WEIGHTS)
-        text = json.dumps(_document(version, material, ancestors), indent=2)
+        text = json.dumps(_document(version, material, ancestors, scans_learned(study, name)), indent=2)
         (out / DOCUMENT).write_text(text + "\n", encoding="utf-8")
         (out / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
     return out
@@ -85,18 +86,23 @@ def read_export(folder: Path) -> tuple[ModelVersion, dict[str, Any]]:
     try:
         version = ModelVersion.from_json(document)
         ancestors = [{"name": version.name, "digest": version.weights_digest, "created": version.created}]
-        return version, {"lineage": [*ancestors, *document["lineage"]], "material": dict(document["material"])}
+        return version, {
+            "lineage": [*ancestors, *document["lineage"]], "material": dict(document["material"]),
+            "scans": [str(digest) for digest in document.get("scans", ())],
+        }  # fmt: skip
     except MALFORMED as error:
         raise ModelError(f"{folder.name}/{DOCUMENT} is damaged: it is incomplete.") from error
 
 
-def _document(version: ModelVersion, material: Material, ancestors: list[dict[str, Any]]) -> Mapping[str, Any]:
+def _document(
+    version: ModelVersion, material: Material, ancestors: list[dict[str, Any]], scans: tuple[str, ...]
+) -> Mapping[str, Any]:
     # What names a case or a person stays here: the pairs that the gate's table is the mean of, and the pictures.
     gate = replace(version.gate, pairs=()) if version.gate else None
     shared = replace(version, parent=None, revisions=(), held_out=(), gate=gate, pictures={})
     return {
         "format": _FORMAT, "format_version": _VERSION, **shared.to_json(), "material": vars(material),
-        "lineage": ancestors,
+        "lineage": ancestors, "scans": list(scans),
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from napari_apprentice.loop import model_export
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.foreign_folders import Found, find_bundle, find_nnunet, is_bundle, is_nnunet
 from napari_apprentice.loop.launch import follow, start_training
+from napari_apprentice.loop.leakage import scans_learned
 from napari_apprentice.loop.relabelling import change_labels, with_names
 from napari_apprentice.store.models import WEIGHTS, file_digest
 from napari_apprentice.store.study import DOCUMENT as STUDY_DOCUMENT
@@ -128,8 +129,10 @@ def _from_program(study: Study, found: Found, settings: ImportSettings) -> Gener
 def _from_study(study: Study, path: Path, settings: ImportSettings) -> Generator[Progress, None, ImportReport]:
     other = Study.open(path)
     version = other.models.info(settings.version or active_model(other))
-    lineage = model_export.lineage(other, version.name)
-    origin = {"library": "Apprentice study", "name": version.name, "study": other.title, "lineage": lineage}
+    origin = {
+        "library": "Apprentice study", "name": version.name, "study": other.title,
+        "lineage": model_export.lineage(other, version.name), "scans": list(scans_learned(other, version.name)),
+    }  # fmt: skip
     return (yield from _taken_over(study, version, other.models.weights(version.name), origin, settings))
 
 
@@ -158,13 +161,12 @@ def _taken_over(
         revisions=(),  # of the other study; a case of this one may have the same name
         held_out=(),
         gate=None,
+        pictures={},  # of cases of the other study
         note=f"imported from {origin['library']}: {origin['name']}",
         origin={**origin, "digest": version.weights_digest, "labels": names},
     )
     registered = study.models.register(made, weights)
-    first = study.models.active() is None
-    if first:
-        study.models.activate(registered.name, FIRST)
+    first = study.models.activate_in_place_of(None, registered.name, FIRST)
     return ImportReport(
         registered.name, first, str(origin["library"]), version.name, _told(study, names, ids), ()
     )  # fmt: skip

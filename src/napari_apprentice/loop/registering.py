@@ -72,13 +72,12 @@ def register(
 def activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:
     """Make a version active that passed the gate, or is the first; whether it is.
 
-    One that was active already is left as it is: its run was killed just after that, and somebody may have gone back.
+    What it was not compared with may be better: where another version became active meanwhile, that one stays. One
+    that was active already is left as it is: its run was killed just after that, and somebody may have gone back.
     """
     if any(turn.name == version.name for turn in study.models.activations()):
         return study.models.active() == version.name
     if report is None:
-        study.models.activate(version.name, "first model version")
-        return True
-    if report.passed:
-        study.models.activate(version.name, f"passed the gate: {report.reason}")
-    return report.passed
+        return study.models.activate_in_place_of(None, version.name, "first model version")
+    reason = f"passed the gate: {report.told}"
+    return report.passed and study.models.activate_in_place_of(report.compared_with, version.name, reason)

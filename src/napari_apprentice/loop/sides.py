@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from napari_apprentice.loop.leakage import subjects_learned
+from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.store.split import Move
 from napari_apprentice.store.study import Study
 
@@ -26,7 +26,7 @@ def subject_sides(study: Study) -> tuple[SubjectSide, ...]:
     cases: dict[str, list[str]] = {}
     for case_id in study.cases.ids():
         cases.setdefault(study.cases.info(case_id).subject, []).append(case_id)
-    learned = {name: subjects_learned(study, name) for name in study.models.names()}
+    learned = learned_by(study, study.models.names())
     moves = study.split.moves()
     return tuple(
         SubjectSide(

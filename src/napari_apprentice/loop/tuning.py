@@ -31,7 +31,8 @@ TRAINING = ("train", "fine-tune")
 class TuneReport:
     """How a training run ended: the new model version, whether it is active, and the gate's table.
 
-    `notes` are sentences about what the run settled by itself.
+    `notes` are sentences about what the run settled by itself; `instead` is the active model version where that is
+    another one.
     """
 
     run_id: str
@@ -41,15 +42,23 @@ class TuneReport:
     steps: int
     seconds: float
     notes: tuple[str, ...] = ()
+    instead: str = ""
 
     @property
     def verdict(self) -> str:
         """One sentence for a person."""
-        if self.gate is None:
+        if self.active and self.gate is None:
             return f"{self.model} is the first model version and is now active."
-        if self.active:
-            return f"{self.model} is now active: {self.gate.reason}."
-        return f"{self.model} is kept as a candidate, not active: {self.gate.reason}."
+        if self.active and self.gate:
+            return f"{self.model} is now active: {self.gate.told}."
+        kept = f"{self.model} is kept as a candidate, not active"
+        if self.gate and not self.gate.passed:
+            return f"{kept}: {self.gate.told}."
+        passed = f"it passed the gate, {self.gate.told}, but " if self.gate else ""
+        return (
+            f"{kept}: {passed}{self.instead} became active meanwhile, and the two were not compared. Activate "
+            f"{self.model} by its name if it is better."
+        )
 
 
 def begin_training(
@@ -166,4 +175,7 @@ def _may_go_on(run: RunFolder, ended: dict[str, Any]) -> bool:
 def _report(run: RunFolder, result: dict[str, Any]) -> TuneReport:
     gate = GateReport.from_json(result["gate"]) if result["gate"] else None
     notes = tuple(result.get("notes", ()))
-    return TuneReport(run.run_id, result["model"], result["active"], gate, result["steps"], result["seconds"], notes)
+    return TuneReport(
+        run.run_id, result["model"], result["active"], gate, result["steps"], result["seconds"], notes,
+        result.get("instead", ""),
+    )  # fmt: skip

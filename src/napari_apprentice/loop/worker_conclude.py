@@ -29,12 +29,14 @@ def conclude(
 
     Returns
     -------
-    The new model version's name, whether it is active, the gate's report and the device, as JSON values.
+    The new model version's name, whether it is active or which one is instead, the gate's report and the device, as
+    JSON values.
     """
     version = registered(study, run.run_id) or (yield from _registered_now(run, study, made, settings))
     active = activate(study, version, version.gate)
     return {
-        "model": version.name, "active": active, "gate": version.gate.to_json() if version.gate else None,
+        "model": version.name, "active": active, "instead": "" if active else study.models.active(),
+        "gate": version.gate.to_json() if version.gate else None,
         "device": describe(choose_device(settings.device)),
     }  # fmt: skip
 
@@ -57,7 +59,7 @@ def _pictures(study: Study, verdict: Verdict) -> tuple[dict[str, bytes], dict[st
     if verdict.report is None:
         return {}, {}
     # Under the name that comes next: a run of the same study registers nothing meanwhile.
-    titles = (str(study.models.active()), study.models.next_name())
+    titles = (verdict.report.compared_with, study.models.next_name())
     return change_pictures(verdict.report, verdict.planes, study.schema, titles)
 
 

@@ -1,7 +1,7 @@
 """In the child process: a candidate against the active model version, on the same held-out scans."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,8 +42,9 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
         weights, share, tried = yield from bench.choose(made, before, some, settings.interpolation)
     after = bench.predictor(made.plan, weights)
     pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
-    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out))
-    return Verdict(report, weights, tuple(held_out), share, tried, planes)
+    corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
+    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
+    return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
 
 
 @dataclass(eq=False)

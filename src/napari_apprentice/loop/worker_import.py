@@ -41,9 +41,7 @@ def import_weights(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     weights.write(imported.weights, fitted)
     version = study.models.register(_version(run, study, imported, digest), fitted)
     fitted.unlink(missing_ok=True)
-    first = study.models.active() is None
-    if first:
-        study.models.activate(version.name, FIRST)
+    first = study.models.activate_in_place_of(None, version.name, FIRST)
     yield Progress(3, 3, f"Imported {version.name}")
     return {"model": version.name, "active": first}
 

@@ -147,14 +147,23 @@ def _start(run: RunFolder, study: Study, base: ModelVersion, plan: Plan, *, writ
 
 
 def _refuse_empty(read: Readable, base: ModelVersion | None) -> None:
-    fresh = [e for e in read.examples if not e.replay and e.status.any()]
-    if not fresh:
-        what = "since the active model version was made" if base else "yet"
-        said = (
-            f"There is no correction to learn from {what}: correct a scan, accept what is right and save it first.",
-            *read.notes,
+    if _fresh(read.examples):
+        return
+    what = "since the active model version was made" if base else "yet"
+    text = f"There is no correction to learn from {what}"
+    subjects = dict.fromkeys(e.subject for e in _fresh(read.held_out))
+    if subjects:
+        why = (
+            f"what was corrected is of {', '.join(subjects)}, on the validation side, which is measured on and not "
+            "learned from. Correct and save a scan of somebody on the train side, or move a subject there."
         )
-        raise ModelError(" ".join(said))
+    else:
+        why = "correct a scan, accept what is right and save it first."
+    raise ModelError(" ".join((f"{text}: {why}", *read.notes)))
+
+
+def _fresh(examples: Sequence[Example]) -> list[Example]:
+    return [e for e in examples if not e.replay and e.status.any()]
 
 
 def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:

@@ -118,6 +118,17 @@ class Cases:
             raise StudyError(f"Case {case_id} is damaged: it has no attributes of this program.")
         return self.vault.at(case_id, "image").open_record(record, f"Case {case_id}")
 
+    def scan_digests(self, case_id: str) -> tuple[str, ...]:
+        """SHA-256 of all by which a scan is known again in another study: its voxels, its file, files of channels."""
+        record = self.record(case_id)
+        try:
+            steps = [Step.from_json(step) for step in record.get("steps", ())]
+            channels = [s.detail.get("digest") for s in steps if s.kind == "channel"]
+            digests = (record.get("digests", {}).get("0"), record["source_digest"], *channels)
+        except MALFORMED as error:
+            raise StudyError(f"Case {case_id} is damaged: its attributes cannot be understood.") from error
+        return tuple(str(digest) for digest in digests if digest)
+
     def add(self, case_id: str, subject: str, volume: Volume) -> CaseInfo:
         """Store a scan as a case, whole or not at all.
 

@@ -21,6 +21,8 @@ from napari_apprentice.store.vault import PLAIN, Vault
 
 WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
+WENT_BACK = "went back from "  # how the reason of a turn begins with which a person went back
+_IN_PLACE_OF = "in_place_of"  # in a turn that counts only where that model version is active; None for none
 _LARGEST_PICTURE = 32 * 1024**2  # bytes
 
 
@@ -48,6 +50,11 @@ class Activation:
     author: str = ""
     overrules: str = ""
     why: str = ""
+
+    @property
+    def went_back(self) -> bool:
+        """Whether it led back to an earlier model version, because the present one was refused or just so."""
+        return self.overrules not in ("", self.name) or self.reason.startswith(WENT_BACK)
 
 
 @dataclass(frozen=True)
@@ -194,8 +201,13 @@ class Models:
 
     def activations(self) -> tuple[Activation, ...]:
         """Every turn of the switch, oldest first."""
+        turns: list[Activation] = []
         try:
-            return tuple(_activation(r) for r in self.ledger.read())
+            for record in self.ledger.read():
+                # Of two who turned it at once, the first one counts: see `activate_in_place_of`.
+                if _IN_PLACE_OF not in record or record[_IN_PLACE_OF] == (turns[-1].name if turns else None):
+                    turns.append(_activation(record))
+            return tuple(turns)
         except MALFORMED as error:
             raise StudyError("activations.jsonl is damaged: a line has no model version.") from error
 
@@ -215,6 +227,33 @@ class Models:
         self._folder(name)
         told = {"author": author, "overrules": overrules, "why": why}
         self.ledger.append({"name": name, "reason": reason, "time": now(), **{k: v for k, v in told.items() if v}})
+
+    def activate_in_place_of(self, earlier: str | None, name: str, reason: str) -> bool:
+        """Make a registered model version the active one, unless another than `earlier` is active by now.
+
+        The line says in place of which, and does not count where somebody's line came before it: nothing has to be
+        locked.
+
+        Parameters
+        ----------
+        earlier
+            The version that was active when this was decided; None for none.
+
+        Returns
+        -------
+        Whether it became active.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        """
+        self._folder(name)
+        turns = self.activations()
+        if (turns[-1].name if turns else None) != earlier:
+            return False
+        self.ledger.append({"name": name, "reason": reason, "time": now(), _IN_PLACE_OF: earlier})
+        return any(turn.name == name for turn in self.activations()[len(turns) :])
 
     def note(self, name: str, text: str, author: str) -> None:
         """Write something about a model version; what was written before stays in the ledger.
