@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -25,6 +27,7 @@ from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.postprocess import read_recipe, write_recipe
+from napari_apprentice.store.runs import RunFolder, Runs
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
 from networks import MODEL, add_version, networked_study
@@ -319,6 +322,28 @@ def test_one_case_that_fails_does_not_stop_the_rest(study: Study) -> None:
     assert failed.case_id == "c2"
     assert "damaged" in failed.error
     assert done(study).skipped == ("c1", "c3", "c4")
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_case_whose_run_is_asked_to_stop_is_told_and_the_rest_goes_on(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Runs.create
+
+    def cancelling(self: Runs, kind: str, request: Mapping[str, Any]) -> RunFolder:
+        run = create(self, kind, request)
+        if request["cases"] == ["c2"]:
+            run.cancel()  # as a person may, by a file of that name in the run's folder
+        return run
+
+    monkeypatch.setattr(Runs, "create", cancelling)
+    reports: list[CohortReport] = []
+    follower = threading.Thread(target=lambda: reports.append(done(study)), daemon=True)
+    follower.start()
+    follower.join(30)
+    assert not follower.is_alive()  # it waited for ever
+    assert names(reports[0]) == {"c1", "c3", "c4"}
+    assert [(o.case_id, o.error) for o in reports[0].failed] == [("c2", "its prediction was cancelled")]
 
 
 def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> None:
