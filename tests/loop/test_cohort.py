@@ -391,6 +391,22 @@ def line_of(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+@pytest.mark.usefixtures("warm")
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as head does
+    with os.fdopen(write, "w") as out, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        assert main(arguments(study)) == 1
+    assert capsys.readouterr().err == "Starting to predict 4 cases\n"
+    predicted = [c for c in study.cases.ids() if study.predictions.has(c, MODEL)]
+    assert "c1" in predicted
+    assert len(predicted) < 4
+
+
 MANY = 7
 
 
