@@ -297,6 +297,17 @@ def test_predictions_from_before_settings_were_recorded_are_made_anew(predicted:
 
 
 @pytest.mark.usefixtures("warm")
+def test_a_name_that_was_given_anew_is_another_model_version(predicted: Study) -> None:
+    study = predicted
+    before, plan = stored(study), study.models.info(MODEL).plan
+    shutil.rmtree(study.models.root / MODEL)  # by hand
+    add_version(study, MODEL, plan, seed=77)
+    assert done(study).skipped == ()
+    after = stored(study)
+    assert all(after[case_id] != before[case_id] for case_id in before)  # not by what the process had loaded
+
+
+@pytest.mark.usefixtures("warm")
 def test_steps_and_thresholds_reach_the_label_map(predicted: Study) -> None:
     study = predicted
     plain = study.predictions.read("c1", MODEL).labels

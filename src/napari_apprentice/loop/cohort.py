@@ -56,7 +56,9 @@ def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettin
     try:
         made = study.predictions.record(case_id, model)["made"]
         plan = study.models.info(model).plan
+        weights = study.models.digests(model, *settings.members)
         asked = made.get("labels", list(plan.labels)) == list(plan.only(study.schema.ids).labels)
+        asked = asked and made.get("weights", weights) == weights  # a name may have been given anew
         return asked and same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
     except (StudyError, *MALFORMED):  # damaged, or from before this was written down
         return False

@@ -91,8 +91,8 @@ class PredictionTask:
         """One model version, or those that predict together."""
         device = choose_device(settings.device)
         wanted: dict[Hashable, Callable[[], Predictor]] = {
-            (study.path, name, settings.device, study.schema.ids): partial(_load, study, name, device)
-            for name in (model, *settings.members)
+            (study.path, *weights, settings.device, study.schema.ids): partial(_load, study, weights[0], device)
+            for weights in study.models.digests(model, *settings.members).items()
         }
         return Predictor.together(self._networks.get(wanted, device))
 
@@ -100,7 +100,8 @@ class PredictionTask:
 def _place(study: Study, case_id: str, model: str, settings: PredictSettings) -> Hashable:
     """What a prediction was begun for: the same voxels, the same networks and labels, in the same way."""
     info = study.cases.info(case_id)
-    return study.path, case_id, info.source_digest, info.added, model, settings, study.schema.ids
+    weights = tuple(study.models.digests(model, *settings.members).items())
+    return study.path, case_id, info.source_digest, info.added, weights, settings, study.schema.ids
 
 
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
@@ -133,6 +134,7 @@ class _Case:
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
+            made["weights"] = self.study.models.digests(self.model, *self.settings.members)
             made["labels"] = list(predictor.labels)  # that could be proposed
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
