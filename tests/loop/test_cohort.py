@@ -336,6 +336,18 @@ def test_one_case_that_fails_does_not_stop_the_rest(study: Study) -> None:
 
 
 @pytest.mark.usefixtures("warm")
+def test_a_damaged_case_is_told_by_name_and_does_not_stop_the_rest(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study.cases.folder("c2") / "image" / "zarr.json").write_text("{")
+    assert main(arguments(study)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["c1", "c2", "c3", "c4"]
+    assert "  c2: The stored group c2/image is damaged: image/zarr.json is damaged: it is not JSON." in lines
+    assert f"3 predicted by {MODEL}, 1 failed." in lines
+
+
+@pytest.mark.usefixtures("warm")
 def test_a_case_whose_run_is_asked_to_stop_is_told_and_the_rest_goes_on(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
