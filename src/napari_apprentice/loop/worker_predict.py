@@ -1,5 +1,6 @@
 """Predictions in the child process: cases in, label maps into the study slab by slab."""
 
+import logging
 import time
 from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
@@ -19,12 +20,14 @@ from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
+from napari_apprentice.loop.child_errors import told
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import finish
 
+log = logging.getLogger(__name__)
 FocusOf = Callable[[RunFolder, str], Focus]
 
 
@@ -52,13 +55,23 @@ class PredictionTask:
             raise Cancelled("The prediction was cancelled before it began.")
         yield Progress(0, len(cases), "Starting the network")
         predictor = self._warm(study, model, settings)
-        for done, case_id in enumerate(cases):
-            focus = self._focus(run, case_id)
-            case = _Case(study, run, case_id, model, settings, self._begun(_place(study, case_id, model, settings)))
-            yield from case.predict(predictor, focus, (done, len(cases)))
-            run.emit({"event": "predicted", "case_id": case_id})
-        yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
-        return {"cases": cases, "model": model}
+        predicted = []
+        for number, case_id in enumerate(cases):
+            try:
+                case = _Case(study, run, case_id, model, settings, self._begun(_place(study, case_id, model, settings)))
+                yield from case.predict(predictor, self._focus(run, case_id), (number, len(cases)))
+            except Cancelled:
+                raise
+            except Exception as error:
+                if not run.request.get("several"):
+                    raise
+                log.exception("Case of run %s", run.run_id)
+                run.emit({"event": "refused", "case_id": case_id, **told(error, run.run_id)})
+            else:
+                predicted.append(case_id)
+                run.emit({"event": "predicted", "case_id": case_id})
+        yield Progress(len(cases), len(cases), f"Predicted {len(predicted)} of {len(cases)}")
+        return {"cases": predicted, "model": model}
 
     def warm_up(self, wanted: WarmUp, cancelled: Callable[[], bool]) -> None:
         """Load what would predict, and do what its first window and the first slab would have to wait for."""
@@ -136,6 +149,8 @@ class _Case:
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
             made["weights"] = self.study.models.digests(self.model, *self.settings.members)
             made["labels"] = list(predictor.labels)  # that could be proposed
+            if self.run.cancelled():  # whoever asked was told that it was; the steps afterwards take a while
+                raise Cancelled("The prediction was cancelled; nothing was changed.")
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
     def _temperatures(self) -> dict[str, float]:
