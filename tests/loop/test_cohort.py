@@ -26,6 +26,7 @@ from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.rows import case_rows
 from napari_apprentice.store.postprocess import read_recipe, write_recipe
 from napari_apprentice.store.runs import RunFolder, Runs
 from napari_apprentice.store.study import Study
@@ -302,7 +303,9 @@ def test_a_name_that_was_given_anew_is_another_model_version(predicted: Study) -
     before, plan = stored(study), study.models.info(MODEL).plan
     shutil.rmtree(study.models.root / MODEL)  # by hand
     add_version(study, MODEL, plan, seed=77)
+    assert not any(row.predicted for row in case_rows(study))
     assert done(study).skipped == ()
+    assert all(row.predicted for row in case_rows(study))
     after = stored(study)
     assert all(after[case_id] != before[case_id] for case_id in before)  # not by what the process had loaded
 

@@ -22,7 +22,7 @@ from napari_apprentice.loop.launch import POLL_SECONDS, at_work
 from napari_apprentice.store.runs import RunFolder
 
 STOP_SECONDS = 5.0
-DEAF_SECONDS = 5.0  # for a process that has not left a cancelled run; to start another takes longer than most windows
+DEAF_SECONDS = 10.0  # for a process that has not left a cancelled run; to start another takes longer than most windows
 WORKER = ("-m", "napari_apprentice.loop.worker_start", "--serve")
 
 
