@@ -47,6 +47,14 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 refused or something is wrong, 2 usage."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:  # whoever read it, such as head, has seen enough: not a word more, and no more work
+        _hush()
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     # Zarr writes in a thread; stopped in the middle it leaves tasks behind, which asyncio complains about at the end.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     given = sys.argv[1:] if arguments is None else arguments
@@ -62,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(type(error).__name__, str(error), options.json, answers=_answers(error, options))
     except KeyboardInterrupt:
         return _refuse("Cancelled", "Stopped; what was finished is kept.", options.json)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         log.exception("apprentice %s", options.command)
         text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."
@@ -77,7 +87,7 @@ def _refuse(
 ) -> int:
     if as_json:
         told = {"flag": flag_of(answers[0]), "choices": answers[1]} if answers else {}
-        print(json.dumps({"error": error, "text": text, **told}))
+        print(json.dumps({"error": error, "text": text, **told}), flush=True)
     else:
         lines = answer_lines(*answers) if answers else []
         print("\n".join([f"apprentice: {text}", *lines]), file=sys.stderr)
@@ -91,12 +101,20 @@ def _answers(error: ApprenticeError, options: Options) -> tuple[str, tuple[tuple
 
 
 def _print(text: str) -> None:
-    """Print, also into a pipe whose reader has seen enough, such as head."""
+    """Print, also into a pipe whose reader has seen enough: the work is done, so that nothing is wrong."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
+
+
+def _hush() -> None:
+    """Let what nobody reads any more go nowhere; Python flushes once more at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _printable(text: str) -> str:

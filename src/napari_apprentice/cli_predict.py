@@ -18,7 +18,7 @@ Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines f
 def predict(options: Options, session: Session) -> Answer:
     """Predict cases, all by default; those that were predicted alike are skipped."""
     session.open_study(options.study)
-    cases = options.cases or [row.case_id for row in session.case_rows()]
+    cases = options.cases or list(session.study.cases.ids())
     if not cases:
         raise InputError("This study has no case yet: add scans first.")
     report = _follow(options, session, cases)

@@ -32,8 +32,9 @@ class PredictionVerbs(ABC):
         self, case_ids: Sequence[str], settings: PredictSettings | None = None, model: str | None = None
     ) -> Generator[Progress, None, tuple[str, ...]]:
         """Let the active model version, or `model`, propose label maps; the cases predicted are returned."""
-        yield from self.follow_prediction(self.begin_prediction(case_ids, settings, model))
-        return tuple(case_ids)
+        request = self.begin_prediction(case_ids, settings, model)
+        yield from self.follow_prediction(request)
+        return tuple(case_id for case_id in case_ids if case_id not in request.refused)
 
     def begin_prediction(
         self, case_ids: Sequence[str], settings: PredictSettings | None = None, model: str | None = None,

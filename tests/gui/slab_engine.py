@@ -37,8 +37,13 @@ def slices(run, prediction):
                 part = np.full((1, *shape[1:]), 2, np.uint8)
                 writer.write_slab(PredictedSlab(z, z + 1, part, part))
                 yield Progress(shape[0] - len(left), shape[0], "predicting", case_id=case_id, slab=(z, z + 1))
-            quality = {} if (study.path / "empty").exists() else {2: 0.5}
-            writer.commit(quality, 0.1, "by hand", {"settings": run.request["settings"]})
+                if (study.path / ("refuse " + case_id)).exists():
+                    run.emit({"event": "refused", "case_id": case_id, "error": "StudyError", "text": "it is damaged"})
+                    break
+            else:
+                quality = {} if (study.path / "empty").exists() else {2: 0.5}
+                writer.commit(quality, 0.1, "by hand", {"settings": run.request["settings"]})
+                run.emit({"event": "predicted", "case_id": case_id})
     return {"cases": run.request["cases"], "model": model}
 
 worker.task_for = lambda run, prediction: lambda run: slices(run, prediction)

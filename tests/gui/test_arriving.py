@@ -231,6 +231,20 @@ def test_the_case_on_the_screen_is_predicted_while_others_wait(person: Person, g
     assert person.complaints == []
 
 
+@pytest.mark.usefixtures("gate")
+def test_a_case_that_is_refused_half_way_is_told_and_the_others_are_kept(person: Person, study: Study) -> None:
+    (study.path / "refuse c1").touch()
+    others = [case_id for case_id in study.cases.ids() if case_id != "c1"]
+    person.click(person.dock.predict_panel.all_open)
+    person.wait(lambda: person.complaints)
+    assert person.complaints == [
+        f"1 of {len(others) + 1} cases could not be predicted; the others are.\nc1: it is damaged"
+    ]
+    assert [case_id for case_id in study.cases.ids() if study.predictions.has(case_id, "v0001")] == others
+    person.wait(lambda: any(s.startswith("Predicted ") for s in person.said))
+    person.wait(lambda: person.session.case is not None and not labels(person).any())  # what had come of it is gone
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -> None:

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -25,7 +27,9 @@ from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.rows import case_rows
 from napari_apprentice.store.postprocess import read_recipe, write_recipe
+from napari_apprentice.store.runs import RunFolder, Runs
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
 from networks import MODEL, add_version, networked_study
@@ -295,6 +299,19 @@ def test_predictions_from_before_settings_were_recorded_are_made_anew(predicted:
 
 
 @pytest.mark.usefixtures("warm")
+def test_a_name_that_was_given_anew_is_another_model_version(predicted: Study) -> None:
+    study = predicted
+    before, plan = stored(study), study.models.info(MODEL).plan
+    shutil.rmtree(study.models.root / MODEL)  # by hand
+    add_version(study, MODEL, plan, seed=77)
+    assert not any(row.predicted for row in case_rows(study))
+    assert done(study).skipped == ()
+    assert all(row.predicted for row in case_rows(study))
+    after = stored(study)
+    assert all(after[case_id] != before[case_id] for case_id in before)  # not by what the process had loaded
+
+
+@pytest.mark.usefixtures("warm")
 def test_steps_and_thresholds_reach_the_label_map(predicted: Study) -> None:
     study = predicted
     plain = study.predictions.read("c1", MODEL).labels
@@ -336,6 +353,39 @@ def test_which_channel_is_taken_for_which_is_said(study: Study, capsys: pytest.C
     shown = capsys.readouterr()
     assert said in shown.err  # before it begins
     assert said in shown.out
+
+
+def test_a_damaged_case_is_told_by_name_and_does_not_stop_the_rest(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study.cases.folder("c2") / "image" / "zarr.json").write_text("{")
+    assert main(arguments(study)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["c1", "c2", "c3", "c4"]
+    assert "  c2: The stored group c2/image is damaged: image/zarr.json is damaged: it is not JSON." in lines
+    assert f"3 predicted by {MODEL}, 1 failed." in lines
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_case_whose_run_is_asked_to_stop_is_told_and_the_rest_goes_on(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Runs.create
+
+    def cancelling(self: Runs, kind: str, request: Mapping[str, Any]) -> RunFolder:
+        run = create(self, kind, request)
+        if request["cases"] == ["c2"]:
+            run.cancel()  # as a person may, by a file of that name in the run's folder
+        return run
+
+    monkeypatch.setattr(Runs, "create", cancelling)
+    reports: list[CohortReport] = []
+    follower = threading.Thread(target=lambda: reports.append(done(study)), daemon=True)
+    follower.start()
+    follower.join(30)
+    assert not follower.is_alive()  # it waited for ever
+    assert names(reports[0]) == {"c1", "c3", "c4"}
+    assert [(o.case_id, o.error) for o in reports[0].failed] == [("c2", "its prediction was cancelled")]
 
 
 def test_what_is_not_there_is_refused_before_anything_starts(study: Study) -> None:
@@ -381,6 +431,22 @@ def start(study: Study, *more: str) -> "subprocess.Popen[str]":
 def line_of(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+@pytest.mark.usefixtures("warm")
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as head does
+    with os.fdopen(write, "w") as out, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        assert main(arguments(study)) == 1
+    assert capsys.readouterr().err == "Starting to predict 4 cases\n"
+    predicted = [c for c in study.cases.ids() if study.predictions.has(c, MODEL)]
+    assert "c1" in predicted
+    assert len(predicted) < 4
 
 
 MANY = 7

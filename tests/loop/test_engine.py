@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from faults import drain
 from learn.small import make_plan
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import Cancelled, RunError
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import Cancelled, ModelError, RunError
+from napari_apprentice.loop import engine as loop_engine
 from napari_apprentice.loop.engine import Engine, Engines
 from napari_apprentice.loop.predicting import PredictionRequest, begin, predict
 from napari_apprentice.store.check import check
@@ -89,6 +92,44 @@ def test_an_engine_killed_half_way_is_started_again_with_smaller_work(networked:
     assert len(second["cases"]) < len(cases)  # what was done is not done again
     assert all(networked.predictions.has(c, "v0001") for c in set(cases))
     assert sound(networked)
+
+
+@pytest.mark.slow
+def test_a_case_that_kills_the_process_again_and_again_is_left_out(networked: Study, engine: Engine) -> None:
+    request, kills = begin(networked, engine, ["c1", "c2", "c3"], TORCH), 0
+    for progress in request.work():
+        if progress.case_id == "c2" and kills < 2:
+            kills += 1
+            assert engine._process is not None
+            os.kill(engine._process.pid, signal.SIGKILL)
+    assert request.refused == {"c2": "The prediction process was killed, perhaps for want of memory."}
+    assert request.run is not None
+    assert request.run.request["cases"] == ["c3"]
+    assert request.run.request["settings"]["memory_mb"] == TORCH.memory_mb  # less only for the case that was at fault
+
+
+def test_a_case_that_cannot_be_predicted_is_told_and_the_others_are_predicted(
+    networked: Study, engine: Engine, tmp_path: Path
+) -> None:
+    study = Study.open(Path(shutil.copytree(networked.path, tmp_path / "odd.study")))
+    for case_id in study.cases.ids():
+        shutil.rmtree(study.cases.folder(case_id) / "predictions", ignore_errors=True)
+    geometry = study.cases.info("c1").geometry
+    two = Volume(np.zeros((2, *geometry.shape), np.int16), geometry, ("T1", "T2"), "x.nii.gz", "0" * 64)
+    study.cases.add("a2", "s9", two)
+    (study.cases.folder("c1") / "image" / "zarr.json").write_text("{")
+    request = begin(study, engine, study.cases.ids(), TORCH)
+    drain(request.work())
+    assert [c for c in study.cases.ids() if study.predictions.has(c, "v0001")] == ["c2", "c3"]
+    assert request.refusals() == (
+        "2 of 4 cases could not be predicted; the others are.\n"
+        "a2: Case a2 has 2 channels, model version v0001 takes 1.\n"
+        "c1: The stored group c1/image is damaged: image/zarr.json is damaged: it is not JSON."
+    )
+    with pytest.raises(RunError, match="None of them could be predicted"):
+        drain(begin(study, engine, ["a2", "c1"], TORCH).work())
+    with pytest.raises(ModelError, match="Case a2 has 2 channels"):
+        drain(begin(study, engine, ["a2"], TORCH).work())
 
 
 # --------------------------------------------------------------- with a task that takes its time
@@ -222,7 +263,10 @@ def test_a_cancelled_request_stops_within_a_second_and_the_process_stays(study: 
 
 
 @pytest.mark.alone
-def test_a_process_that_does_not_stop_is_ended_within_a_second_and_others_go_on(study: Study, slow: Engine) -> None:
+def test_a_process_that_does_not_stop_is_not_waited_for_and_others_go_on(
+    study: Study, slow: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_engine, "DEAF_SECONDS", 0.5)
     waiting_on = ask(study, slow, "deaf", window=5.0, steps=2, deaf=True)
     watcher = Watcher(waiting_on)
     watcher.until(lambda: waiting_on.run is not None and "started" in events(waiting_on))
@@ -234,10 +278,59 @@ def test_a_process_that_does_not_stop_is_ended_within_a_second_and_others_go_on(
     watcher.join()
     assert isinstance(watcher.error, Cancelled)
     assert watcher.ended - asked < 1.0
+    assert behind.join().error is None  # taken up by the next process
     assert process is not None
     assert process.poll() is not None
-    assert behind.join().error is None  # taken up by the next process
-    assert any("started again" in p.text for p in behind.seen)
+    assert not any("started again" in p.text for p in behind.seen)  # nothing had gone wrong
+
+
+@pytest.mark.alone
+def test_a_long_window_of_a_cancelled_case_ends_neither_the_process_nor_the_cohort(study: Study, slow: Engine) -> None:
+    cohort = Watcher(ask(study, slow, "cohort", window=0.1))
+    cohort.until(lambda: cohort.seen)
+    process = slow._process
+    for _ in range(2):  # one more death than a case may have
+        screen = Watcher(ask(study, slow, "screen", on_screen=True, window=1.2, deaf=True, steps=1))
+        screen.until(lambda s=screen: s.request.run is not None and "started" in events(s.request))
+        asked = time.monotonic()
+        screen.request.cancel()
+        assert isinstance(screen.join().error, Cancelled)
+        assert screen.ended - asked < 1.0
+    assert cohort.join().error is None
+    assert slow._process is process
+    assert [p.done for p in cohort.seen] == list(range(1, 41))  # none was done twice
+
+
+@pytest.mark.alone
+def test_a_cohort_that_was_overtaken_is_cancelled_without_harm_to_the_case_on_the_screen(
+    study: Study, slow: Engine
+) -> None:
+    cohort = Watcher(ask(study, slow, "cohort"))
+    cohort.until(lambda: cohort.seen)
+    screen = Watcher(ask(study, slow, "screen", on_screen=True, steps=25))
+    screen.until(lambda: screen.seen)
+    process, asked = slow._process, time.monotonic()
+    cohort.request.cancel()
+    assert isinstance(cohort.join().error, Cancelled)
+    assert cohort.ended - asked < 0.5
+    assert screen.join().error is None
+    assert slow._process is process
+    cohort.until(lambda: events(cohort.request)[-1] == "cancelled")
+
+
+def test_a_death_is_counted_only_for_the_case_that_was_at_work(study: Study, slow: Engine) -> None:
+    cohort = Watcher(ask(study, slow, "cohort", steps=10))
+    cohort.until(lambda: cohort.seen)
+    screen = Watcher(ask(study, slow, "screen", on_screen=True, window=0.1))
+    for _ in range(2):
+        seen = sum(p.slab is not None for p in screen.seen)
+        screen.until(lambda n=seen: sum(p.slab is not None for p in screen.seen) > n)
+        assert slow._process is not None
+        slow._process.kill()
+        screen.until(lambda: screen.ended or any("started again" in p.text for p in screen.seen))
+    assert isinstance(screen.join().error, RunError)
+    assert cohort.join().error is None
+    assert not any("started again" in p.text for p in cohort.seen)
 
 
 @pytest.mark.alone

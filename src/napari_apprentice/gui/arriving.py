@@ -72,6 +72,7 @@ class Arriving(QObject):
         """A prediction is in the study: show it whole if its case is open, also what came while nobody looked."""
         case = self._session.case
         if case is None or case.info.case_id not in case_ids:
+            self.give_up(request)  # it may have been refused half-way
             return
         if not case.unsaved:
             self._cases.reopen()

@@ -123,6 +123,8 @@ class ModelActions(QObject):
 
     def _on_predicted(self, request: PredictionRequest, case_ids: tuple[str, ...], device: str, empty: int) -> None:
         self.predicted.emit(case_ids, device)
+        if request.refused:
+            self._runner.tell(RunError(request.refusals()))
         what = case_ids[0] if len(case_ids) == 1 else f"{len(case_ids)} cases"
         found = f" No label was found{'' if len(case_ids) == 1 else f' in {empty} of them'}." if empty else ""
         self._runner.said.emit(f"Predicted {what} on {device}.{found}{self._unlike(request.model)}")
@@ -234,9 +236,10 @@ def open_cases(facts: Facts) -> tuple[str, ...]:
 def _predicting(
     session: Session, arriving: Arriving, request: PredictionRequest, case_ids: tuple[str, ...]
 ) -> Generator[Progress, None, tuple[tuple[str, ...], str, int]]:
-    """The cases, where they were predicted, and in how many of them no label was found."""
+    """The cases predicted, where that was, and in how many of them no label was found."""
     study = session.study  # another one may be open at the end
     yield from arriving.follow(request)
+    case_ids = tuple(case_id for case_id in case_ids if case_id not in request.refused)
     empty = sum(not study.predictions.quality_by_label(case_id, request.model) for case_id in case_ids)
     return case_ids, str(study.predictions.record(case_ids[-1], request.model).get("device", "")), empty
 

@@ -1,6 +1,7 @@
 """Predict a cohort: what is there already is skipped, what fails is told, and the rest goes on."""
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 
 from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings, Outcome, same_settings
 from napari_apprentice.core.config import PredictSettings
@@ -37,7 +38,8 @@ def predict_cohort(
     version = model or active_model(study)
     settings = settled(study, version, settings)
     for case_id in case_ids:
-        study.cases.info(case_id)
+        with suppress(StudyError):  # damaged: that is the case's own outcome
+            study.cases.info(case_id)
     recipe = read_recipe(study)
     names = tuple(dict.fromkeys(case_ids))
     skipped = () if cohort.again else tuple(c for c in names if is_predicted(study, c, version, settings, recipe))
@@ -54,12 +56,14 @@ def predict_cohort(
 
 def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettings, recipe: PostRecipe) -> bool:
     """Whether a model version predicted a case with these settings and steps; reads no voxel."""
-    if not study.predictions.has(case_id, model):
-        return False
     try:
+        if not study.predictions.has(case_id, model):
+            return False
         made = study.predictions.record(case_id, model)["made"]
         plan = study.models.info(model).plan
+        weights = study.models.digests(model, *settings.members)
         asked = made.get("labels", list(plan.labels)) == list(plan.only(study.schema.ids).labels)
+        asked = asked and made.get("weights", weights) == weights  # a name may have been given anew
         return asked and same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
     except (StudyError, *MALFORMED):  # damaged, or from before this was written down
         return False

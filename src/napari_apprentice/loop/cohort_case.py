@@ -38,12 +38,12 @@ def predict_case(
                 pass
         quality = study.predictions.quality(case_id, model)
         _discard(study, request)
-    except Cancelled:
-        raise
     except ApprenticeError as error:
         if stopped():  # its process may have been stopped by the same key press
             raise Cancelled(f"Stopped while {case_id} was predicted.") from error
-        return Outcome(case_id, time.monotonic() - began, error=str(error))
+        # Somebody may have asked this one run to stop, by its folder.
+        text = "its prediction was cancelled" if isinstance(error, Cancelled) else str(error)
+        return Outcome(case_id, time.monotonic() - began, error=text)
     return Outcome(case_id, time.monotonic() - began, quality)
 
 

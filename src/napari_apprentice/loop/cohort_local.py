@@ -91,7 +91,7 @@ def predict_here(
     try:
         for thread in threads:
             thread.start()
-        yield from _told(news, len(cases))
+        yield from _told(news, len(cases), threads)
     finally:
         stop.set()
         for thread in threads:
@@ -114,12 +114,17 @@ def _work(
         news.put(fault)
 
 
-def _told(news: "queue.SimpleQueue[News]", count: int) -> Generator[str | Outcome, None, None]:
+def _told(
+    news: "queue.SimpleQueue[News]", count: int, threads: Sequence[threading.Thread]
+) -> Generator[str | Outcome, None, None]:
     ended = 0
     while ended < count:
+        over = not any(thread.is_alive() for thread in threads)  # asked before looking: what is there then is all
         try:
             said = news.get(timeout=_LOOK_SECONDS)  # a wait without end would not hear Ctrl-C on every system
         except queue.Empty:
+            if over:
+                return
             continue
         if isinstance(said, BaseException):
             raise said

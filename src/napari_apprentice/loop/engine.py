@@ -8,17 +8,21 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from napari_apprentice.core.config import PredictSettings
-from napari_apprentice.errors import Cancelled, RunError
+from napari_apprentice.errors import ApprenticeError, Cancelled, RunError
 from napari_apprentice.loop.child import environment, step_back
+from napari_apprentice.loop.launch import POLL_SECONDS, at_work
 from napari_apprentice.store.runs import RunFolder
 
 STOP_SECONDS = 5.0
+DEAF_SECONDS = 10.0  # for a process that has not left a cancelled run; to start another takes longer than most windows
 WORKER = ("-m", "napari_apprentice.loop.worker_start", "--serve")
 
 
@@ -43,6 +47,8 @@ class Engine:
         self.stops = 0
         """How often it was stopped on purpose; whoever began before that starts no process anew."""
         self._proved: subprocess.Popen[str] | None = None
+        self._on_purpose: WeakSet[subprocess.Popen[str]] = WeakSet()
+        self._heard: WeakSet[subprocess.Popen[str]] = WeakSet()
         self._lock = threading.Lock()  # requests come from worker threads, the slice looked at from the window's
 
     def submit(self, run: RunFolder, stops: int | None = None) -> "subprocess.Popen[str]":
@@ -104,12 +110,43 @@ class Engine:
         """End the process; a request under way is lost, its run folder stays."""
         with self._lock:
             self.stops += 1
+            if self._process is not None:
+                self._on_purpose.add(self._process)
             self._end()
 
-    def stop_process(self, process: "subprocess.Popen[str]") -> None:
-        """End the process if it is still this one; a later one may be at work already."""
+    def was_ended(self, process: "subprocess.Popen[str]") -> bool:
+        """Whether a process was ended on purpose: it did not die over what it was asked for."""
+        return process in self._on_purpose
+
+    def heard(self, process: "subprocess.Popen[str]") -> None:
+        """Note that a process has reported something."""
+        self._heard.add(process)
+
+    def was_heard(self, process: "subprocess.Popen[str]") -> bool:
+        """Whether a process was at work at all; one that was not died by itself, not over what it was at work on."""
+        return process in self._heard
+
+    def leave_behind(self, run: RunFolder, process: "subprocess.Popen[str]") -> None:
+        """Wait for a run that was asked to stop no longer; returns at once.
+
+        Its process stops at the end of its window by itself. One that does not is ended.
+        """
+        name = f"watch {run.run_id} stop"
+        threading.Thread(target=self._end_if_deaf, args=(run, process), name=name, daemon=True).start()
+
+    def _end_if_deaf(self, run: RunFolder, process: "subprocess.Popen[str]") -> None:
+        until = time.monotonic() + DEAF_SECONDS
+        with suppress(ApprenticeError):  # the study may go away meanwhile
+            while process.poll() is None and at_work(run):
+                if time.monotonic() > until:
+                    self._end_this(process)
+                    return
+                time.sleep(POLL_SECONDS)
+
+    def _end_this(self, process: "subprocess.Popen[str]") -> None:
         with self._lock:
-            if self._process is process:
+            if self._process is process:  # a later one may be at work already
+                self._on_purpose.add(process)
                 self._end(patience=0.0)
 
     def _send(

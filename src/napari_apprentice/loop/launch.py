@@ -29,6 +29,8 @@ from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.runs import RunFolder
 
 OUTPUT = "output.txt"
+OVERTAKEN = "overtaken"
+_ENDS = ("done", "failed", "cancelled")
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.5  # between two looks at a process that somebody else started, perhaps over a network
 _ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
@@ -104,7 +106,13 @@ def _is_here(start: Mapping[str, Any]) -> bool:
 def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The event that ends a run's newest attempt, or None while it has not ended."""
     last = events[-1] if events else {}
-    return last if last.get("event") in ("done", "failed", "cancelled") else None
+    return last if last.get("event") in _ENDS else None
+
+
+def at_work(run: RunFolder) -> bool:
+    """Whether a process computes for a run now: it has begun and not ended, and no other one has overtaken it."""
+    events, _ = run.events()
+    return bool(events) and events[-1]["event"] not in (OVERTAKEN, *_ENDS)
 
 
 def follow(

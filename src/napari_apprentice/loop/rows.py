@@ -1,11 +1,13 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
@@ -80,17 +82,19 @@ class ModelRow:
 
 def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
     """The case table, by case id; `present` says who else has which case open."""
-    active = study.models.active()
+    active, weights = study.models.active(), ""
+    with suppress(ApprenticeError):  # damaged or gone: the cases can be looked at all the same
+        weights = study.models.info(active).weights_digest if active else ""
     sides = study.split.sides()
-    rows = (_case_row(study, case_id, active, sides) for case_id in study.cases.ids())
+    rows = (_case_row(study, case_id, active, weights, sides) for case_id in study.cases.ids())
     return tuple(replace(row, others=(present or {}).get(row.case_id, ())) for row in rows)
 
 
-def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str, str]) -> CaseRow:
+def _case_row(study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str]) -> CaseRow:
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
-    predicted = active is not None and study.predictions.has(case_id, active)
-    quality, models = _told(study, case_id, active) if active and predicted else ({}, ())
+    told = _told(study, case_id, active, weights) if active else None
+    predicted, (quality, models) = told is not None, told or ({}, ())
     if study.journal.started(case_id):
         state = "in correction"
     elif revisions:
@@ -105,9 +109,16 @@ def _case_row(study: Study, case_id: str, active: str | None, sides: Mapping[str
     )  # fmt: skip
 
 
-def _told(study: Study, case_id: str, model: str) -> tuple[Mapping[int, float], tuple[str, ...]]:
-    """Predicted Dice by label, and which model versions predicted together; none where it was one alone."""
+def _told(study: Study, case_id: str, model: str, weights: str) -> tuple[Mapping[int, float], tuple[str, ...]] | None:
+    """Predicted Dice by label, and which model versions predicted together (none where it was one alone).
+
+    None without a prediction by these weights; one of older weights of the same name does not count.
+    """
+    if not study.predictions.has(case_id, model):
+        return None
     quality, made = study.predictions.told(case_id, model)
+    if weights and made.get("weights", {}).get(model, weights) != weights:
+        return None
     models = tuple(made.get("models", ()))
     return quality, models if len(models) > 1 else ()
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import ApprenticeError, Cancelled, RunError, StorageError
+from napari_apprentice.errors import Cancelled, RunError, StorageError
 from napari_apprentice.learn.ranks import first_here, several
 from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, started
+from napari_apprentice.loop.child_errors import told
+from napari_apprentice.loop.launch import OVERTAKEN
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
 from napari_apprentice.loop.worker_import import import_weights
 from napari_apprentice.loop.worker_predict import PredictionTask
@@ -43,22 +45,9 @@ def run_one(run: RunFolder, task: Task, between: Between = lambda: None) -> None
         run.emit({"event": "done", "result": _drain(run, task, between)})
     except Cancelled:
         run.emit({"event": "cancelled"})
-    except ApprenticeError as error:
-        log.exception("Run %s", run.run_id)
-        run.emit({"event": "failed", "error": type(error).__name__, "text": str(error)})
-    except MemoryError:
-        text = "There is not enough memory for this scan and network; close other programs or use a smaller patch."
-        run.emit({"event": "failed", "error": "RunError", "text": text})
-    except OSError as error:
-        log.exception("Run %s", run.run_id)
-        text = (
-            f"Reading or writing failed: {error.strerror or error}. The study is unharmed; mend this and start again."
-        )
-        run.emit({"event": "failed", "error": "StorageError", "text": text})
     except Exception as error:
         log.exception("Run %s", run.run_id)
-        text = f"Run {run.run_id} stopped on an unexpected fault ({type(error).__name__}: {error})."
-        run.emit({"event": "failed", "error": "RunError", "text": text})
+        run.emit({"event": "failed", **told(error, run.run_id)})
 
 
 def _drain(run: RunFolder, task: Task, between: Between) -> dict[str, Any]:
@@ -100,7 +89,9 @@ def _do(request: Request, requests: Requests, prediction: PredictionTask) -> Non
 
     def overtaken() -> None:
         while (other := requests.overtaking(request)) is not None:
+            request.emit({"event": OVERTAKEN})
             _do(other, requests, prediction)
+            request.emit({"event": "continued"})
 
     try:
         run_one(request, task_for(request, prediction), overtaken)

@@ -1,5 +1,6 @@
 """Predictions in the child process: cases in, label maps into the study slab by slab."""
 
+import logging
 import time
 from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
@@ -22,12 +23,14 @@ from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
 from napari_apprentice.loop.channel_order import source_for
+from napari_apprentice.loop.child_errors import told
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import finish
 
+log = logging.getLogger(__name__)
 FocusOf = Callable[[RunFolder, str], Focus]
 
 
@@ -55,13 +58,23 @@ class PredictionTask:
             raise Cancelled("The prediction was cancelled before it began.")
         yield Progress(0, len(cases), "Starting the network")
         predictor = self._warm(study, model, settings)
-        for done, case_id in enumerate(cases):
-            focus = self._focus(run, case_id)
-            case = _Case(study, run, case_id, model, settings, self._begun(_place(study, case_id, model, settings)))
-            yield from case.predict(predictor, focus, (done, len(cases)))
-            run.emit({"event": "predicted", "case_id": case_id})
-        yield Progress(len(cases), len(cases), f"Predicted {len(cases)} of {len(cases)}")
-        return {"cases": cases, "model": model}
+        predicted = []
+        for number, case_id in enumerate(cases):
+            try:
+                case = _Case(study, run, case_id, model, settings, self._begun(_place(study, case_id, model, settings)))
+                yield from case.predict(predictor, self._focus(run, case_id), (number, len(cases)))
+            except Cancelled:
+                raise
+            except Exception as error:
+                if not run.request.get("several"):
+                    raise
+                log.exception("Case of run %s", run.run_id)
+                run.emit({"event": "refused", "case_id": case_id, **told(error, run.run_id)})
+            else:
+                predicted.append(case_id)
+                run.emit({"event": "predicted", "case_id": case_id})
+        yield Progress(len(cases), len(cases), f"Predicted {len(predicted)} of {len(cases)}")
+        return {"cases": predicted, "model": model}
 
     def warm_up(self, wanted: WarmUp, cancelled: Callable[[], bool]) -> None:
         """Load what would predict, and do what its first window and the first slab would have to wait for."""
@@ -95,8 +108,8 @@ class PredictionTask:
         """One model version, or those that predict together."""
         device = choose_device(settings.device)
         wanted: dict[Hashable, Callable[[], Predictor]] = {
-            (study.path, name, settings.device, study.schema.ids): partial(_load, study, name, device)
-            for name in (model, *settings.members)
+            (study.path, *weights, settings.device, study.schema.ids): partial(_load, study, weights[0], device)
+            for weights in study.models.digests(model, *settings.members).items()
         }
         return Predictor.together(self._networks.get(wanted, device))
 
@@ -104,7 +117,8 @@ class PredictionTask:
 def _place(study: Study, case_id: str, model: str, settings: PredictSettings) -> Hashable:
     """What a prediction was begun for: the same voxels, the same networks and labels, in the same way."""
     info = study.cases.info(case_id)
-    return study.path, case_id, info.source_digest, info.added, model, settings, study.schema.ids
+    weights = tuple(study.models.digests(model, *settings.members).items())
+    return study.path, case_id, info.source_digest, info.added, weights, settings, study.schema.ids
 
 
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
@@ -138,8 +152,11 @@ class _Case:
             quality, processed = finish(writer, source.spacing, recipe, summary.quality)
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
+            made["weights"] = self.study.models.digests(self.model, *self.settings.members)
             made["labels"] = list(predictor.labels)  # that could be proposed
             made["channels"] = list(in_order(info.channels, version.channels))  # as they were read
+            if self.run.cancelled():  # whoever asked was told that it was; the steps afterwards take a while
+                raise Cancelled("The prediction was cancelled; nothing was changed.")
             writer.commit(quality, summary.seconds, summary.device, {**made, **processed})
 
     def _temperatures(self) -> dict[str, float]:

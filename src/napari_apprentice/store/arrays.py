@@ -174,7 +174,10 @@ def read_attributes(group: Path) -> dict[str, Any]:
     StudyError
         The group's document is damaged.
     """
-    attributes = read_document(group / "zarr.json").get("attributes", {})
+    try:
+        attributes = read_document(group / "zarr.json").get("attributes", {})
+    except StudyError as error:
+        raise StudyError(f"The stored group {_where(group)} is damaged: {error}") from error
     if not isinstance(attributes, dict):
         raise StudyError(f"The stored group {_where(group)} is damaged: it has no attributes.")
     return attributes

@@ -123,6 +123,16 @@ class Models:
             raise ModelError(f"The weights of model version {name} are missing; choose another version.")
         return path
 
+    def digests(self, *names: str) -> dict[str, str]:
+        """SHA-256 of the weights of model versions by name: whose folder was removed may have given its name away.
+
+        Raises
+        ------
+        ModelError, StudyError
+            As for `info`.
+        """
+        return {name: self.info(name).weights_digest for name in names}
+
     def register(
         self, version: ModelVersion, weights: Path, pictures: Mapping[str, bytes] | None = None
     ) -> ModelVersion:
