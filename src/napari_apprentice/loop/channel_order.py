@@ -1,11 +1,13 @@
 """The channels of cases in the order in which a network reads them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from napari_apprentice.core.channels import Names, in_order, prevailing, reading_order, same_channels, taken_for
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.slabs import VoxelSource, reordered
+from napari_apprentice.errors import StudyError
 from napari_apprentice.store.study import Study
 
 MOST_NAMED = 5  # cases in one sentence
@@ -22,9 +24,10 @@ def prediction_notes(study: Study, model: str, case_ids: Iterable[str]) -> tuple
     wanted = study.models.info(model).channels
     taken: dict[str, list[str]] = {}
     for case_id in case_ids:
-        what = taken_for(study.cases.info(case_id).channels, wanted)
-        if what:
-            taken.setdefault(what, []).append(case_id)
+        with suppress(StudyError):  # damaged: that is told where it is predicted
+            what = taken_for(study.cases.info(case_id).channels, wanted)
+            if what:
+                taken.setdefault(what, []).append(case_id)
     return tuple(
         f"{model} was made for channels {', '.join(wanted)}. It takes {what} in {_named(cases)}; look whether that "
         "is right."
