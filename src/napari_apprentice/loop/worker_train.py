@@ -72,7 +72,8 @@ class _Work:
         work = self.fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": list(result.notes)}})
-        made = Candidate(self._base, self._start, self._plan, self._out, self._examples, self._held_out)
+        taught = [e for e in self._examples if e.revision not in result.left_out]
+        made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out)
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
                 "notes": list(result.notes)}  # fmt: skip
