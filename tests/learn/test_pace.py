@@ -1,6 +1,7 @@
 import pytest
 
-from napari_apprentice.learn.pace import plan_pace, time_steps
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.learn.pace import Pace, plan_pace, time_prediction, time_steps
 
 
 def test_the_time_is_filled_with_steps():
@@ -35,3 +36,32 @@ def test_the_first_steps_are_not_counted_and_slow_ones_are_tried_fewer_times(mon
     done.clear()
     assert time_steps(lambda n: step(n, 4.0), 120.0, bool) == pytest.approx(200.0)
     assert done == [0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "tried"),
+    [(1000.0, 8), (100.0, 3)],  # a share of 50 s, and of 5
+)
+def test_a_prediction_that_takes_long_is_timed_by_its_first_windows(budget, tried, monkeypatch):
+    clock, done, closed = [0.0], [], []
+    monkeypatch.setattr("napari_apprentice.learn.pace.time.monotonic", lambda: clock[0])
+
+    def predicted():
+        try:
+            for i in range(1, 9):
+                clock[0] += 2.0
+                done.append(i)
+                yield Progress(i, 8, "Predicting")
+        finally:
+            closed.append(True)
+
+    assert time_prediction(predicted(), budget) == pytest.approx(16.0)
+    assert len(done) == tried
+    assert closed  # what it holds on to is given back before the first step
+
+
+def test_what_is_told_of_a_pace_is_true():
+    assert Pace(300, 0, 0.047, 0.0).sentence(0.25) == "300 steps of 0.047 s fit into 0.25 minutes."
+    assert Pace(1, 0, 40.0, 0.0).sentence(1.0) == "1 step of 40 s fits into 1 minute."
+    alone = Pace(1, 0, 200.0, 0.0).sentence(2.0)
+    assert alone == "A step takes 200 s, which is more than 2 minutes: a single one is trained."

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from small import make_example, make_plan, never
 from training import base_weights, half_seen, same_weights, settings, train
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
+from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.evaluate import scores
@@ -99,6 +101,24 @@ def test_the_time_decides_how_many_steps_there_are(tmp_path):
     assert result.steps == reports[-1].done == reports[-1].total
     train(tmp_path, "counted", held_out=[make_example(5)], how=settings(result.steps))
     assert same_weights(tmp_path, "timed", "counted")  # what was tried first has left no trace
+
+
+class Slow(ArraySource):
+    """A scan that is slow to read, as a large one is slow to predict."""
+
+    def read(self, start, stop):
+        self.asked.append(self.voxels)
+        time.sleep(0.1)
+        return super().read(start, stop)
+
+
+def test_held_out_scans_that_take_longer_than_the_time_leave_it_to_the_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(Slow, "asked", [], raising=False)
+    held_out = [replace(e, voxels=Slow(e.voxels, e.spacing)) for e in (make_example(n) for n in range(5, 15))]
+    reports, result = train(tmp_path, "timed", held_out=held_out, how=settings(0, minutes=0.02))
+    assert {id(v) for v in Slow.asked} == {id(held_out[0].voxels.voxels)}  # one is tried, none is measured
+    assert result.dice is None
+    assert result.steps == reports[-1].done
 
 
 def test_a_cancelled_measurement_keeps_the_step_before_it(tmp_path):

@@ -4,13 +4,17 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from balls import SHAPE, ball_study, revise, trained
 
 from faults import finish
 from learn.small import make_example
 from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.records import Provenance
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import Cancelled, ModelError
 from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_train import train
@@ -88,6 +92,24 @@ def test_without_a_correction_nothing_happens(study: Study) -> None:
     assert study.models.names() == ("v0001",)
     assert study.models.active() == "v0001"
     assert study.models.weights("v0001").read_bytes() == base
+
+
+def test_a_case_of_which_nothing_can_be_taught_is_named_and_not_listed(study: Study) -> None:
+    truth = make_example(4, SHAPE).labels
+    geometry = Geometry.from_source(SHAPE[::-1], np.diag([-1.0, -1.0, 0.25, 1.0]))  # four slices in one of the plan's
+    scan = make_example(4, SHAPE).voxels
+    study.split.assign("s4", side="train")
+    study.cases.add("c4", "s4", Volume(scan, geometry, ("MR",), "c4.nii.gz", "0" * 64))
+    status = np.zeros_like(truth)
+    status[0::4] = status[3::4] = 2
+    truth[0::4], truth[3::4] = 1, 2  # they contradict each other wherever the plan has a voxel
+    study.revisions.save("c4", truth, status, Provenance("ann"))
+    with pytest.raises(ModelError, match="no new correction says"):
+        trained(study, "fine-tune", TUNE)
+    revise(study, 1)
+    made = trained(study, "fine-tune", TUNE)
+    assert any(note.startswith("Nothing of c4/r0001 is taught") for note in made["notes"])
+    assert study.models.info(made["model"]).revisions == ("c1/r0002", "c2/r0001")
 
 
 def test_a_run_waits_for_that_of_another_study_and_can_be_cancelled(study: Study) -> None:

@@ -29,7 +29,7 @@ class Feed:
     Raises
     ------
     ModelError
-        No case has a known voxel.
+        No new case has a known voxel.
     """
 
     def __init__(

@@ -2,13 +2,17 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.slabs import PredictedSlab
+
 UNCOUNTED = 2  # steps: the first ones also fetch memory and choose algorithms
 COUNTED = 5
-TRIAL_SHARE = 0.05  # of the time: slow steps are timed fewer times
+TRIAL_SHARE = 0.05  # of the time, for each trial: of slow steps and predictions less is timed
 MEASURE_SHARE = 0.15  # of the time that may go into measuring on held-out scans
 
 
@@ -37,7 +41,13 @@ class Pace:
 
     def sentence(self, minutes: float) -> str:
         """For a person."""
-        return f"{self.steps} steps of {self.step_seconds:.2g} s fit into {minutes:g} minutes."
+        each = f"{self.step_seconds:.0f} s" if self.step_seconds >= 10 else f"{self.step_seconds:.2g} s"
+        time_given = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+        if self.step_seconds > 60 * minutes:
+            return f"A step takes {each}, which is more than {time_given}: a single one is trained."
+        if self.steps == 1:
+            return f"1 step of {each} fits into {time_given}."
+        return f"{self.steps} steps of {each} fit into {time_given}."
 
 
 def plan_pace(left: float, step_seconds: float, measure_seconds: float, every: int) -> Pace:
@@ -83,3 +93,23 @@ def time_steps(step: Callable[[int], None], budget: float, agree: Callable[[bool
         if late:
             break
     return statistics.median(counted)
+
+
+def time_prediction(reports: Generator[Progress | PredictedSlab, None, Any], budget: float) -> float:
+    """Seconds of a prediction, from as many of its windows as may be tried.
+
+    Parameters
+    ----------
+    reports
+        Makes the prediction; it is closed when its trial has taken its share of the time.
+    budget
+        Seconds of the whole run.
+    """
+    began, done = time.monotonic(), 1.0
+    with closing(reports):
+        for report in reports:
+            if isinstance(report, Progress):
+                done = report.done / report.total
+            if time.monotonic() - began > TRIAL_SHARE * budget:
+                break
+    return (time.monotonic() - began) / done

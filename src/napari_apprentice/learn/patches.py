@@ -58,7 +58,7 @@ class PatchSampler:
     Parameters
     ----------
     cases
-        Examples without a known voxel are left out.
+        Examples without a known voxel are left out; one at least is no replay.
     patch
         (z, y, x) voxels.
     size
@@ -69,17 +69,18 @@ class PatchSampler:
     Raises
     ------
     ModelError
-        No example has a known voxel.
+        No new example has a known voxel.
     """
 
     def __init__(self, cases: Sequence[Prepared], patch: Triple, size: int, replay_share: float) -> None:
         usable = [c for c in cases if c.any_known.size]
-        if not usable:
-            raise ModelError("Nothing is accepted or edited yet, so there is nothing to learn from.")
-        fresh = [c for c in usable if not c.replay]
-        replay = [c for c in usable if c.replay]
-        self._fresh = fresh or replay
-        self._replay = replay if fresh and replay_share > 0 else []
+        self._fresh = [c for c in usable if not c.replay]
+        if not self._fresh:
+            raise ModelError(
+                "There is nothing to learn from: no new correction says what any voxel of the model's grid is. "
+                "Accept or correct more of a scan and save it first."
+            )
+        self._replay = [c for c in usable if c.replay] if replay_share > 0 else []
         self._share = max(replay_share, LEAST_REPLAY) if self._replay else 0.0
         self._patch, self._size = patch, size
 

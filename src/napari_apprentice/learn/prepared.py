@@ -13,6 +13,7 @@ from napari_apprentice.core.correction import UNSEEN as NOT_SEEN
 from napari_apprentice.core.plan import MOST_LABELS, Plan, Triple
 from napari_apprentice.core.records import Example
 from napari_apprentice.errors import ModelError
+from napari_apprentice.learn.coarser import Coarser, with_all_known
 from napari_apprentice.learn.device import free_bytes
 from napari_apprentice.learn.loss import FIRST_OPEN, IGNORE, UNSEEN
 from napari_apprentice.learn.resample import Linear, resample_labels_along, target_shape
@@ -88,17 +89,17 @@ def prepare(example: Example, plan: Plan) -> Prepared:
     whole = target_shape((z, y, x), example.spacing, plan.spacing)
     box = _part(example.status, whole, plan)
     lines = tuple(Linear.between(n, m).part(s.start, s.stop) for n, m, s in zip((z, y, x), whole, box, strict=True))
-    own = tuple(slice(int(line.low.min()), int(line.high.max()) + 1) for line in lines)
+    joins = tuple(Coarser.between(n, m, s) for n, m, s in zip((z, y, x), whole, box, strict=True))
+    own = tuple(_needed(line, join) for line, join in zip(lines, joins, strict=True))
     lines = tuple(line.moved(s.start) for line, s in zip(lines, own, strict=True))
-    near = _cropped(example, own)
-    target = resample_labels_along(torch.from_numpy(to_rows(near, plan)), lines)
-    status = resample_labels_along(torch.from_numpy(np.array(near.status)), lines).numpy()
+    joins = tuple(join and join.moved(s.start) for join, s in zip(joins, own, strict=True))
+    target, status = _on_grid(_cropped(example, own), plan, joins, lines)
     edited = ndimage.binary_dilation(status == EDITED, iterations=NEAR)
-    known, flat = status != NOT_SEEN, target.numpy()
+    known, flat = status != NOT_SEEN, target
     accepted = known & (status != EDITED)
     by_row = {row: _some(accepted & (flat == row)) for row in range(1, len(plan.labels) + 1)}
     return Prepared(
-        _voxels(example, plan, box), target, torch.from_numpy(edited),
+        _voxels(example, plan, box), torch.from_numpy(target), torch.from_numpy(edited),
         _some(status == EDITED), _some(known), {r: i for r, i in by_row.items() if i.size}, example.replay,
         (box[0].start, box[1].start, box[2].start), whole,
     )  # fmt: skip
@@ -134,6 +135,23 @@ def _part(status: StatusArray, whole: Triple, plan: Plan) -> Box:
     sides = zip(first, last, plan.patch, largest_margin(plan), whole, strict=True)
     z_part, y_part, x_part = (slice(max(f - m, 0), min(t + p + m, n)) for f, t, p, m, n in sides)
     return z_part, y_part, x_part
+
+
+def _needed(line: Linear, join: Coarser | None) -> slice:
+    """The scan's own voxels that count along an axis."""
+    first, last = int(line.low.min()), int(line.high.max()) + 1
+    return slice(first, last) if join is None else slice(min(first, join.first[0]), max(last, join.first[-1]))
+
+
+def _on_grid(
+    near: Example, plan: Plan, joins: Sequence[Coarser | None], lines: tuple[Linear, ...]
+) -> tuple[NDArray[np.uint8], StatusArray]:
+    """(z, y, x) rows and status on the plan's grid."""
+    rows, status = to_rows(near, plan), np.array(near.status)
+    found = [resample_labels_along(torch.from_numpy(v), lines).numpy() for v in (rows, status)]
+    if not any(joins) or (status == status.flat[0]).all():  # then nothing is outvoted
+        return found[0], found[1]
+    return with_all_known((found[0], found[1]), (rows, status), joins, lines)
 
 
 def _cropped(example: Example, box: tuple[slice, ...]) -> Example:

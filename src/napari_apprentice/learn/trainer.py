@@ -48,6 +48,8 @@ class FitResult:
         As given, with the number of steps that was settled.
     notes
         Sentences for the person: what was planned, and what had to be done otherwise.
+    left_out
+        Revisions of which nothing was taught.
     """
 
     steps: int
@@ -57,6 +59,7 @@ class FitResult:
     history: tuple[Point, ...]
     settings: TrainSettings
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def fit(
@@ -100,7 +103,7 @@ def fit(
     Raises
     ------
     ModelError
-        There is no known voxel to learn from, or weights, channels or labels do not fit the plan.
+        There is no new known voxel to learn from, or weights, channels or labels do not fit the plan.
     RunError
         Loss or gradient is not finite, or there is too little memory; the checkpoint is kept.
     Cancelled
@@ -114,21 +117,26 @@ def fit(
     with memory_errors():
         device = choose_device(settings.device)
         cases = yield from _prepare(plan, examples, settings, device, cancelled)
+        taught = [e for e, c in zip(examples, cases, strict=True) if c.any_known.size]
+        left_out = tuple(e.revision for e in examples if e not in taught)
         feed = Feed(cases, plan, settings, device, ranks)
         module = quicken(_network(plan, start, settings.seed).to(device), device)
-        teacher = _teacher(plan, start, settings, examples, added, device)
+        teacher = _teacher(plan, start, settings, taught, added, device)
         stepper = _stepper(plan, settings, module, teacher, _open_rows(plan, examples, device), ranks)
         run = Training(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
+        run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in left_out)
+        for note in run.notes:
+            yield Progress(0, settings.steps, note)
         run.resume()
         if settings.minutes and run.pace is None:
             yield from run.plan_ahead()
         yield from run.train()
     if ranks.first:
         weights.write(run.optimiser.average, out)
-    return _result(run)
+    return _result(run, left_out)
 
 
 def _stepper(
@@ -142,11 +150,12 @@ def _stepper(
     return Stepper(module, Optimiser(module, settings, device, ranks), settings, open_rows, teacher, ranks, micro)
 
 
-def _result(run: Training) -> FitResult:
+def _result(run: Training, left_out: tuple[str, ...]) -> FitResult:
     loss = run.history[-1][1] if run.history else float("nan")
     measured = [d for _, _, d in run.history if d is not None]
     last = measured[-1] if measured else None
-    return FitResult(run.step, run.seconds, loss, last, tuple(run.history), run.settings, tuple(run.notes))
+    how = run.settings, tuple(run.notes), left_out
+    return FitResult(run.step, run.seconds, loss, last, tuple(run.history), *how)
 
 
 def _teacher(

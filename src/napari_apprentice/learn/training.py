@@ -1,5 +1,6 @@
 """A training run while it runs: steps, reports, checkpoints."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,11 @@ from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser, rate
-from napari_apprentice.learn.pace import Pace, plan_pace, time_steps
+from napari_apprentice.learn.pace import Pace, plan_pace, time_prediction, time_steps
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.resample import target_shape
 from napari_apprentice.learn.stepper import Stepper
 
 Cancel = Callable[[], bool]
@@ -32,6 +34,8 @@ REPORT_EVERY = 10  # steps
 KEEP_SECONDS = 60.0  # a killed run loses no more than this
 # The curve needs no more scans than this; the gate measures all of them afterwards.
 MOST_MEASURED = 10
+# Less overlap than a real prediction: it is only a curve.
+CURVE = PredictSettings(quality="draft")
 
 
 @dataclass(eq=False)
@@ -118,9 +122,7 @@ class Training:
         budget = 60 * self.settings.minutes
         yield Progress(0, 0, "Measuring how long a step takes")
         seconds = self._trial(budget)
-        began = time.monotonic()
-        self._measure()
-        measuring = time.monotonic() - began if self.held_out else 0.0
+        measuring = self._trial_measurement(budget)
         left = max(budget - self.seconds, 0.0)
         pace = plan_pace(left, seconds, measuring, self.settings.validate_every)
         told = self.ranks.same([pace.steps, pace.every, pace.step_seconds, pace.measure_seconds], self.device)
@@ -144,6 +146,19 @@ class Training:
         finally:
             self.optimiser = self.stepper.optimiser = real
             real.clear()
+
+    def _trial_measurement(self, budget: float) -> float:
+        """Seconds of a measurement, from one scan or a part of it: all of them may take longer than the budget."""
+        if not self.held_out or not self.ranks.first:
+            return 0.0
+        first = self.held_out[0]
+        seconds = time_prediction(self._averaged().predict(first.source, CURVE, self.cancelled), budget)
+        return seconds * sum(map(self._voxels, self.held_out)) / self._voxels(first)
+
+    def _voxels(self, example: Example) -> int:
+        """Of a scan, on the plan's grid."""
+        z, y, x = example.labels.shape
+        return math.prod(target_shape((z, y, x), example.spacing, self.plan.spacing))
 
     def _agree(self, said: bool) -> bool:
         return self.ranks.any(said, self.device)
@@ -204,11 +219,13 @@ class Training:
             raise
 
     def _measure(self) -> float | None:
-        """Mean Dice of the averaged weights; less overlap than a real prediction, since it is only a curve."""
+        """Mean Dice of the averaged weights."""
         if not self.held_out or not self.ranks.first:
             return None
+        found = scores(self._averaged(), self.held_out, CURVE, self.cancelled)
+        return float(np.mean([s.dice for s in found])) if found else None
+
+    def _averaged(self) -> Predictor:
         average = build(self.plan)
         weights.assign(average, self.optimiser.average, "the averaged weights")
-        predictor = Predictor.of(self.plan, quicken(average, self.device), self.device)
-        found = scores(predictor, self.held_out, PredictSettings(quality="draft"), self.cancelled)
-        return float(np.mean([s.dice for s in found])) if found else None
+        return Predictor.of(self.plan, quicken(average, self.device), self.device)

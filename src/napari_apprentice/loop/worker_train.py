@@ -79,9 +79,10 @@ class _Work:
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
         notes = [*self._read.notes, *result.notes]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
+        taught = [e for e in self._examples if e.revision not in result.left_out]
         made = Candidate(
-            self._base, self._start, self._plan, self._out, self._examples, self._held_out, self._read.channels
-        )
+            self._base, self._start, self._plan, self._out, taught, self._held_out, self._read.channels
+        )  # fmt: skip
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
                 "notes": notes}  # fmt: skip
