@@ -124,18 +124,26 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """A list of labels and more of the given names; see `loop.relabelling.with_names`."""
         return relabelling.with_names(self.study, schema, names)
 
-    def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
+    def set_labels(self, schema: LabelSchema, was: LabelSchema | None = None) -> Generator[Progress, None, None]:
         """Give the study another list of labels; see `loop.relabelling.change_labels`.
 
         An open case is to be opened again: it still shows what was predicted of a label that went.
+
+        Parameters
+        ----------
+        was
+            The list that the change was made from; by default the one that this session knows.
         """
+        was = was or self.study.schema
         if self._case is not None:
             self._case.settle()
-        if set(self.study.schema.ids) - set(schema.ids):
+        if set(was.ids) - set(schema.ids):
             study = self.study
             relabelling.refuse_waiting(self._case, self._rescues.cases(study.path, study.vault, study.study_id))
-        yield from relabelling.change_labels(self.study, schema, self.present())
-        self.events.cases_changed.emit()
+        try:
+            yield from relabelling.change_labels(self.study, schema, self.present(), was)
+        finally:
+            self.events.cases_changed.emit()  # also where it was refused: another window's labels are shown then
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
@@ -155,6 +163,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
     def load_case(self, case_id: str) -> OpenCase:
         """Read a case from disk without showing it; may run in another thread."""
+        self.study.refresh()
         if self._case is not None:
             self._case.settle()  # its newest strokes may be those that are read
             if self._case.info.case_id == case_id and (self._case.rescued or self._case.unwritten):
@@ -243,6 +252,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         settings: ReadSettings | None = None,
     ) -> correcting.Imported:
         """Store a label map made elsewhere as a revision; see `loop.correcting.import_correction`."""
+        self.study.refresh()
         imported = correcting.import_correction(
             self.study, case_id, path, accept=accept, author=self.author, resample=resample, settings=settings
         )

@@ -30,10 +30,12 @@ class ModelVerbs(ABC):
         self, kind: str, settings: TrainSettings, memory_mb: float = 1500.0, features: int = 16
     ) -> RunFolder:
         """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
+        self.study.refresh()
         return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
 
     def follow_training(self, run: RunFolder) -> Generator[Progress, None, tuning.TuneReport]:
         """Start, find again or resume a training run, to its end. Closing the generator does not stop it."""
+        self.study.refresh()  # what it will report has the labels of now
         try:
             return (yield from tuning.follow_training(run))
         finally:

@@ -49,6 +49,7 @@ def read_facts(session: Session) -> Facts:
     if not session.has_study:
         return Facts()
     study = session.study
+    study.refresh()
     return Facts(
         study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
         session.previous_model(), session.running_training(), session.resumable_training(),

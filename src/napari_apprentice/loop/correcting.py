@@ -36,6 +36,7 @@ def save_correction(
     revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author, merged))
     conflict = _saved_meanwhile(study, case_id, parent, revision)
     case.saved_as(revision.name)
+    study.refresh()
     return revision, conflict
 
 
