@@ -49,6 +49,7 @@ class OpenCase:
     def __init__(self, study: Study, info: CaseInfo, canvas: Canvas, resumed: Resumed, writer: StrokeWriter) -> None:
         self.info = info
         self.canvas = canvas
+        self._schema = resumed.schema or study.schema.ids
         self.parent = resumed.parent
         self.model = resumed.model
         self.notes = resumed.notes
@@ -69,6 +70,11 @@ class OpenCase:
     def unsaved(self) -> int:
         """Strokes that are in no revision yet."""
         return self._unsaved.strokes
+
+    @property
+    def schema(self) -> tuple[int, ...]:
+        """Ids of the labels there were when the first unsaved stroke was drawn: no other was looked for since."""
+        return self._schema if self.unsaved else self._study.schema.ids
 
     @property
     def unwritten(self) -> int:
@@ -209,7 +215,8 @@ class OpenCase:
         if stroke is None:
             return None
         stroke = self._unseen.pinned(stroke, self.canvas)
-        self._remember(stroke, self._writer.put(stroke))
+        self._schema = self.schema
+        self._remember(stroke, self._writer.put(stroke, self._schema))
         return stroke
 
     def _remember(self, stroke: Stroke, kept: Kept) -> None:
@@ -263,14 +270,15 @@ def load_case(
     journal = study.journal.another()  # its own, so that another window's strokes are noticed
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)
-    journal.work = resumed.work or journal.work
+    journal.work, journal.schema = resumed.work or journal.work, resumed.schema
 
     def rescue(parent: str | None, strokes: Sequence[Shelved]) -> RescueJournal:
         if rescues is None:
             raise StorageError("There is no place for a rescue journal.")
         return rescues.begin(
-            study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work
-        )
+            study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work,
+            journal.schema,
+        )  # fmt: skip
 
     shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))
     writer = StrokeWriter(

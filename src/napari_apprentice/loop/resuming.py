@@ -36,8 +36,9 @@ class Resumed:
         A rescue journal that holds all of the strokes, and more than the study does.
     notes
         Sentences for the person.
-    work
-        Whose strokes they are; "" when nothing says so.
+    work, schema
+        Whose strokes they are, and ids of the labels there were when the first was drawn; "" and None when nothing
+        says so.
     """
 
     parent: str | None
@@ -48,6 +49,7 @@ class Resumed:
     rescued: RescueJournal | None = None
     notes: tuple[str, ...] = ()
     work: str = ""
+    schema: tuple[int, ...] | None = None
 
 
 def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool = False) -> Resumed:
@@ -75,7 +77,10 @@ def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
     content = None if apart else study.journal.read(info.case_id)
     if content is None or not content.strokes or _closed(study, info, content):
         return Resumed(*base_of(study, info.case_id))
-    return Resumed(content.parent, content.model, content.strokes, len(content.strokes), content, work=content.work)
+    return Resumed(
+        content.parent, content.model, content.strokes, len(content.strokes), content,
+        work=content.work, schema=content.schema,
+    )  # fmt: skip
 
 
 def _closed(study: Study, info: CaseInfo, content: JournalContent) -> bool:
@@ -108,7 +113,7 @@ def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJ
     note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
     return replace(
         found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note),
-        work=found.work or journal.work,
+        work=found.work or journal.work, schema=found.schema or journal.schema,
     )  # fmt: skip
 
 
@@ -140,7 +145,7 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
         )
         study.split.assign(info.subject)
-        revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
+        revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance, journal.schema)
         _archive(study, case_id, revision.name, journal)
     except ApprenticeError as error:
         journal.release()
