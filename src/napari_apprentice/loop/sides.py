@@ -1,7 +1,9 @@
 """Which subjects are learned from and which are measured on, and what a person moved."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.leakage import subjects_learned
 from napari_apprentice.store.split import Move
 from napari_apprentice.store.study import Study
@@ -26,7 +28,10 @@ def subject_sides(study: Study) -> tuple[SubjectSide, ...]:
     cases: dict[str, list[str]] = {}
     for case_id in study.cases.ids():
         cases.setdefault(study.cases.info(case_id).subject, []).append(case_id)
-    learned = {name: subjects_learned(study, name) for name in study.models.names()}
+    learned = {}
+    for name in study.models.names():
+        with suppress(StudyError):  # it is damaged, or one that it was tuned from
+            learned[name] = subjects_learned(study, name)
     moves = study.split.moves()
     return tuple(
         SubjectSide(
