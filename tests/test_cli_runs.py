@@ -10,9 +10,12 @@ import pytest
 from builders import study as small_study
 from learn.small import make_plan
 from napari_apprentice.cli import main
-from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.gate import CaseScore, judge
 from napari_apprentice.core.records import ModelVersion, now
+from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.ensembles import settled
+from napari_apprentice.loop.tuning import begin_training, resumable_training, running_training
 from napari_apprentice.store.study import Study
 
 
@@ -43,6 +46,33 @@ def study(tmp_path: Path) -> Study:
     )  # fmt: skip
     made.models.register(candidate, tmp_path / "w")
     return made
+
+
+def test_what_is_damaged_is_told_and_keeps_nobody_from_the_rest(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TrainSettings(steps=9)
+    old = study.runs.create("fine-tune", {"base": "v0001", "settings": settings.to_json()})
+    (old.path / "run.json").write_bytes(b"")
+    (study.models.root / "v0002" / "model.json").write_bytes(b"")
+    (row,) = _run(capsys, "runs", study.path)["runs"]
+    assert (row["kind"], row["state"]) == ("fine-tune", "damaged")
+    assert "run.json is damaged" in row["verdict"]
+    assert running_training(study) is resumable_training(study) is None
+    assert begin_training(study, "fine-tune", settings).request["base"] == "v0001"
+    models = _run(capsys, "models", study.path)["models"]
+    assert [(m["name"], m["active"], "damaged" in m["verdict"]) for m in models] == [
+        ("v0001", True, False), ("v0002", False, True),
+    ]  # fmt: skip
+    study.split.assign("s1")
+    assert _run(capsys, "split", study.path)["subjects"][0]["learned"] == ["v0001"]
+    assert settled(study, "v0001", PredictSettings(quality="best")).members == ()
+    assert main(["history", str(study.path), "c1"]) == 0
+    capsys.readouterr()
+    study.models.activate("v0002", "chosen by hand")
+    assert _run(capsys, "models", study.path)["text"] == "v0002/model.json is damaged: it is not JSON."
+    with pytest.raises(StudyError, match=r"v0002/model\.json is damaged"):
+        begin_training(study, "fine-tune", settings)
 
 
 def test_runs_are_listed_and_compared(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ def labels(options: Options, session: Session) -> Answer:
     left = _renamed(_removed(schema, options.remove or ()), options.rename or ())
     wanted = session.labels_with(left, options.add or ())
     if wanted != schema:
-        drain(session.set_labels(wanted), options.json)
+        drain(session.set_labels(wanted, schema), options.json)
     found = session.study.schema
     return {"labels": found.to_json()}, [f"{label.id} {label.name} {label.colour}" for label in found.labels]
 

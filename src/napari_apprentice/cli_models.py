@@ -59,7 +59,8 @@ def _model_line(row: ModelRow) -> str:
     dice = "" if row.before is None or row.after is None else f"Dice {row.before:.3f} to {row.after:.3f}"
     note = f"note: {row.note}" if row.note else ""
     overruled = f"overruled by {row.overruled}" if row.overruled else ""
-    parts = (f"{row.name}", f"from {row.parent or 'nothing'}", dice, row.verdict, overruled, note)
+    parent = f"from {row.parent or 'nothing'}" if row.created else ""
+    parts = (f"{row.name}", parent, dice, row.verdict, overruled, note)
     return f"{'*' if row.active else ' '} " + "  ".join(p for p in parts if p)
 
 

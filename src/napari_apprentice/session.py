@@ -6,7 +6,6 @@ generators that yield `Progress` and return a value; the others return at once.
 
 import getpass
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from napari_apprentice.core.box import inside
@@ -17,7 +16,7 @@ from napari_apprentice.core.ranking import QueueItem, review_queue
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import ApprenticeError, InputError, StudyError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop import correcting, evaluating, exporting, relabelling
 from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.opening import OpenCase, load_case
@@ -125,18 +124,26 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """A list of labels and more of the given names; see `loop.relabelling.with_names`."""
         return relabelling.with_names(self.study, schema, names)
 
-    def set_labels(self, schema: LabelSchema) -> Generator[Progress, None, None]:
+    def set_labels(self, schema: LabelSchema, was: LabelSchema | None = None) -> Generator[Progress, None, None]:
         """Give the study another list of labels; see `loop.relabelling.change_labels`.
 
         An open case is to be opened again: it still shows what was predicted of a label that went.
+
+        Parameters
+        ----------
+        was
+            The list that the change was made from; by default the one that this session knows.
         """
+        was = was or self.study.schema
         if self._case is not None:
             self._case.settle()
-        if set(self.study.schema.ids) - set(schema.ids):
+        if set(was.ids) - set(schema.ids):
             study = self.study
             relabelling.refuse_waiting(self._case, self._rescues.cases(study.path, study.vault, study.study_id))
-        yield from relabelling.change_labels(self.study, schema, self.present())
-        self.events.cases_changed.emit()
+        try:
+            yield from relabelling.change_labels(self.study, schema, self.present(), was)
+        finally:
+            self.events.cases_changed.emit()  # also where it was refused: another window's labels are shown then
 
     def case_rows(self) -> tuple[CaseRow, ...]:
         """The case table, by case id; reads no voxels."""
@@ -156,12 +163,11 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
     def load_case(self, case_id: str) -> OpenCase:
         """Read a case from disk without showing it; may run in another thread."""
+        self.study.refresh()
         if self._case is not None:
             self._case.settle()  # its newest strokes may be those that are read
             if self._case.info.case_id == case_id and (self._case.rescued or self._case.unwritten):
                 return self._case  # the study lacks strokes of it, and nobody else can read them meanwhile
-        with suppress(ApprenticeError):  # it is said where it matters; the labels known here do meanwhile
-            self.study.read_again()
         others = self._presence.others(case_id) if self._presence else ()
         return load_case(self.study, case_id, self._rescues, self.author, others)
 
@@ -246,6 +252,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         settings: ReadSettings | None = None,
     ) -> correcting.Imported:
         """Store a label map made elsewhere as a revision; see `loop.correcting.import_correction`."""
+        self.study.refresh()
         imported = correcting.import_correction(
             self.study, case_id, path, accept=accept, author=self.author, resample=resample, settings=settings
         )

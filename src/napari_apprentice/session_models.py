@@ -30,6 +30,7 @@ class ModelVerbs(ABC):
         self, kind: str, settings: TrainSettings, memory_mb: float = 1500.0, features: int = 16
     ) -> RunFolder:
         """Make the run folder of a "train" or "fine-tune" run; `follow_training` starts and follows it."""
+        self.study.refresh()
         return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
 
     def follow_training(
@@ -39,6 +40,7 @@ class ModelVerbs(ABC):
 
         With `take_over` also one of another computer that has gone silent.
         """
+        self.study.refresh()  # what it will report has the labels of now
         try:
             return (yield from tuning.follow_training(run, take_over=take_over))
         finally:

@@ -55,6 +55,7 @@ class PredictionVerbs(ABC):
             There is no such case or model version, or model versions that cannot predict together; no process was
             started.
         """
+        self.study.refresh()
         settings = settings or PredictSettings()
         engine = self._engines.of(settings.device)
         request = begin(self.study, engine, case_ids, settings, model, on_screen=on_screen, focus=focus)

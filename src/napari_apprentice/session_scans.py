@@ -40,6 +40,7 @@ class ScanVerbs(ABC):
         collect: AddSettings | None = None,
     ) -> Generator[Progress, None, adding.AddReport]:
         """Add scan files, folders, or what `find_scans` found; see `loop.adding.add_scans`."""
+        self.study.refresh()
         try:
             return (
                 yield from adding.add_scans(

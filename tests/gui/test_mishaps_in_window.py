@@ -164,8 +164,20 @@ def test_layers_that_became_cases_are_put_aside(person: Person, study: Study) ->
     assert "no image layer to add" in person.complaints[-1]
 
 
+def test_another_windows_label_gets_its_name_and_colour(opened: Person) -> None:
+    other = Study.open(opened.session.study.path)
+    other.set_schema(LabelSchema((*other.schema.labels, Label(3, "vessel", "#112233"))))
+    opened.click(opened.dock.correct_panel.accept_slice)  # what the panels show is read anew after the first stroke
+    opened.wait(lambda: "vessel" in opened.dock.correct_panel.labels.item(2).text())
+    layer = opened.desk.layers.labels
+    np.testing.assert_allclose(layer.get_color(3)[:3], np.array([0x11, 0x22, 0x33]) / 255, atol=0.01)
+    opened.press(Qt.Key.Key_3)
+    assert layer.selected_label == 3
+    assert opened.session.case.unsaved == 1
+
+
 def change_labels(person: Person, *labels: Label) -> None:
-    person.dock.study_panel.labels_changed.emit(LabelSchema(labels))
+    person.dock.study_panel.labels_changed.emit(LabelSchema(labels), person.session.study.schema)
     person.settle()
     person.rest(0.1)
     person.settle()

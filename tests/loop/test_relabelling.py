@@ -1,6 +1,9 @@
 """Labels that go: model versions that know them do not propose them any more, and nothing a person did is touched."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -9,12 +12,14 @@ from builders import study as make_study
 from faults import finish
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.cohort import is_predicted
+from napari_apprentice.loop.model_import import import_model
 from napari_apprentice.loop.postprocessing import apply_recipe
 from napari_apprentice.loop.relabelling import change_labels, next_id, with_names
 from napari_apprentice.loop.worker_predict import PredictionTask
@@ -187,6 +192,83 @@ def test_nothing_goes_while_somebody_else_may_be_using_it(study: Study, monkeypa
     bob.clear()
     finish(ann.set_labels(without_two(study)))
     ann.close()
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> Iterator[tuple[Session, Session]]:
+    """Ann's and Bob's, both opened before Bob added the label vessel, with id 3."""
+    made = make_study(tmp_path)
+    ann, bob = Session("ann"), Session("bob")
+    for session in (ann, bob):
+        session.open_study(made.path)
+    finish(bob.set_labels(bob.labels_with(bob.study.schema, ["vessel"])))
+    yield ann, bob
+    ann.close()
+    bob.close()
+
+
+def test_a_label_of_another_window_is_not_written_over(windows: tuple[Session, Session]) -> None:
+    ann, _ = windows
+    for wanted in (
+        ann.labels_with(ann.study.schema, ["tumour"]),
+        LabelSchema((Label(1, "one", "#112233"), *ann.study.schema.labels[1:])),
+    ):
+        shown = LabelSchema.from_names(["one", "two"])
+        with pytest.raises(InputError, match=r"changed in another window.*: they are one, two, vessel now"):
+            finish(ann.set_labels(wanted, shown))
+        assert [x.name for x in Study.open(ann.study.path).schema.labels] == ["one", "two", "vessel"]
+    finish(ann.set_labels(ann.labels_with(ann.study.schema, ["tumour"])))  # made again, from what is shown now
+    assert [(x.id, x.name) for x in Study.open(ann.study.path).schema.labels][2:] == [(3, "vessel"), (4, "tumour")]
+
+
+def test_a_refused_change_says_so_once_and_tells_what_there_is_now(windows: tuple[Session, Session]) -> None:
+    ann, _ = windows
+    told: list[bool] = []
+    ann.events.cases_changed.connect(lambda: told.append(True))
+    with pytest.raises(InputError):
+        finish(ann.set_labels(ann.labels_with(ann.study.schema, ["tumour"])))
+    assert told  # whoever shows the labels reads them anew
+    assert ann.study.label_name(3) == "vessel"
+
+
+def test_an_open_session_learns_of_another_windows_label(windows: tuple[Session, Session]) -> None:
+    ann, bob = windows
+    ann.show_case(ann.load_case("c1"))
+    assert ann.study.label_name(3) == "vessel"
+    finish(bob.set_labels(bob.labels_with(bob.study.schema, ["nerve"])))
+    ann.accept_scan()
+    ann.save()
+    assert ann.study.label_name(4) == "nerve"
+
+
+def test_labels_of_a_model_from_elsewhere_come_beside_those_of_another_window(
+    study: Study, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    here = Study.create(tmp_path_factory.mktemp("other") / "other.study", LabelSchema.from_names(["vessel"]))
+    ann = Study.open(here.path)
+    here.set_schema(LabelSchema.from_names(["vessel", "nerve"]))
+    finish(import_model(ann, study.path, ImportSettings(add_labels=True)))
+    kept = [(x.id, x.name) for x in Study.open(here.path).schema.labels]
+    assert kept == [(1, "vessel"), (2, "nerve"), (3, "one"), (4, "two")]
+
+
+def test_of_two_windows_at_the_same_moment_one_changes_the_labels(tmp_path: Path) -> None:
+    base = make_study(tmp_path).schema
+
+    def change(name: str) -> bool:
+        mine = Study.open(tmp_path / "test.study")
+        both.wait()
+        try:
+            mine.set_schema(base.with_names([name], 3), base)
+        except InputError:
+            return False
+        return True
+
+    both = Barrier(4)
+    with ThreadPoolExecutor(4) as windows:
+        done = dict(zip("abcd", windows.map(change, "abcd"), strict=True))
+    assert list(done.values()).count(True) == 1
+    assert done[Study.open(tmp_path / "test.study").schema.labels[-1].name]
 
 
 def test_a_network_that_knows_none_of_the_labels_proposes_background(study: Study) -> None:

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from builders import study as make_study
+from faults import finish
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
+from napari_apprentice.errors import StorageError
 from napari_apprentice.loop.seen_labels import SeenLabels
 from napari_apprentice.loop.worker_train import collect
+from napari_apprentice.session import Session
+from napari_apprentice.store.journal import Journal
 from napari_apprentice.store.study import Study
 
 
@@ -97,6 +101,56 @@ def test_a_revision_of_an_earlier_version_of_the_program_goes_by_the_model_that_
     path.write_text(json.dumps(document))
     assert study.revisions.info("c1", "r0001").schema is None
     assert open_in(study, "c1") is None  # nobody knows better than today's list
+
+
+@pytest.mark.parametrize("how", ["shown again", "window killed", "in a rescue journal", "still open"])
+def test_what_was_accepted_before_the_label_existed_is_not_taught_as_without_it(
+    study: Study, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = session_of(study)
+    with monkeypatch.context() as patch:
+        if how == "in a rescue journal":
+            patch.setattr(Journal, "start", refuse)
+        ann.accept_scan()
+        ann.case.settle()
+    finish(ann.set_labels(ann.labels_with(ann.study.schema, ["four"])))
+    if how != "still open":
+        if how != "shown again":
+            ann.close()
+            ann = Session("ann")
+            ann.open_study(study.path)
+        ann.show_case(ann.load_case("c3"))
+    assert ann.case.unsaved == 1
+    assert ann.save().schema == (1, 2, 3)
+    now = Study.open(study.path)
+    found = open_in(now, "c3")
+    assert found.sets == ((4,),)
+    assert found.where.all()
+    ann.accept_scan()
+    assert ann.save().schema == (1, 2, 3, 4)  # a new sitting
+    ann.close()
+
+
+def test_who_draws_the_new_label_in_the_same_sitting_has_looked_for_it(study: Study) -> None:
+    ann = session_of(study)
+    ann.accept_scan()
+    finish(ann.set_labels(ann.labels_with(ann.study.schema, ["four"])))
+    box = (slice(0, 1), slice(0, 2), slice(0, 2))
+    ann.record(box, np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 4, np.uint8))
+    ann.save()
+    ann.close()
+    assert open_in(Study.open(study.path), "c3") is None
+
+
+def session_of(study: Study) -> Session:
+    ann = Session("ann")
+    ann.open_study(study.path)
+    ann.show_case(ann.load_case("c3"))
+    return ann
+
+
+def refuse(*_: object) -> None:
+    raise StorageError("injected")
 
 
 def test_examples_count_their_sets_alike(study: Study) -> None:

@@ -11,7 +11,7 @@ from napari_apprentice.errors import InputError, StorageError
 from napari_apprentice.gui.box_drawing import BoxDrawing
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
-from napari_apprentice.gui.facts import FactsReader
+from napari_apprentice.gui.facts import Facts, FactsReader
 from napari_apprentice.gui.layers import CaseLayers
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.opening import OpenCase
@@ -58,6 +58,7 @@ class CaseActions(QObject):
         layers.replaced.connect(self._on_replaced)
         bridge.canvas_changed.connect(self._on_canvas_changed)
         bridge.went_wrong.connect(runner.tell)
+        facts.changed.connect(self._on_facts)
 
     # -------------------------------------------------------------- opening
 
@@ -238,6 +239,11 @@ class CaseActions(QObject):
         row = self._facts.now.row(case.info.case_id) if case else None
         if row is not None and row.state != "in correction":
             self._facts.refresh()
+
+    def _on_facts(self, facts: Facts) -> None:
+        """Another window may have changed the labels."""
+        if self._session.case is not None and facts.schema is not None and not self._layers.show_schema(facts.schema):
+            self.reopen()
 
     def _on_lost(self) -> None:
         self._session.events.noticed.emit(

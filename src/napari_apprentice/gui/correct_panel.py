@@ -141,9 +141,10 @@ class CorrectPanel(Panel):
 
     def _on_facts(self, facts: Facts) -> None:
         case = self.desk.session.case
-        if case is None:
-            self.labels.show_schema(facts.schema)
-        else:
+        self.labels.show_schema(facts.schema)
+        if self.desk.layers.labels is not None:
+            self.labels.show_chosen(int(self.desk.layers.labels.selected_label))
+        if case is not None:
             self.case.setText(_about(case))  # a prediction may have arrived in a case with strokes
         self._show_others()
 

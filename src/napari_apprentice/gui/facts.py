@@ -52,6 +52,7 @@ def read_facts(session: Session) -> Facts:
     if not session.has_study:
         return Facts()
     study, resumable = session.study, session.resumable_training()
+    study.refresh()
     return Facts(
         study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
         session.previous_model(), session.running_training(), resumable,

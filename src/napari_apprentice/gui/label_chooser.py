@@ -21,10 +21,15 @@ class LabelChooser(QListWidget):
         self.setUniformItemSizes(True)
         self.itemClicked.connect(self._on_clicked)
         self.itemActivated.connect(self._on_clicked)
-        self.show_schema(None)
+        self._list(None)
 
     def show_schema(self, schema: LabelSchema | None) -> None:
         """List the labels of a study."""
+        if schema != self._schema:
+            self._list(schema)
+
+    def _list(self, schema: LabelSchema | None) -> None:
+        self._schema = schema
         self.clear()
         labels = schema.labels if schema else ()
         for position, label in enumerate(labels, 1):

@@ -63,10 +63,9 @@ def status_layer(case: OpenCase) -> Labels:
 
 def labels_layer(case: OpenCase, schema: LabelSchema) -> Labels:
     """The canvas itself, to paint on: the layer holds the very array, not a copy."""
-    ids = [0, *schema.ids]
     layer = Labels(
         case.canvas.labels, name=LABELS, opacity=0.55, colormap=label_colours(schema),
-        features={"index": ids, "label": [schema.name(i) for i in ids]}, **place_in(case.info),
+        features=label_names(schema), **place_in(case.info),
     )  # fmt: skip
     layer.brush_size = max(3, round(max(case.info.shape[1:]) / 25))
     layer.selected_label = schema.ids[0]
@@ -108,6 +107,12 @@ def _to_look_at(
     layer.contour = contour
     layer.editable = False
     return layer
+
+
+def label_names(schema: LabelSchema) -> dict[str, list[Any]]:
+    """What napari says of the label under the mouse."""
+    ids = [0, *schema.ids]
+    return {"index": ids, "label": [schema.name(i) for i in ids]}
 
 
 def label_colours(schema: LabelSchema) -> DirectLabelColormap:

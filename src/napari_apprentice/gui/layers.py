@@ -11,6 +11,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.layer_making import (
+    label_colours,
+    label_names,
     labels_layer,
     metadata_of_case,
     status_layer,
@@ -113,6 +115,25 @@ class CaseLayers(QObject):
         if not again and not moved:
             self.view.look_at(self._first_image, pictures.start)
         self.shown.emit()
+
+    def show_schema(self, schema: LabelSchema) -> bool:
+        """Show the labels of the open case under other names and colours.
+
+        Returns
+        -------
+        False where the canvas cannot hold the highest id, so that the case has to be read anew.
+        """
+        layer = self.labels
+        if layer is None or self._schema == schema:
+            return True
+        if max(schema.ids) > np.iinfo(layer.data.dtype).max:
+            return False
+        self._schema = schema
+        layer.colormap, layer.features = label_colours(schema), label_names(schema)
+        self._bind_keys(layer, schema)
+        if layer.selected_label not in (0, *schema.ids):
+            layer.selected_label = schema.ids[0]
+        return True
 
     def scan_of(self, case_id: str) -> Scan | None:
         """The scan of a case as it is on the screen, so that it need not be read again; None for any other."""

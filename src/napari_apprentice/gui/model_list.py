@@ -69,7 +69,8 @@ class ModelList(QWidget):
 
 
 def _tip(model: ModelRow) -> str:
-    lines = [f"{model.name}, made {model.created}, from {model.parent or 'nothing'}. {model.verdict}"]
+    made = f", made {model.created}, from {model.parent or 'nothing'}" if model.created else ""
+    lines = [f"{model.name}{made}. {model.verdict}"]
     if model.before is not None and model.after is not None:
         lines.append(f"Mean Dice on held-out corrections: {model.before:.3f} before, {model.after:.3f} with it.")
     lines += [f"The gate was overruled by {model.overruled}."] * bool(model.overruled)

@@ -79,11 +79,11 @@ class StudyActions(QObject):
         if trouble:
             self._runner.said.emit(f"The study is open; its key will be asked for again. {trouble}")
 
-    def set_labels(self, schema: LabelSchema) -> None:
-        """Give the study another list of labels; the open case is shown anew with it."""
+    def set_labels(self, schema: LabelSchema, was: LabelSchema) -> None:
+        """Give the study another list of labels than it was; the open case is shown anew with it."""
         if not self._cases.may_leave():
             return
-        job = self._runner.run("Changing labels", lambda: self._session.set_labels(schema))
+        job = self._runner.run("Changing labels", lambda: self._session.set_labels(schema, was))
         job.returned.connect(lambda _: self._cases.reopen())
         job.returned.connect(lambda _: self._runner.said.emit("The labels of the study were changed."))
 

@@ -40,7 +40,7 @@ class StudyPanel(Panel):
     sample_requested = Signal()
     files_added = Signal(list)
     layers_added = Signal()
-    labels_changed = Signal(object)
+    labels_changed = Signal(object, object)
     case_requested = Signal(str)
     move_requested = Signal(str, str, str)
     """A subject, the side of the split it is to be put on, and why."""
@@ -173,7 +173,7 @@ class StudyPanel(Panel):
             return
         dialog = LabelsDialog(schema, self)
         if dialog.exec() == QDialog.DialogCode.Accepted and dialog.schema() != schema:
-            self.labels_changed.emit(dialog.schema())
+            self.labels_changed.emit(dialog.schema(), schema)
         dialog.deleteLater()
 
     def _create(self, path: Path, schema: LabelSchema, *, encrypted: bool = False) -> None:

@@ -33,9 +33,11 @@ def save_correction(
     case.settle()  # the revision makes the journal superfluous, so a failure there is none here
     parent = case.parent
     study.split.assign(case.info.subject)  # first: what fails after the revision is stored would store it twice
-    revision = study.revisions.save(case_id, case.canvas.labels, case.canvas.status, case.provenance(author, merged))
+    canvas, provenance = case.canvas, case.provenance(author, merged)
+    revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance, case.schema)
     conflict = _saved_meanwhile(study, case_id, parent, revision)
     case.saved_as(revision.name)
+    study.refresh()
     return revision, conflict
 
 

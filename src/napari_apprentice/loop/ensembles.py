@@ -22,8 +22,8 @@ def settled(study: Study, model: str, settings: PredictSettings) -> PredictSetti
     """
     asked = settings.members
     if not asked and not settings.ensemble.strip() and settings.quality == "best":
-        every = (study.models.info(name) for name in study.models.names())
-        return replace(settings, ensemble=",".join(folds_beside(study.models.info(model), every)))
+        folds = folds_beside(study.models.info(model), study.models.readable())
+        return replace(settings, ensemble=",".join(folds))
     others = sorted(set(asked) - {model})
     ids = study.schema.ids
     first = study.models.info(model)

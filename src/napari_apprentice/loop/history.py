@@ -64,10 +64,10 @@ class Lessons:
 
     @classmethod
     def of(cls, study: Study) -> "Lessons":
-        """Read the documents of all model versions once."""
+        """Read the documents of all model versions once; what a damaged one learned from cannot be known."""
         learned: dict[str, tuple[str, ...]] = {}
         measured: dict[str, tuple[str, ...]] = {}
-        for version in map(study.models.info, study.models.names()):
+        for version in study.models.readable():
             for keys, place in ((version.revisions, learned), (version.held_out, measured)):
                 for key in dict.fromkeys(keys):
                     place[key] = (*place.get(key, ()), version.name)

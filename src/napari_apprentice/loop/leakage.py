@@ -25,8 +25,11 @@ def subjects_learned(study: Study, name: str) -> frozenset[str]:
     return learned_by(study, [name])[name]
 
 
-def learned_by(study: Study, names: Iterable[str]) -> dict[str, frozenset[str]]:
-    """`subjects_learned` of several model versions, reading the study once."""
+def learned_by(study: Study, names: Iterable[str], *, skip_damaged: bool = False) -> dict[str, frozenset[str]]:
+    """`subjects_learned` of several model versions, reading the study once.
+
+    With `skip_damaged` without those that are damaged, or were tuned from one that is.
+    """
     versions, owners = _readable(study), dict[str, set[str]]()
     if any(_scans_of(v) for v in versions.values()):
         for case_id in study.cases.ids():
@@ -35,7 +38,12 @@ def learned_by(study: Study, names: Iterable[str]) -> dict[str, frozenset[str]]:
                     owners.setdefault(digest, set()).add(case_id)
     found = {}
     for name in names:
-        kin = _kin(study, versions, name)
+        try:
+            kin = _kin(study, versions, name)
+        except StudyError:
+            if skip_damaged:
+                continue
+            raise
         brought = (owners.get(digest, ()) for v in kin for digest in _scans_of(v))
         found[name] = subjects_of(study, (*(key for v in kin for key in v.revisions), *chain(*brought)))
     return found

@@ -174,6 +174,7 @@ def _taken_over(
 
 def _ids(study: Study, names: Sequence[str], settings: ImportSettings) -> Generator[Progress, None, tuple[int, ...]]:
     """The study's label id of every name; labels are added to it where that was asked for."""
+    study.refresh()  # labels that another window has added meanwhile are no missing ones
     renamed = settings.renamed
     strange = sorted(set(renamed) - set(names))
     if strange:

@@ -50,6 +50,7 @@ class OpenCase:
     def __init__(self, study: Study, info: CaseInfo, ground: Ground, resumed: Resumed, writer: StrokeWriter) -> None:
         self.info = info
         self.canvas = ground.canvas
+        self._schema = resumed.schema or study.schema.ids
         self.parent = resumed.parent
         self.model = resumed.model
         self.notes = resumed.notes
@@ -72,6 +73,11 @@ class OpenCase:
     def unsaved(self) -> int:
         """Strokes that are in no revision yet."""
         return self._unsaved.strokes
+
+    @property
+    def schema(self) -> tuple[int, ...]:
+        """Ids of the labels there were when the first unsaved stroke was drawn: no other was looked for since."""
+        return self._schema if self.unsaved else self._study.schema.ids
 
     @property
     def unwritten(self) -> int:
@@ -221,7 +227,8 @@ class OpenCase:
         if stroke is None:
             return None
         stroke = self._unseen.pinned(stroke, self.canvas)
-        self._remember(stroke, self._writer.put(stroke))
+        self._schema = self.schema
+        self._remember(stroke, self._writer.put(stroke, self._schema))
         return stroke
 
     def _remember(self, stroke: Stroke, kept: Kept) -> None:
@@ -275,7 +282,7 @@ def load_case(
     journal = study.journal.another()  # its own, so that another window's strokes are noticed
     if resumed.journal is not None:
         journal.adopt(case_id, resumed.journal)
-    journal.work = resumed.work or journal.work
+    journal.work, journal.schema = resumed.work or journal.work, resumed.schema
 
     newest = base_of(study, case_id)[1] if resumed.strokes else None
     anew = newest is not None and (newest != resumed.model or study.predictions.digest(case_id, newest) != resumed.base)
@@ -291,7 +298,7 @@ def load_case(
             raise StorageError("There is no place for a rescue journal.")
         return rescues.begin(
             study.path, case_id, parent, resumed.model, author, strokes, study.vault, study.study_id, journal.work,
-            base,
+            base, journal.schema,
         )  # fmt: skip
 
     shelf = Shelf(rescues.folder if rescues else None, study.vault.at(case_id, "undo"))

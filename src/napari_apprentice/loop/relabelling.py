@@ -14,7 +14,10 @@ from napari_apprentice.store.study import Study
 
 
 def change_labels(
-    study: Study, schema: LabelSchema, others: Mapping[str, Sequence[Present]] | None = None
+    study: Study,
+    schema: LabelSchema,
+    others: Mapping[str, Sequence[Present]] | None = None,
+    was: LabelSchema | None = None,
 ) -> Generator[Progress, None, None]:
     """Name, colour and add labels; take away those that are in no revision.
 
@@ -25,14 +28,20 @@ def change_labels(
     ----------
     others
         Who else has which case open.
+    was
+        The labels that the change was made from; by default those that the study is known to have.
 
     Raises
     ------
     InputError
-        A label that would go is in a revision or in unsaved strokes, or somebody else may be using it; or a number
-        that would be given to a new label means another one to a model version.
+        Another window or process has changed the labels since. Or a label that would go is in a revision or in
+        unsaved strokes, or somebody else may be using it. Or a number that would be given to a new label means
+        another one to a model version.
     """
-    gone = set(study.schema.ids) - set(schema.ids)
+    was = was or study.schema
+    study.refresh()
+    study.refuse_changed(was)
+    gone = set(was.ids) - set(schema.ids)
     for label in schema.labels:
         if label.id not in study.schema.ids:
             _refuse_taken(study, label, schema)
@@ -43,7 +52,7 @@ def change_labels(
         for done, case_id in enumerate(case_ids):
             yield Progress(done, len(case_ids), f"Looking for removed labels in {case_id}")
             _refuse_used(study, case_id, gone)
-    study.set_schema(schema)
+    study.set_schema(schema, was)
 
 
 def next_id(study: Study) -> int:

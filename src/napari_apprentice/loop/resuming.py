@@ -41,6 +41,8 @@ class Resumed:
         Whose strokes they are; "" when nothing says so.
     base
         Digest of the prediction that they were drawn on; "" when nothing says so.
+    schema
+        Ids of the labels there were when the first was drawn; None when nothing says so.
     """
 
     parent: str | None
@@ -52,6 +54,7 @@ class Resumed:
     notes: tuple[str, ...] = ()
     work: str = ""
     base: str = ""
+    schema: tuple[int, ...] | None = None
 
 
 def resume(study: Study, info: CaseInfo, rescues: Rescues | None, *, apart: bool = False) -> Resumed:
@@ -81,7 +84,7 @@ def _from_study(study: Study, info: CaseInfo, *, apart: bool) -> Resumed:
         return Resumed(*base_of(study, info.case_id))
     return Resumed(
         content.parent, content.model, content.strokes, len(content.strokes), content,
-        work=content.work, base=content.base,
+        work=content.work, base=content.base, schema=content.schema,
     )  # fmt: skip
 
 
@@ -115,7 +118,7 @@ def _with_rescued(study: Study, info: CaseInfo, found: Resumed, journal: RescueJ
     note = f"{count} strokes of {info.case_id} that the study could not take before were brought back."
     return replace(
         found, model=journal.model, strokes=journal.strokes, rescued=journal, notes=(*found.notes, note),
-        work=found.work or journal.work, base=found.base or journal.base,
+        work=found.work or journal.work, base=found.base or journal.base, schema=found.schema or journal.schema,
     )  # fmt: skip
 
 
@@ -147,7 +150,7 @@ def _as_revision(study: Study, info: CaseInfo, journal: RescueJournal) -> str:
             journal.author, journal.parent, journal.model, seconds, len(journal.strokes), origin="rescue"
         )
         study.split.assign(info.subject)
-        revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance)
+        revision = study.revisions.save(case_id, canvas.labels, canvas.status, provenance, journal.schema)
         _archive(study, case_id, revision.name, journal)
     except ApprenticeError as error:
         journal.release()

@@ -129,8 +129,15 @@ def candidate(row: CaseRow) -> Candidate:
 
 
 def model_rows(study: Study) -> tuple[ModelRow, ...]:
-    """The model versions, oldest first."""
-    versions = [study.models.info(name) for name in study.models.names()]
+    """The model versions, oldest first; one that is damaged says so and keeps nobody from the others.
+
+    Raises
+    ------
+    StudyError
+        The active one is damaged.
+    """
+    versions = study.models.readable()
+    damaged = set(study.models.names()) - {version.name for version in versions}
     active, notes = study.models.active(), study.models.notes()
     overruled = {a.overrules: f"{a.author}: {a.why}" for a in study.models.activations() if a.overrules}
     rows = (
@@ -141,7 +148,17 @@ def model_rows(study: Study) -> tuple[ModelRow, ...]:
         )
         for version in versions
     )
-    return _with_fellows(rows, versions, active)
+    if active in damaged:
+        study.models.info(active)  # says what is wrong with it
+    whole = _with_fellows(rows, versions, active)
+    return tuple(sorted((*whole, *map(_damaged_row, damaged)), key=lambda row: row.name))
+
+
+def _damaged_row(name: str) -> ModelRow:
+    return ModelRow(
+        name, active=False, created="", parent=None, verdict="damaged: what is known of it cannot be read",
+        unlike="what can be read of them",
+    )  # fmt: skip
 
 
 def _with_fellows(

@@ -6,8 +6,10 @@ from typing import Any
 
 from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.gate import GateReport
+from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.launch import host_elsewhere, is_running, is_silent, outcome
 from napari_apprentice.loop.tuning import TRAINING
+from napari_apprentice.store.names import run_kind
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
@@ -19,8 +21,8 @@ class RunRow:
     Parameters
     ----------
     state
-        running, done, failed, cancelled, killed; waiting where it never began; silent where another computer worked
-        on it that is not heard of any more.
+        running, done, failed, cancelled, killed; waiting where it never began; damaged where it cannot be read;
+        silent where another computer worked on it that is not heard of any more.
     steps, seconds, device
         What it took; None and "" where it did not say.
     settings
@@ -53,8 +55,8 @@ class RunRow:
 
 def run_rows(study: Study, *, everything: bool = False) -> tuple[RunRow, ...]:
     """Training runs, oldest first; with `everything` also those that predicted or imported."""
-    runs = (study.runs.open(run_id) for run_id in study.runs.ids())
-    return tuple(_row(run) for run in runs if everything or run.kind in TRAINING)
+    rows = (_row_of(study, run_id, everything=everything) for run_id in study.runs.ids())
+    return tuple(row for row in rows if row is not None)
 
 
 def differing(rows: Sequence[RunRow]) -> dict[str, dict[str, Any]]:
@@ -62,6 +64,16 @@ def differing(rows: Sequence[RunRow]) -> dict[str, dict[str, Any]]:
     names = sorted({name for row in rows for name in row.settings or {}})
     found = {name: {r.run: (r.settings or {}).get(name) for r in rows} for name in names}
     return {name: by_run for name, by_run in found.items() if len({str(v) for v in by_run.values()}) > 1}
+
+
+def _row_of(study: Study, run_id: str, *, everything: bool) -> RunRow | None:
+    """The row of a run; None where it is not wanted."""
+    try:
+        run = study.runs.open(run_id)
+        return _row(run) if everything or run.kind in TRAINING else None
+    except StudyError as error:
+        kind = run_kind(run_id)
+        return RunRow(run_id, kind, "", "damaged", verdict=str(error)) if everything or kind in TRAINING else None
 
 
 def _row(run: RunFolder) -> RunRow:

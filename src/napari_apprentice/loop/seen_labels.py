@@ -80,9 +80,8 @@ class SeenLabels:
 
     @cached_property
     def _by_models(self) -> Mapping[str, set[int]]:
-        versions = [self.study.models.info(name) for name in self.study.models.names()]
         found: dict[str, set[int]] = {}
-        for version in sorted(versions, key=lambda v: v.created):
+        for version in sorted(self.study.models.readable(), key=lambda v: v.created):
             for key in (*version.revisions, *version.held_out):
                 found.setdefault(key, set(version.schema.ids))
         return found

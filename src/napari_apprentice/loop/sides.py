@@ -26,7 +26,7 @@ def subject_sides(study: Study) -> tuple[SubjectSide, ...]:
     cases: dict[str, list[str]] = {}
     for case_id in study.cases.ids():
         cases.setdefault(study.cases.info(case_id).subject, []).append(case_id)
-    learned = learned_by(study, study.models.names())
+    learned = learned_by(study, study.models.names(), skip_damaged=True)
     moves = study.split.moves()
     return tuple(
         SubjectSide(

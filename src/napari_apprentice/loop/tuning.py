@@ -1,14 +1,14 @@
 """The training verbs of the parent process: make a run, start it, follow it."""
 
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import RunError, StorageError
+from napari_apprentice.errors import RunError, StorageError, StudyError
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
@@ -20,6 +20,7 @@ from napari_apprentice.loop.launch import (
     silent_error,
     start_training,
 )
+from napari_apprentice.store.names import run_kind
 from napari_apprentice.store.presence import STALE_SECONDS
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
@@ -147,8 +148,7 @@ def busy_error(run: RunFolder) -> RunError:
 
 def running_training(study: Study) -> RunFolder | None:
     """The training run of this study that a process works on now."""
-    runs = (study.runs.open(i) for i in reversed(study.runs.ids()))
-    return next((r for r in runs if r.kind in TRAINING and is_running(r)), None)
+    return next((run for run in _trainings(study) if run is not None and is_running(run)), None)
 
 
 def resumable_training(study: Study) -> RunFolder | None:
@@ -156,12 +156,24 @@ def resumable_training(study: Study) -> RunFolder | None:
 
     It goes on from its last checkpoint; from the start when it had not come to one.
     """
-    runs = (study.runs.open(i) for i in reversed(study.runs.ids()))
-    newest = next((r for r in runs if r.kind in TRAINING), None)
+    newest = next(_trainings(study), None)
     if newest is None or is_running(newest):
         return None
     ended = outcome(newest.events(0)[0]) or {"event": "killed"}
     return newest if ended["event"] in ("killed", "cancelled") or _may_go_on(newest, ended) else None
+
+
+def _trainings(study: Study) -> Iterator[RunFolder | None]:
+    """The training runs, newest first; None for one whose document is damaged, so that it cannot go on."""
+    for run_id in reversed(study.runs.ids()):
+        try:
+            run = study.runs.open(run_id)
+        except StudyError:
+            if run_kind(run_id) in TRAINING:
+                yield None
+        else:
+            if run.kind in TRAINING:
+                yield run
 
 
 def _may_go_on(run: RunFolder, ended: dict[str, Any]) -> bool:

@@ -54,6 +54,8 @@ class Journal(JournalFiles):
         super().__init__(root, vault, grid_voxels)
         self.work = uuid.uuid4().hex[:16]
         """Written into journals begun here: two people may draw the same stroke, and it is two strokes."""
+        self.schema: tuple[int, ...] | None = None
+        """Ids of the labels there are when a journal is begun here: what is called background may be a later one."""
         self._sizes: dict[str, int] = {}  # of the file as this writer left it or found it, by case
         self._counts: dict[str, int] = {}  # strokes in it
         self._tried: dict[str, bytes] = {}  # what a disk may have taken a part of, and then refused
@@ -99,7 +101,7 @@ class Journal(JournalFiles):
     def adopt(self, case_id: str, content: JournalContent) -> None:
         """Go on from a journal as it was read; when it grew in the meantime the next stroke is refused."""
         self._sizes[case_id], self._counts[case_id] = content.size, len(content.strokes)
-        self.work = content.work or self.work
+        self.work, self.schema = content.work or self.work, content.schema or self.schema
         self._unmended.add(case_id)
 
     def append(self, case_id: str, *strokes: AnyStroke) -> None:
@@ -209,10 +211,8 @@ class Journal(JournalFiles):
     def _whole(
         self, case_id: str, parent: str | None, model: str | None, strokes: Sequence[AnyStroke], base: str = ""
     ) -> bytes:
-        opening = encode(
-            {"journal": 1, "parent": parent, "model": model, "started": now(), "work": self.work, "base": base}
-        )
-        vault = self._at(case_id)
+        facts = {"parent": parent, "model": model, "started": now(), "work": self.work, "base": base}
+        opening, vault = encode({"journal": 1, **facts, "schema": self.schema}), self._at(case_id)
         return b"".join([sealed(opening, vault), *as_records(strokes, vault)])
 
     def _is_as_left(self, case_id: str, path: Path) -> bool:

@@ -1,7 +1,8 @@
 """What a journal holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.store.record_walk import Records
@@ -35,6 +36,8 @@ class JournalContent:
     size: int = 0
     work: str = ""
     base: str = ""
+    schema: tuple[int, ...] | None = None
+    """Ids of the labels that there were when the first stroke was drawn; None in older journals."""
 
 
 def content_of(data: bytes, vault: Vault, most: float) -> JournalContent | None:
@@ -52,4 +55,10 @@ def content_of(data: bytes, vault: Vault, most: float) -> JournalContent | None:
     parent, model = (None if opening[0].get(k) is None else str(opening[0][k]) for k in ("parent", "model"))
     strokes = records.rest()
     work, base = (str(opening[0].get(k, "")) for k in ("work", "base"))
-    return JournalContent(parent, model, strokes, records.damaged, len(data), work, base)
+    return JournalContent(parent, model, strokes, records.damaged, len(data), work, base, schema_of(opening[0]))
+
+
+def schema_of(opening: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Ids of the labels that there were when a journal was begun; None where it does not say."""
+    ids = opening.get("schema")
+    return tuple(int(i) for i in ids) if isinstance(ids, list) else None

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,14 @@ class Models:
             return ModelVersion.from_json(document)
         except (*MALFORMED, ApprenticeError) as error:
             raise StudyError(f"Model version {name} is damaged: its {DOCUMENT} is incomplete.") from error
+
+    def readable(self) -> tuple[ModelVersion, ...]:
+        """All model versions whose document is whole, by name; one that is damaged keeps nobody from the others."""
+        found = []
+        for name in self.names():
+            with suppress(StudyError):
+                found.append(self.info(name))
+        return tuple(found)
 
     def record(self, name: str) -> dict[str, Any]:
         """A model version's document, as it was stored."""

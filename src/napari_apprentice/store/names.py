@@ -8,6 +8,7 @@ from napari_apprentice.store.files import is_aside
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REVISION = re.compile(r"r(\d{4,9})")
+_RUN = re.compile(r"\d{8}-\d{6}(?:-\d{3})?-(.+)-[0-9a-f]{4}")
 _NUMBERED = re.compile(r"case-\d{4,9}")
 # Zarr's own file, and names that Windows keeps for devices.
 _TAKEN = {"zarr.json", "con", "prn", "aux", "nul"}
@@ -63,6 +64,12 @@ def revision_number(name: str) -> int:
     if match is None:
         raise InputError(f"{name[:120]!r} is no revision: they are named r0001, r0002 and so on.")
     return int(match.group(1))
+
+
+def run_kind(run_id: str) -> str:
+    """fine-tune for 20260101-120000-123-fine-tune-0a1b, and for ids of earlier versions, that end at the second."""
+    match = _RUN.fullmatch(run_id)
+    return match.group(1) if match else ""
 
 
 def is_revision(name: str) -> bool:

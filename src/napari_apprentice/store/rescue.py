@@ -15,6 +15,7 @@ from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.file_lock import lock
 from napari_apprentice.store.files import append_durably, storage_errors, sync_folder
+from napari_apprentice.store.journal_content import schema_of
 from napari_apprentice.store.names import check_name
 from napari_apprentice.store.record_walk import Records
 from napari_apprentice.store.shelf import AnyStroke, as_records
@@ -40,14 +41,15 @@ class RescueJournal:
         Oldest first.
     vault
         How its records are written.
-    work, base
-        Whose strokes they are, and the digest of the prediction that they were drawn on, as in the study's journal of
-        them; "" in files of earlier versions.
+    work, base, schema
+        Whose strokes they are, the digest of the prediction that they were drawn on, and which labels there were, as in
+        the study's journal of them; "" and None in files of earlier versions.
     """
 
     def __init__(
         self, path: Path, file: BinaryIO, case_id: str, parent: str | None, model: str | None, author: str,
         started: str, strokes: Sequence[Stroke] = (), vault: Vault = PLAIN, work: str = "", base: str = "",
+        schema: tuple[int, ...] | None = None,
     ) -> None:  # fmt: skip
         self.path = path
         self.case_id = case_id
@@ -58,6 +60,7 @@ class RescueJournal:
         self.strokes = strokes
         self.work = work
         self.base = base
+        self.schema = schema
         self._vault = vault
         self._unlock = weakref.finalize(self, file.close)  # also for a case that was read and never shown
         self._size = path.stat().st_size
@@ -103,6 +106,7 @@ class Rescues:
         self, study: Path, case_id: str, parent: str | None, model: str | None, author: str,
         strokes: Sequence[AnyStroke], vault: Vault = PLAIN, study_id: str = "", work: str = "",
         base: str = "",
+        schema: tuple[int, ...] | None = None,
     ) -> RescueJournal:  # fmt: skip
         """Make a rescue journal with strokes in it.
 
@@ -110,7 +114,7 @@ class Rescues:
         ----------
         study, study_id
             The study's folder, and what it is known by where it was moved or is mounted elsewhere.
-        work, base
+        work, base, schema
             As in the study's journal of these strokes.
         vault
             Of the study: what is encrypted there is encrypted here.
@@ -125,7 +129,7 @@ class Rescues:
         path = self.folder / f"{key}.{check_name('case id', case_id)}.{uuid.uuid4().hex[:8]}.strokes"
         opening = {
             "journal": 1, "study": str(study.resolve()), "study_id": study_id, "case": case_id, "parent": parent,
-            "model": model, "author": author, "started": began, "work": work, "base": base,
+            "model": model, "author": author, "started": began, "work": work, "base": base, "schema": schema,
         }  # fmt: skip
         with storage_errors("the rescue journal"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -140,7 +144,7 @@ class Rescues:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        return RescueJournal(path, file, case_id, parent, model, author, began, (), vault, work, base)
+        return RescueJournal(path, file, case_id, parent, model, author, began, (), vault, work, base, schema)
 
     def cases(self, study: Path, vault: Vault = PLAIN, study_id: str = "") -> tuple[str, ...]:
         """Cases of a study for which strokes wait here, those at work in another window among them."""
@@ -186,7 +190,8 @@ def _read(path: Path, file: BinaryIO, vault: Vault) -> RescueJournal | None:
         file.truncate(records.end)
     parent, model = (None if head.get(k) is None else str(head[k]) for k in ("parent", "model"))
     author, started, work, base = (str(head.get(k, "")) for k in ("author", "started", "work", "base"))
-    return RescueJournal(path, file, head["case"], parent, model, author, started, strokes, vault, work, base)
+    place = author, started, strokes, vault, work, base, schema_of(head)
+    return RescueJournal(path, file, head["case"], parent, model, *place)
 
 
 def _is_of(path: Path, vault: Vault, study: Path, study_id: str) -> bool:

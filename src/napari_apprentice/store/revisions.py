@@ -105,7 +105,10 @@ class Revisions:
             raise StudyError(f"Revision {case_id}/{name} is damaged: it is not what was saved.")
         return labels, status
 
-    def save(self, case_id: str, labels: LabelArray, status: StatusArray, provenance: Provenance) -> Revision:
+    def save(
+        self, case_id: str, labels: LabelArray, status: StatusArray, provenance: Provenance,
+        schema: tuple[int, ...] | None = None,
+    ) -> Revision:  # fmt: skip
         """Store a corrected label map as the case's next revision, whole or not at all.
 
         A number that another writer took in the meantime is left to them; this revision gets the next.
@@ -116,6 +119,8 @@ class Revisions:
             (z, y, x), whole numbers from 0 to 65535.
         status
             (z, y, x) uint8, 0 unseen, 1 accepted as it was, 2 edited.
+        schema
+            Ids of the labels that there were when the first of it was looked at; by default those of now.
 
         Raises
         ------
@@ -128,7 +133,7 @@ class Revisions:
         aside = aside_of(self._labels(case_id) / "revision")
         with storage_errors(f"the revision of case {case_id}"):
             try:
-                self._write(aside, case_id, labels, status, provenance)
+                self._write(aside, case_id, labels, status, provenance, schema)
                 name = self._commit(aside, case_id)
             finally:
                 remove_quietly(aside)
@@ -170,6 +175,7 @@ class Revisions:
         labels: LabelArray,
         status: StatusArray,
         provenance: Provenance,
+        schema: tuple[int, ...] | None,
     ) -> None:
         record = {
             **asdict(provenance),
@@ -179,8 +185,10 @@ class Revisions:
             "voxels_accepted": _count(status, ACCEPTED),
             "voxels_edited": _count(status, EDITED),
         }
-        if self._schema is not None:
-            record["schema"] = list(self._schema())
+        if schema is None and self._schema is not None:
+            schema = self._schema()
+        if schema is not None:
+            record["schema"] = list(schema)
         vault = self._vault(case_id)
         create_group(aside, {"ome": label_attributes(case_id, self.cases.info(case_id).spacing)})
         with ThreadPoolExecutor(1) as beside:

@@ -248,8 +248,13 @@ class Runs:
         return RunFolder.at(self.root / run_id, self._vault)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let one process at a time decide about the runs of this study.
+    def alone(self, what: str = "the start of a run") -> Iterator[None]:
+        """Let one process at a time decide about what all of them go by: which run trains, which labels there are.
+
+        Parameters
+        ----------
+        what
+            What is decided, as it stands in a sentence.
 
         Raises
         ------
@@ -260,10 +265,10 @@ class Runs:
         """
         gate = self.root / ".alone"
         patience = time.monotonic() + 2 * _STALE_SECONDS
-        with storage_errors("the start of a run"):
+        with storage_errors(what):
             while not _made(gate):
                 if time.monotonic() > patience:
-                    raise RunError("Another process is starting a run in this study; try again.")
+                    raise RunError("Another process is changing something in this study; try again.")
                 if _age(gate) > _STALE_SECONDS:  # whoever made it was killed
                     with suppress(OSError):
                         gate.rmdir()

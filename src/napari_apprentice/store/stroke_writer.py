@@ -96,8 +96,10 @@ class StrokeWriter:
         """All strokes since the revision, oldest first."""
         return tuple(self._strokes)
 
-    def put(self, stroke: Stroke) -> Shelved:
-        """Take a stroke; it is written soon."""
+    def put(self, stroke: Stroke, schema: tuple[int, ...] | None = None) -> Shelved:
+        """Take a stroke; it is written soon. A journal that it begins keeps the ids of labels there are, `schema`."""
+        if not self._strokes:
+            self._journal.schema = schema
         kept = self._shelf.add(stroke)
         with self._state:
             self._strokes.append(kept)

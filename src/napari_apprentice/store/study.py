@@ -57,9 +57,7 @@ class Study:
     def __init__(self, path: Path, document: dict[str, Any], vault: Vault = PLAIN) -> None:
         self.path = path
         self.vault = vault
-        self._document = document
-        self._hidden = _hidden(document, vault)
-        self._schema, self._retired = _schema(self._hidden), _retired(self._hidden)
+        self._take(document)
         version = document["apprentice_study"]
         self.refusal = refusal(path, version, LAYOUT) if version > LAYOUT else ""
         self.cases = Cases(path / "cases.zarr", vault)
@@ -145,21 +143,6 @@ class Study:
         self.runs = NewerRuns(self.refusal, self.path / "runs", self.vault)
         self.split = NewerSplit(self.refusal, self.path / "split.jsonl", self.vault)
 
-    def read_again(self) -> None:
-        """Take over what another program made of title and labels since the study was opened.
-
-        Raises
-        ------
-        StudyError, StorageError
-            It cannot be read; nothing was changed here.
-        """
-        document = read_document(self.path / DOCUMENT)
-        if document == self._document:
-            return
-        hidden = _hidden(document, self.vault)
-        schema, retired = _schema(hidden), _retired(hidden)
-        self._document, self._hidden, self._schema, self._retired = document, hidden, schema, retired
-
     @property
     def study_id(self) -> str:
         """What it is known by wherever it lies; a copy has the same. "" in studies from before there were ids."""
@@ -199,16 +182,47 @@ class Study:
         more = (replace(x, name=f"{x.name} ({x.id})") if x.name in names else x for x in self.retired if x.id in wanted)
         return LabelSchema((*self.schema.labels, *more))
 
-    def set_schema(self, schema: LabelSchema) -> None:
+    def refresh(self) -> None:
+        """Take over what another window or process has changed in the study's document, such as its labels.
+
+        Where it cannot be read all stays as it was known; whatever cannot do without says what is wrong.
+        """
+        with suppress(ApprenticeError):
+            self._take(read_document(self.path / DOCUMENT))
+
+    def refuse_changed(self, was: LabelSchema) -> None:
+        """InputError where the labels are not those that a change was made from."""
+        if self.schema != was:
+            names = ", ".join(x.name for x in self.schema.labels)
+            raise InputError(
+                f"The labels of this study were changed in another window in the meantime: they are {names} now. "
+                "Make your change again."
+            )
+
+    def set_schema(self, schema: LabelSchema, was: LabelSchema | None = None) -> None:
         """Change the study's labels; what is stored under the old ones stays as it is.
+
+        Parameters
+        ----------
+        was
+            The labels that the change was made from; by default those that this object knows.
 
         Raises
         ------
+        InputError
+            Another window or process has changed them since; nothing was written, and they are known from now on.
         StorageError
             The disk is full, gone or read-only, or the study is of a newer layout.
         """
         if self.refusal:
             raise StorageError(self.refusal)
+        was = was or self.schema
+        with self.runs.alone("the study's labels"):
+            self._take(read_document(self.path / DOCUMENT))
+            self.refuse_changed(was)
+            self._write(schema)
+
+    def _write(self, schema: LabelSchema) -> None:
         known = {x.id: x for x in (*self.retired, *self.schema.labels)}
         retired = tuple(known[i] for i in sorted(known) if i not in schema.ids)
         hidden = {**self._hidden, "labels": schema.to_json()}
@@ -217,8 +231,12 @@ class Study:
         changed = {"hidden": self.vault.at(DOCUMENT).close_record(hidden)} if self.encrypted else hidden
         document = sealed({**self._document, **changed})
         write_document(self.path / DOCUMENT, document)
-        self._document, self._schema, self._retired = document, schema, retired
-        self._hidden = _hidden(document, self.vault)
+        self._take(document)
+
+    def _take(self, document: dict[str, Any]) -> None:
+        hidden = _hidden(document, self.vault)
+        schema, retired = _schema(hidden), _retired(hidden)
+        self._document, self._hidden, self._schema, self._retired = document, hidden, schema, retired
 
 
 def _lay_down(path: Path, document: dict[str, Any]) -> None:
