@@ -122,7 +122,7 @@ def fit(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
-        run.resume()
+        yield from run.resume()
         if settings.minutes and run.pace is None:
             yield from run.plan_ahead()
         yield from run.train()
