@@ -58,6 +58,9 @@ class _Work:
         self._run, self._settings, self._ranks = run, settings, ranks
         self._study = study = Study.open(run.study_path)
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
+        for name in dict.fromkeys((base.name if base else None, study.models.active())):
+            if name is not None:
+                study.models.sound_weights(name)  # the active one is not read before the gate
         learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
         self._examples, self._held_out = collect(study, learned)
         _refuse_empty(self._examples, base)
