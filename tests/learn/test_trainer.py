@@ -139,7 +139,8 @@ def test_a_run_that_went_astray_goes_on_with_half_the_rate(tmp_path, monkeypatch
         step(self, number, rate)
 
     monkeypatch.setattr(Optimiser, "step", astray)
-    with pytest.raises(RunError, match=r"gradient is not a number any more at step 6.*half the learning rate"):
+    told = r"gradient is not a number any more at step 6.*checkpoint of step 4 is kept.*half the learning rate"
+    with pytest.raises(RunError, match=told):
         train(tmp_path, "a", how=settings(8))
     assert not (tmp_path / "a.safetensors").exists()
     before = rates[4]
@@ -150,10 +151,28 @@ def test_a_run_that_went_astray_goes_on_with_half_the_rate(tmp_path, monkeypatch
     assert result.notes == ("Went on from step 4 with the learning rate halved 1x.",)
 
 
-def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
+def test_a_checkpoint_of_another_run_is_not_taken_and_that_is_said_first(tmp_path):
     train(tmp_path, "a")
-    reports, _ = train(tmp_path, "a", how=settings(seed=1))
+    reports, result = train(tmp_path, "a", how=settings(seed=1))
     assert min(r.done for r in reports if r.loss is not None) <= 4
+    (told,) = result.notes
+    assert "training begins anew" in told
+    texts = [r.text for r in reports]
+    assert texts.index(told) < texts.index("Training")
+
+
+def test_from_a_damaged_checkpoint_it_goes_on_one_earlier_to_the_very_same_weights(tmp_path):
+    train(tmp_path, "whole")
+    with pytest.raises(Cancelled, match="after 5 of 6 steps"):
+        train(tmp_path, "a", cancelled=after(7))
+    folder = tmp_path / "a-checkpoint"
+    (folder / "state-0000005.safetensors").write_bytes(b"")
+    with pytest.raises(Cancelled):  # at once: what was damaged must not come back as the one before
+        train(tmp_path, "a", cancelled=after(2))
+    reports, result = train(tmp_path, "a")
+    assert min(r.done for r in reports if r.loss is not None) > 4
+    assert result.notes == ("The newest checkpoint is damaged: training goes on from the one before, of step 4.",)
+    assert same_weights(tmp_path, "whole", "a")
 
 
 def test_the_base_weights_keep_every_byte(tmp_path):
@@ -173,19 +192,21 @@ def test_nothing_known_is_refused_before_the_first_step(tmp_path):
     assert not (tmp_path / "a.safetensors").exists()
 
 
-def test_broken_numbers_stop_the_run_and_the_last_good_checkpoint_is_kept(tmp_path):
-    with pytest.raises(Cancelled):
-        train(tmp_path, "a", cancelled=after(5))
-    state = tmp_path / "a-checkpoint" / "state-0000003.safetensors"
-    good = state.read_bytes()
+def test_a_run_astray_before_its_first_checkpoint_promises_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_apprentice.learn.training.rate", lambda *_: 1e30)
+    with pytest.raises(RunError, match=r"not a number any more at step \d.*no checkpoint yet.*lower learning rate"):
+        train(tmp_path, "a")
+    assert not (tmp_path / "a-checkpoint" / "state.json").exists()
+
+
+def test_base_weights_that_are_no_numbers_are_refused_before_the_first_step(tmp_path):
     base = tmp_path / "broken.safetensors"
     module = build(make_plan())
     with torch.no_grad():
-        next(module.parameters()).fill_(float("nan"))
+        next(module.parameters()).view(-1)[0] = float("nan")
     weights.save(module, base)
-    with pytest.raises(RunError, match="not a number any more at step 1"):
+    with pytest.raises(ModelError, match=r"broken.safetensors are not all numbers"):
         train(tmp_path, "a", start=base)
-    assert state.read_bytes() == good
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

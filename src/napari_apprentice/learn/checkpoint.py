@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 
-from napari_apprentice.errors import RunError
+from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.pace import Pace
+from napari_apprentice.learn.syncing import sync
 
 HEAD = "state.json"
+BEFORE = "before.json"  # the head of the checkpoint before, for when the newest is damaged
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 
 Point = tuple[int, float, float | None]
 
@@ -78,56 +81,87 @@ class Checkpoint:
 
 
 def write(folder: Path, state: Checkpoint) -> None:
-    """Replace the folder's checkpoint; a crash in between leaves the old one."""
+    """Make this the folder's newest checkpoint and keep the one before; durable before anything older goes."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"state-{state.step:07d}.safetensors"
     flat = {f"{group}/{n}": t for group, named in state.tensors.items() for n, t in named.items()}
     weights.write(flat, folder / name)
+    newest = _head(folder / HEAD)
+    if int(newest.get("step", state.step)) < state.step:
+        _put(folder / BEFORE, newest)
     head = {k: v for k, v in asdict(replace(state, tensors={})).items() if k != "tensors"} | {"file": name}
-    _write_head(folder, head)
+    _put(folder / HEAD, head)
+    sync(folder)
+    kept = {name, _head(folder / BEFORE).get("file")}
     for old in folder.glob("state-*.safetensors"):
-        if old.name != name:
+        if old.name not in kept:
             old.unlink()
 
 
-def calm(folder: Path, key: str) -> None:
-    """Let the run of this key go on with half the learning rate, from the checkpoint it has."""
-    state = read(folder, key)
-    if state is not None:
-        how = replace(state.how, calmed=state.how.calmed + 1)
-        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
-        _write_head(folder, {**head, "how": asdict(how)})
-
-
-def _write_head(folder: Path, head: Mapping[str, Any]) -> None:
-    aside = folder / f"{HEAD}.part"
-    aside.write_text(json.dumps(head), encoding="utf-8")
-    aside.replace(folder / HEAD)
-
-
-def read(folder: Path, key: str) -> Checkpoint | None:
-    """The folder's checkpoint; None when there is none, or one of another run.
-
-    Raises
-    ------
-    RunError
-        The checkpoint is damaged.
-    """
-    path = folder / HEAD
-    if not path.is_file():
+def calm(folder: Path) -> int | None:
+    """Let the run go on with half the learning rate from its newest checkpoint; the step of that, None without one."""
+    head = _head(folder / HEAD)
+    if not head:
         return None
+    how = Settled.from_json(head["how"]) if "how" in head else Settled()
+    _put(folder / HEAD, {**head, "how": asdict(replace(how, calmed=how.calmed + 1))})
+    return int(head["step"])
+
+
+def discard(folder: Path) -> None:
+    """Remove checkpoints that nothing can go on from."""
+    for path in (folder / HEAD, folder / BEFORE, *folder.glob("state-*.safetensors")):
+        path.unlink(missing_ok=True)
+
+
+def read(folder: Path, key: str) -> tuple[Checkpoint | None, str]:
+    """The newest checkpoint that is whole, and a sentence where it is not the newest of all, or there is none to take.
+
+    Returns
+    -------
+    None and "" where none was ever written.
+    """
+    heads = [path for path in (folder / HEAD, folder / BEFORE) if path.is_file()]
+    for path in heads:
+        try:
+            head = _head(path)
+            if head["key"] != key:
+                return None, (
+                    f"The checkpoint of step {head['step']} was made from other revisions, labels, settings or base "
+                    "weights than the run has now, so training begins anew."
+                )
+            state = _state(folder, head)
+        except (*_MALFORMED, ModelError):
+            continue
+        if path == heads[0]:
+            return state, ""
+        return state, f"The newest checkpoint is damaged: training goes on from the one before, of step {state.step}."
+    return None, "The checkpoint is damaged, so training begins anew." if heads else ""
+
+
+def _state(folder: Path, head: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        str(head["key"]), int(head["step"]), float(head["seconds"]), float(head["scale"]),
+        tuple((int(s), float(v), d) for s, v, d in head["history"]),
+        _groups(weights.read(folder / str(head["file"]))),
+        Settled.from_json(head["how"]) if "how" in head else Settled(),
+    )  # fmt: skip
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """What a head says; nothing where it is not there or damaged."""
     try:
-        head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if head["key"] != key:
-            return None
-        history = tuple((int(s), float(v), d) for s, v, d in head["history"])
-        return Checkpoint(
-            key, int(head["step"]), float(head["seconds"]), float(head["scale"]), history,
-            _groups(weights.read(folder / str(head["file"]))),
-            Settled.from_json(head["how"]) if "how" in head else Settled(),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"The checkpoint {path} is damaged; delete its folder to start the run anew.") from error
+        head = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return head if isinstance(head, dict) else {}
+
+
+def _put(path: Path, head: Mapping[str, Any]) -> None:
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(json.dumps(head), encoding="utf-8")
+    sync(aside)
+    aside.replace(path)
 
 
 def _groups(flat: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:

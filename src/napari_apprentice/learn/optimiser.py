@@ -109,9 +109,5 @@ class Optimiser:
 
 
 def not_finite(what: str, number: int) -> str:
-    """The text for a run that went astray."""
-    return (
-        f"The {what} is not a number any more at step {number + 1}, so training was stopped; the last good "
-        "checkpoint is kept, and resuming goes on from it with half the learning rate. Look for scans with "
-        "broken values."
-    )
+    """The text for a run that went astray; the run says how it can go on."""
+    return f"The {what} is not a number any more at step {number + 1}, so training was stopped."

@@ -130,7 +130,7 @@ def fit(
         run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in left_out)
         for note in run.notes:
             yield Progress(0, settings.steps, note)
-        run.resume()
+        yield from run.resume()
         if settings.minutes and run.pace is None:
             yield from run.plan_ahead()
         yield from run.train()

@@ -92,11 +92,20 @@ class Training:
         """Sentences for the person, about what the run settled by itself."""
         return self.stepper.notes
 
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint, where it has one of this very run."""
-        state = checkpoints.read(self.folder, self.key)
-        if state is None:
-            return
+    def resume(self) -> Generator[Progress, None, None]:
+        """Go on from the folder's checkpoint, where it has one of this very run; tell what is not as it was left."""
+        state, told = checkpoints.read(self.folder, self.key)
+        if state is not None:
+            self._restore(state)
+        if told:
+            self.notes.append(told)
+            if state is not None:
+                self.keep()  # in place of the damaged one, which must not come to be the one before
+            elif self.ranks.first:
+                checkpoints.discard(self.folder)
+            yield Progress(self.step, self.settings.steps, told)
+
+    def _restore(self, state: Checkpoint) -> None:
         self.optimiser.restore(state.tensors, state.scale)
         self.step, self.before, self.history = state.step, state.seconds, list(state.history)
         how = state.how
@@ -204,9 +213,9 @@ class Training:
         try:
             number = self.stepper.gradient(self.feed.batch(self.step), self.step)
             self.optimiser.step(self.step, rate(self.step, self.settings) * 0.5**self.calmed)
-        except RunError:
+        except RunError as error:
             if self.ranks.first:
-                checkpoints.calm(self.folder, self.key)
+                raise RunError(f"{error} {_way_on(checkpoints.calm(self.folder))}") from error
             raise
         self.step += 1
         return number
@@ -229,3 +238,13 @@ class Training:
         average = build(self.plan)
         weights.assign(average, self.optimiser.average, "the averaged weights")
         return Predictor.of(self.plan, quicken(average, self.device), self.device)
+
+
+def _way_on(kept: int | None) -> str:
+    """What to do about a run that went astray, by the step of the checkpoint that it has; None without one."""
+    if kept is None:
+        return "There is no checkpoint yet to go on from: start a new run, with a lower learning rate."
+    return (
+        f"The checkpoint of step {kept} is kept, and resuming goes on from it with half the learning rate. Should it "
+        "happen again, look for scans with extreme values."
+    )

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from napari_apprentice.errors import ModelError, StorageError
+from napari_apprentice.learn.syncing import sync
 
 
 def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -22,7 +23,7 @@ def save(module: nn.Module, path: Path, *, half: bool = False) -> None:
 
 
 def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) -> None:
-    """Write named tensors beside `path` and then move them into place.
+    """Write named tensors beside `path` and then, once they are on the disk, move them into place.
 
     Raises
     ------
@@ -34,6 +35,7 @@ def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) 
     aside = path.with_name(path.name + ".part")
     try:
         save_file({n: t.to("cpu", kind).contiguous() for n, t in named.items()}, aside)
+        sync(aside)
         aside.replace(path)
     except (SafetensorError, OSError) as error:  # safetensors has its own word for a full disk
         aside.unlink(missing_ok=True)
@@ -49,9 +51,12 @@ def load(module: nn.Module, path: Path) -> None:
     Raises
     ------
     ModelError
-        The file is missing, damaged, or belongs to another network.
+        The file is missing, damaged, or belongs to another network, or not all of it is numbers.
     """
-    assign(module, read(path), path.name)
+    named = read(path)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in named.values()):
+        raise ModelError(f"The weights {path} are not all numbers: they are damaged; choose another model version.")
+    assign(module, named, path.name)
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """The channels of cases in the order in which a network reads them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -45,13 +45,16 @@ class Readable:
         Names in the order of its input; empty where no example can be read.
     examples, held_out
         Their voxels in this order.
+    left_out
+        Revisions (case_id/rNNNN) with other channels to the reason, as a clause.
     notes
-        Sentences on what was left out, and what is taken for something else.
+        Sentences on what is taken for something else.
     """
 
     channels: tuple[str, ...]
     examples: Sequence[Example]
     held_out: Sequence[Example]
+    left_out: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -73,11 +76,11 @@ def readable(
     every = (*examples, *held_out)
     channels = _channels([e for e in every if base is None or _as_many(e, base)], base, active)
     here, there = (
-        [_ordered(e, channels) for e in side if same_channels(e.channels, channels)] for side in (examples, held_out)
+        [ordered(e, channels) for e in side if same_channels(e.channels, channels)] for side in (examples, held_out)
     )
-    others = [e for e in every if not same_channels(e.channels, channels)]
-    notes = (*(_taken(channels, base) if base else ()), *_left_out(others, channels or (base.channels if base else ())))
-    return Readable(channels, here, there, notes)
+    reads = channels or (base.channels if base else ())
+    others = {e.revision: _other(e, reads) for e in every if not same_channels(e.channels, channels)}
+    return Readable(channels, here, there, others, tuple(_taken(channels, base) if base else ()))
 
 
 def _as_many(example: Example, base: ModelVersion) -> bool:
@@ -96,7 +99,8 @@ def _channels(every: Sequence[Example], base: ModelVersion | None, active: Model
     return in_order(most, base.channels) if base else most
 
 
-def _ordered(example: Example, channels: Names) -> Example:
+def ordered(example: Example, channels: Names) -> Example:
+    """An example with its channels in this order; one that has them so, or not as many, stays as it is."""
     scan = reordered(example.source, reading_order(example.channels, channels))
     return replace(example, voxels=scan, channels=in_order(example.channels, channels))
 
@@ -107,13 +111,9 @@ def _taken(channels: Names, base: ModelVersion) -> Iterator[str]:
         yield f"{base.name} was made for channels {', '.join(base.channels)}; it takes {what}."
 
 
-def _left_out(others: Sequence[Example], reads: Names) -> Iterator[str]:
-    cases: dict[tuple[str, ...], list[str]] = {}
-    for example in others:
-        cases.setdefault(example.channels, []).append(example.revision.partition("/")[0])
-    what = f"the network reads {', '.join(reads)}" if reads else "the network reads another number of channels"
-    for names, found in cases.items():
-        yield f"Left out: {_named(found)} with channel{'s' * (len(names) > 1)} {', '.join(names)}; {what}."
+def _other(example: Example, reads: Names) -> str:
+    what = ", ".join(reads) if reads else "another number of channels"
+    return f"channel{'s' * (len(example.channels) > 1)} {', '.join(example.channels)}; the network reads {what}"
 
 
 def _named(case_ids: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.store.split import SIDES
 from napari_apprentice.store.study import Study
 
 LIBRARIES = ("napari-apprentice", "torch", "monai", "numpy", "scipy", "zarr", "safetensors")
@@ -30,26 +31,28 @@ def record(
         "seed": settings.seed,
         "plan": plan.to_json(),
         "schema": study.schema.to_json(),
+        "retired": [label.id for label in study.retired],
         "base": {"name": base.name, "weights": base.weights_digest} if base else None,
-        "revisions": [_revision(study, e) for es in used for e in es],
+        "revisions": [_revision(study, e, side) for es, side in zip(used, SIDES, strict=True) for e in es],
         "split": {e.subject: sides[e.subject] for es in used for e in es},
-        "libraries": _versions(),
+        "libraries": versions(),
         "python": platform.python_version(),
         "computer": platform.platform(),
     }  # fmt: skip
 
 
-def _revision(study: Study, example: Example) -> dict[str, Any]:
+def _revision(study: Study, example: Example, side: str) -> dict[str, Any]:
     case_id, _, name = example.revision.rpartition("/")
     digest = study.revisions.info(case_id, name).digest
     source = study.cases.info(case_id).source_digest
     return {
-        "revision": example.revision, "digest": digest, "scan": source, "replay": example.replay,
+        "revision": example.revision, "digest": digest, "scan": source, "side": side, "replay": example.replay,
         "open": [list(s) for s in example.open.sets] if example.open else [],
     }  # fmt: skip
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
+    """Libraries that a run is computed with, those that are installed."""
     found = {}
     for name in LIBRARIES:
         try:

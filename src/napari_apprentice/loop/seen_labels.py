@@ -30,9 +30,12 @@ class SeenLabels:
     ----------
     study
         The open study.
+    schema
+        Ids of its labels; None for today's.
     """
 
     study: Study
+    schema: tuple[int, ...] | None = None
 
     def open_in(self, revision: Revision, labels: NDArray[np.integer], status: NDArray[np.uint8]) -> OpenLabels | None:
         """Where a label that is newer may be; None where nowhere."""
@@ -55,7 +58,7 @@ class SeenLabels:
     def _lacking(self, revision: Revision, used: set[int]) -> dict[str, set[int]]:
         """Labels by the newest revision, of this one and those it continues, that was made without them."""
         lacking: dict[str, set[int]] = {}
-        todo = set(self.study.schema.ids) - used
+        todo = set(self._today) - used
         for earlier in self._line(revision):
             missing = todo - self._ids(earlier)
             if missing:
@@ -76,7 +79,11 @@ class SeenLabels:
     def _ids(self, revision: Revision) -> set[int]:
         if revision.schema is not None:
             return set(revision.schema)
-        return self._by_models.get(revision.key, set(self.study.schema.ids))
+        return self._by_models.get(revision.key, set(self._today))
+
+    @property
+    def _today(self) -> tuple[int, ...]:
+        return self.study.schema.ids if self.schema is None else self.schema
 
     @cached_property
     def _by_models(self) -> Mapping[str, set[int]]:

@@ -152,7 +152,7 @@ def running_training(study: Study) -> RunFolder | None:
 
 
 def resumable_training(study: Study) -> RunFolder | None:
-    """The newest training run, if it was cancelled or killed, or failed for a reason that may be gone.
+    """The newest training run, if it was cancelled or killed, or failed with a checkpoint or for want of room.
 
     It goes on from its last checkpoint; from the start when it had not come to one.
     """
@@ -177,11 +177,10 @@ def _trainings(study: Study) -> Iterator[RunFolder | None]:
 
 
 def _may_go_on(run: RunFolder, ended: dict[str, Any]) -> bool:
-    """Whether a run that failed has something to go on from: the disk was full, memory ran out, a rate too high."""
+    """Whether a run that failed has something to go on from; a full disk may have kept it from writing any."""
     if ended["event"] != "failed":
         return False
-    kept = (run.path / "checkpoint").is_dir()
-    return ended["error"] == StorageError.__name__ or (ended["error"] == RunError.__name__ and kept)
+    return ended["error"] == StorageError.__name__ or (run.path / "checkpoint" / "state.json").is_file()
 
 
 def _report(run: RunFolder, result: dict[str, Any]) -> TuneReport:

@@ -51,16 +51,17 @@ def run_one(run: RunFolder, task: Task, between: Between = lambda: None) -> None
 
 
 def _drain(run: RunFolder, task: Task, between: Between) -> dict[str, Any]:
-    work, told = task(run), 0.0
+    work, told, text = task(run), 0.0, ""
     while True:
         try:
             progress = next(work)
         except StopIteration as end:
             result: dict[str, Any] = end.value
             return result
-        # Every window reports, and a run of a cohort reports a million of them; a slab is never passed over.
-        if progress.slab or progress.loss is not None or time.monotonic() - told > REPORT_SECONDS:
-            told = time.monotonic()
+        # Every window reports, and a run of a cohort reports a million of them; slabs and new words are all told.
+        news = progress.slab or progress.loss is not None or progress.text != text
+        if news or time.monotonic() - told > REPORT_SECONDS:
+            told, text = time.monotonic(), progress.text
             run.emit({"event": "progress", **{k: v for k, v in vars(progress).items() if v is not None}})
         between()
 

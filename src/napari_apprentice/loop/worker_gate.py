@@ -36,7 +36,7 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
     maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
     bench = _Bench(run, study, choose_device(settings.device), maps)
-    before = bench.predictor(study.models.info(active).plan, study.models.weights(active))
+    before = bench.predictor(study.models.info(active).plan, study.models.sound_weights(active))
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
     if choosing:
         weights, share, tried = yield from bench.choose(made, before, some, settings.interpolation)

@@ -1,6 +1,6 @@
 """Training in the child process: revisions in, a gated model version into the study."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import ModelError
+from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
+from napari_apprentice.loop.begun import Begun, newest_revisions
 from napari_apprentice.loop.candidate import Candidate
-from napari_apprentice.loop.channel_order import Readable, readable
-from napari_apprentice.loop.run_record import record
+from napari_apprentice.loop.channel_order import ordered, readable
+from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
+from napari_apprentice.loop.unfit import clause, damage, left_out_notes, unfit
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
@@ -38,7 +40,7 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     settings = TrainSettings.from_json(run.request["settings"])
     ranks = joined(settings.device)
     if not ranks.first:
-        yield from _Work(run, settings, ranks).fitted()
+        yield from _Work(run, settings, ranks).helped()
         return {}
     device = choose_device(settings.device)
     turn = DeviceTurn(identity(device))
@@ -53,43 +55,115 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
 
 
 class _Work:
-    """What a training run has to go by, read from its study."""
+    """What a training run has to go by: found out at its first start, read again at every later one."""
 
     def __init__(self, run: RunFolder, settings: TrainSettings, ranks: Ranks) -> None:
         self._run, self._settings, self._ranks = run, settings, ranks
         self._study = study = Study.open(run.study_path)
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
-        learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
-        active = study.models.active()
-        self._read = readable(*collect(study, learned), base, study.models.info(active) if active else None)
-        self._examples, self._held_out = self._read.examples, self._read.held_out
-        _refuse_empty(self._read, base)
-        self._plan = _plan_of(base, study) if base else plan_for(self._examples, study, run)
-        self._start = _start(run, study, base, self._plan, write=ranks.first) if base else None
+        self._learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
         self._out = run.path / "weights.safetensors"
+        self._channels: tuple[str, ...] = ()
+        self._made: dict[str, Any] = {}
+        self._left_out: dict[str, str] = {}
+        self._notes: list[str] = []
 
     def done(self) -> Generator[Progress, None, dict[str, Any]]:
         """Train, and let the gate decide."""
-        for note in self._read.notes:
-            yield Progress(0, self._settings.steps, note)
-        facts = record(self._study, self._plan, self._base, (self._examples, self._held_out), self._settings)
-        facts["channels"] = list(self._read.channels)
+        yield from self._gathered()
+        facts = self._facts()
         self._run.note(facts)
-        work = self.fitted()
+        self._ranks.wait()  # from here on the others know what all go by
+        work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
-        notes = [*self._read.notes, *result.notes]
+        notes = [*self._notes, *result.notes]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
         taught = [e for e in self._examples if e.revision not in result.left_out]
-        made = Candidate(
-            self._base, self._start, self._plan, self._out, taught, self._held_out, self._read.channels
-        )  # fmt: skip
+        made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
                 "notes": notes}  # fmt: skip
 
-    def fitted(self) -> Generator[Progress, None, FitResult]:
+    def _facts(self) -> dict[str, Any]:
+        """What is written down: once resumed still that of the first start, but for scans that broke since."""
+        used = (self._examples, self._held_out)
+        new = {"channels": list(self._channels)}
+        made = self._made or {**record(self._study, self._plan, self._base, used, self._settings), **new}
+        kept = [r for r in made["revisions"] if r["revision"] not in self._left_out]
+        return {**made, "revisions": kept, "left_out": self._left_out}
+
+    def helped(self) -> Generator[Progress, None, None]:
+        """Train along with the first process, by what that has written down."""
+        self._ranks.wait()
+        begun = Begun.of(self._run)
+        assert begun is not None  # the first one has written it; for the type checker
+        self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+        yield from self._fitted()
+
+    def _gathered(self) -> Generator[Progress, None, None]:
+        """Find out what to go by, and leave out what cannot be used, all of it before the first step."""
+        for name in dict.fromkeys((self._base.name if self._base else None, self._study.models.active())):
+            if name is not None:
+                self._study.models.sound_weights(name)
+        begun = Begun.of(self._run)
+        if begun is None or not self._taken_up(begun):
+            self._begin()
+        yield from self._look_at_held_out()
+        self._notes += left_out_notes(self._left_out)
+        for note in self._notes:
+            yield Progress(0, self._settings.steps, note)
+
+    def _taken_up(self, begun: Begun) -> bool:
+        """Go by what the run began with, if all of that is still there."""
+        try:
+            self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+        except (InputError, StudyError) as error:
+            self._notes.append(f"This run cannot go on as it began. {error}")
+            return False
+        self._made, self._left_out = self._run.record()["made"], dict(begun.left_out)
+        self._notes += filter(None, [begun.missed(self._study), begun.moved(versions())])
+        return True
+
+    def _begin(self) -> None:
+        """Take the newest revisions of the study, as far as they fit."""
+        base, study, left_out = self._base, self._study, self._left_out
+        active = study.models.active()
+        read = readable(
+            *collect(study, self._learned, left_out=left_out), base, study.models.info(active) if active else None
+        )
+        self._notes += read.notes
+        left_out |= read.left_out
+        fixed = base.plan.labels if base and not base.plan.labels_can_change else None
+        left_out |= {e.revision: why for e in read.examples if (why := unfit(e, fixed))}
+        left_out |= {e.revision: why for e in read.held_out if (why := unfit(e))}
+        examples, held_out = (
+            [e for e in side if e.revision not in left_out] for side in (read.examples, read.held_out)
+        )
+        _refuse_empty(examples, held_out, base, left_out)
+        plan = _plan_of(base, study) if base else plan_for(examples, study, self._run)
+        self._go_by(plan, read.channels, examples, held_out)
+
+    def _go_by(self, plan: Plan, channels: tuple[str, ...], examples: list[Example], held_out: list[Example]) -> None:
+        self._plan, self._channels = plan, channels
+        self._examples, self._held_out = ([ordered(e, channels) for e in side] for side in (examples, held_out))
+        base, first = self._base, self._ranks.first
+        self._start = _start(self._run, self._study, base, plan, write=first) if base else None
+
+    def _look_at_held_out(self) -> Generator[Progress, None, None]:
+        """Read held-out scans once: most are not read again before the gate, which comes after all steps."""
+        for number, example in enumerate(self._held_out, 1):
+            if self._run.cancelled():
+                raise Cancelled("Training was cancelled before its first step.")
+            text = f"Looking at held-out scan {number} of {len(self._held_out)}"
+            yield Progress(0, self._settings.steps, text)
+            # a source of its own, which does not stay in memory with what it has read
+            why = damage(self._study.cases.source(example.revision.partition("/")[0]))
+            if why:
+                self._left_out[example.revision] = why
+        self._held_out = [e for e in self._held_out if e.revision not in self._left_out]
+
+    def _fitted(self) -> Generator[Progress, None, FitResult]:
         """Train; the new weights lie in the run's folder."""
-        self._ranks.wait()  # until the first one has written what all start from
         known = self._base.plan.labels if self._base else self._plan.labels
         added = [label for label in self._plan.labels if label not in known]
         return (
@@ -100,34 +174,50 @@ class _Work:
         )  # fmt: skip
 
 
-def collect(study: Study, learned: frozenset[str]) -> tuple[list[Example], list[Example]]:
+def collect(
+    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None
+) -> tuple[list[Example], list[Example]]:
     """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
 
-    `learned` are the revisions the base model version knows: these are replay.
+    Parameters
+    ----------
+    learned
+        The revisions the base model version knows: these are replay.
+    begun
+        Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
+    left_out
+        Gets every revision that is damaged, and what is wrong; by default that is raised.
     """
     sides: dict[str, list[Example]] = {"train": [], "validation": []}
-    seen = SeenLabels(study)
-    for case_id in study.cases.ids():
-        newest = study.revisions.newest(case_id)
-        if newest is None:
+    seen = SeenLabels(study, begun.labels if begun else None)
+    gone = begun.retired if begun else tuple(label.id for label in study.retired)
+    chosen = begun.sides if begun else dict.fromkeys(newest_revisions(study))
+    for key, side in chosen.items():
+        try:
+            example = _example(study, key, seen, gone, replay=key in learned)
+        except StudyError as error:
+            if left_out is None:
+                raise
+            left_out[key] = clause(error)
             continue
-        info = study.cases.info(case_id)
-        labels, status = study.revisions.read(case_id, newest.name)
-        status = _taught(study, labels, status)
-        side = study.split.assign(info.subject)
-        sides[side].append(
-            Example(
-                newest.key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
-                info.channels, newest.key in learned, seen.open_in(newest, labels, status),
-            )
-        )  # fmt: skip
+        sides[side or study.split.assign(example.subject)].append(example)
     both = with_common_sets([*sides["train"], *sides["validation"]])
     return both[: len(sides["train"])], both[len(sides["train"]) :]
 
 
-def _taught(study: Study, labels: LabelArray, status: StatusArray) -> StatusArray:
+def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int], *, replay: bool) -> Example:
+    case_id, _, name = key.partition("/")
+    info, revision = study.cases.info(case_id), study.revisions.info(case_id, name)
+    labels, status = study.revisions.read(case_id, name)
+    status = _taught(gone, labels, status)
+    return Example(
+        key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
+        info.channels, replay, seen.open_in(revision, labels, status),
+    )  # fmt: skip
+
+
+def _taught(gone: Sequence[int], labels: LabelArray, status: StatusArray) -> StatusArray:
     """Nothing is taught where a person put a label that the study does not have any more."""
-    gone = [x.id for x in study.retired]
     return np.where(np.isin(labels, gone), UNSEEN, status).astype(np.uint8) if gone else status
 
 
@@ -147,20 +237,23 @@ def _start(run: RunFolder, study: Study, base: ModelVersion, plan: Plan, *, writ
     return fitted
 
 
-def _refuse_empty(read: Readable, base: ModelVersion | None) -> None:
-    if _fresh(read.examples):
+def _refuse_empty(
+    examples: Sequence[Example], held_out: Sequence[Example], base: ModelVersion | None, left_out: Mapping[str, str]
+) -> None:
+    if _fresh(examples):
         return
-    what = "since the active model version was made" if base else "yet"
-    text = f"There is no correction to learn from {what}"
-    subjects = dict.fromkeys(e.subject for e in _fresh(read.held_out))
+    what = f"There is no correction to learn from {'since the active model version was made' if base else 'yet'}"
+    notes = left_out_notes(left_out)
+    subjects = dict.fromkeys(e.subject for e in _fresh(held_out))
     if subjects:
         why = (
-            f"what was corrected is of {', '.join(subjects)}, on the validation side, which is measured on and not "
-            "learned from. Correct and save a scan of somebody on the train side, or move a subject there."
+            f"{what}: what was corrected is of {', '.join(subjects)}, on the validation side, which is measured on and "
+            "not learned from. Correct and save a scan of somebody on the train side, or move a subject there."
         )
-    else:
-        why = "correct a scan, accept what is right and save it first."
-    raise ModelError(" ".join((f"{text}: {why}", *read.notes)))
+        raise ModelError(" ".join((why, *notes)))
+    if notes:
+        raise ModelError(f"{what} that this run could use. {' '.join(notes)}")
+    raise ModelError(f"{what}: correct a scan, accept what is right and save it first.")
 
 
 def _fresh(examples: Sequence[Example]) -> list[Example]:

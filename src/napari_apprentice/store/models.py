@@ -142,6 +142,24 @@ class Models:
         """
         return {name: self.info(name).weights_digest for name in names}
 
+    def sound_weights(self, name: str) -> Path:
+        """File of a model version's weights, after comparing it with what was registered.
+
+        Raises
+        ------
+        ModelError
+            No such model version, or its weights are gone or damaged.
+        """
+        path = self.weights(name)
+        with storage_errors(f"the weights of model version {name}"):
+            sound = file_digest(path) == self.info(name).weights_digest
+        if not sound:
+            raise ModelError(
+                f"The weights of model version {name} are damaged: they are not what was registered. Choose another "
+                "version, or put its folder back from a copy."
+            )
+        return path
+
     def register(
         self, version: ModelVersion, weights: Path, pictures: Mapping[str, bytes] | None = None
     ) -> ModelVersion:

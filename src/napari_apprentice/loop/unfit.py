@@ -1,0 +1,54 @@
+"""Which revisions a training run cannot use: known before its first step, told, and left out."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.records import Example
+from napari_apprentice.core.slabs import VoxelSource
+from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.begun import named
+
+_SLAB = 64  # slices read at once
+
+
+def unfit(example: Example, labels: Collection[int] | None = None) -> str:
+    """Why a model cannot take an example, channels aside, as a clause; "" where it can.
+
+    Parameters
+    ----------
+    labels
+        Label ids that it can be taught; None for any.
+    """
+    if example.source.shape[1:] != example.labels.shape:
+        return "the label map has another grid than the scan"
+    if labels is not None:
+        strange = sorted({int(i) for i in np.unique(example.labels[example.status != UNSEEN])} - {0, *labels})
+        if strange:
+            return f"the model cannot be taught label {', '.join(map(str, strange))}; train a first model anew for that"
+    return ""
+
+
+def damage(source: VoxelSource) -> str:
+    """What is wrong with a stored scan, after reading all of it; "" where nothing is."""
+    depth = source.shape[1]
+    try:
+        for start in range(0, depth, _SLAB):
+            source.read(start, min(start + _SLAB, depth))
+    except StudyError as error:
+        return clause(error)
+    return ""
+
+
+def clause(error: StudyError) -> str:
+    """What an error says, to be put into brackets."""
+    return str(error).removesuffix(".")
+
+
+def left_out_notes(left_out: Mapping[str, str]) -> list[str]:
+    """A sentence for each reason for which revisions (case_id/rNNNN) were left out."""
+    by_reason: dict[str, list[str]] = {}
+    for key, why in left_out.items():
+        by_reason.setdefault(why, []).append(key)
+    return [f"Not in this run: {named(keys)} ({why})." for why, keys in by_reason.items()]

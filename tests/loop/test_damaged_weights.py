@@ -1,0 +1,56 @@
+"""Weights that are not what was registered are found before the first step; what fails later can be resumed."""
+
+from pathlib import Path
+
+import pytest
+from balls import ball_study, revise, trained
+
+from learn.small import make_plan
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.errors import ModelError
+from napari_apprentice.loop.tuning import begin_training, resumable_training
+from napari_apprentice.loop.worker import run_one
+from napari_apprentice.loop.worker_train import train
+from napari_apprentice.store.study import Study
+from networks import add_version
+
+TUNE = TrainSettings(steps=1, device="cpu", validate_every=1000, interpolation=1)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Two subjects to learn from, one held out, and an active model version."""
+    made = ball_study(tmp_path)
+    add_version(made, "v0001", make_plan(), seed=1)
+    made.models.activate("v0001", "made by hand")
+    return made
+
+
+@pytest.mark.parametrize(("which", "damage"), [("base", "flip"), ("active", "flip"), ("active", "gone")])
+def test_damaged_weights_are_told_before_the_first_step(study: Study, which: str, damage: str) -> None:
+    tuned = trained(study, "fine-tune", TUNE)["model"]
+    study.models.activate(tuned, "by hand")
+    revise(study, 1)
+    name = "v0001" if which == "base" else tuned
+    path = study.models.weights(name)
+    path.write_bytes(path.read_bytes()[:-40] + bytes(40)) if damage == "flip" else path.unlink()
+    run = begin_training(study, "fine-tune", TUNE)
+    with pytest.raises(ModelError, match=f"weights of model version {name} are (damaged|missing)"):
+        [p for p in train(run) if p.loss is not None and pytest.fail("it has begun")]
+
+
+def test_what_fails_after_the_last_step_can_be_resumed(study: Study) -> None:
+    run = begin_training(study, "fine-tune", TUNE)
+    path, whole = study.models.weights("v0001"), study.models.weights("v0001").read_bytes()
+    work = train(run)
+    for progress in work:
+        if progress.loss is not None:
+            path.write_bytes(b"")  # while it ran
+            break
+    run_one(run, lambda _: work)
+    assert "weights of model version v0001 are damaged" in run.events()[0][-1]["text"]
+    assert resumable_training(study) is not None
+    path.write_bytes(whole)
+    again = list(train(run))
+    assert not [p for p in again if p.loss is not None]
+    assert study.models.names() == ("v0001", "v0002")

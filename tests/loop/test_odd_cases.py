@@ -1,0 +1,65 @@
+"""One odd case or file is found before the first step, is named, and keeps no study from being fine-tuned."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from balls import SHAPE, ball_study, revise, trained
+
+from learn.small import make_example, make_plan
+from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import ModelError
+from napari_apprentice.store.study import Study
+from networks import add_version
+
+TUNE = TrainSettings(steps=1, device="cpu", validate_every=1000, interpolation=1)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Two subjects to learn from, one held out, and an active model version for scans of one channel."""
+    made = ball_study(tmp_path)
+    add_version(made, "v0001", make_plan(), seed=1)
+    made.models.activate("v0001", "made by hand")
+    return made
+
+
+def add_two_channels(study: Study, n: int, side: str) -> None:
+    example = make_example(n, SHAPE)
+    geometry = Geometry.from_source(SHAPE[::-1], np.diag([-1.0, -1.0, 1.0, 1.0]))
+    study.split.assign(f"s{n}", side=side)
+    both = np.concatenate([example.voxels] * 2)
+    study.cases.add(f"c{n}", f"s{n}", Volume(both, geometry, ("T1", "T2"), f"c{n}.nii.gz", "0" * 64))
+    revise(study, n)
+
+
+def test_cases_of_other_channels_are_left_out_on_both_sides_and_named(study: Study) -> None:
+    add_two_channels(study, 8, "train")
+    add_two_channels(study, 9, "validation")
+    made = trained(study, "fine-tune", TUNE)
+    (told,) = made["notes"]
+    assert told == "Not in this run: c8/r0001, c9/r0001 (the model takes 1 channel, not 2)."
+    version = study.models.info(made["model"])
+    assert (version.revisions, version.held_out) == (("c1/r0001", "c2/r0001"), ("c3/r0001",))
+    first = study.models.info(trained(study, "train", TUNE)["model"])
+    assert (first.revisions, len(first.plan.normalisation)) == (("c1/r0001", "c2/r0001"), 1)
+
+
+def test_a_run_in_which_nothing_is_left_says_why(study: Study) -> None:
+    add_version(study, "two", make_plan(channels=2), seed=1)
+    study.models.activate("two", "made by hand")
+    with pytest.raises(ModelError, match=r"no correction .* could use. Not in this run: c1/r0001.*takes 2 channels"):
+        trained(study, "fine-tune", TUNE)
+
+
+def test_a_damaged_held_out_scan_and_a_damaged_revision_are_left_out(study: Study) -> None:
+    scan = next(p for p in (study.cases.folder("c3") / "image" / "0" / "c").rglob("*") if p.is_file())
+    scan.write_bytes(scan.read_bytes()[:-40] + bytes(40))
+    for path in (study.cases.folder("c2") / "image" / "labels" / "r0001" / "status" / "c").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"junk")
+    made = trained(study, "fine-tune", TUNE)
+    assert [note.split(" (")[0] for note in made["notes"]] == ["Not in this run: c2/r0001", "Not in this run: c3/r0001"]
+    assert study.models.info(made["model"]).held_out == ()
