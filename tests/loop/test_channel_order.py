@@ -124,11 +124,13 @@ def test_a_case_of_other_channels_is_left_out_and_named(tmp_path: Path) -> None:
     version = study.models.info(result["model"])
     assert (version.revisions, version.held_out, version.channels) == (("c2/r0001", "c4/r0001"), ("c3/r0001",), READS)
     assert result["notes"][:2] == [
-        "Left out: case c1 with channels CT, PET; the network reads T1, FLAIR.",
-        "Left out: case c5 with channel T1; the network reads T1, FLAIR.",
+        "Not in this run: c1/r0001 (channels CT, PET; the network reads T1, FLAIR).",
+        "Not in this run: c5/r0001 (channel T1; the network reads T1, FLAIR).",
     ]
     revise(study, 1)
-    with pytest.raises(ModelError, match=r"no correction to learn from .* Left out: case c1 with channels CT, PET"):
+    with pytest.raises(
+        ModelError, match=r"no correction to learn from .* Not in this run: c1/r0002 \(channels CT, PET"
+    ):
         trained(study, "fine-tune", TrainSettings(steps=1, device="cpu"))
 
 

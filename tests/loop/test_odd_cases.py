@@ -40,7 +40,7 @@ def test_cases_of_other_channels_are_left_out_on_both_sides_and_named(study: Stu
     add_two_channels(study, 9, "validation")
     made = trained(study, "fine-tune", TUNE)
     (told,) = made["notes"]
-    assert told == "Not in this run: c8/r0001, c9/r0001 (the model takes 1 channel, not 2)."
+    assert told == "Not in this run: c8/r0001, c9/r0001 (channels T1, T2; the network reads MR)."
     version = study.models.info(made["model"])
     assert (version.revisions, version.held_out) == (("c1/r0001", "c2/r0001"), ("c3/r0001",))
     first = study.models.info(trained(study, "train", TUNE)["model"])
@@ -50,7 +50,7 @@ def test_cases_of_other_channels_are_left_out_on_both_sides_and_named(study: Stu
 def test_a_run_in_which_nothing_is_left_says_why(study: Study) -> None:
     add_version(study, "two", make_plan(channels=2), seed=1)
     study.models.activate("two", "made by hand")
-    with pytest.raises(ModelError, match=r"no correction .* could use. Not in this run: c1/r0001.*takes 2 channels"):
+    with pytest.raises(ModelError, match=r"no correction .* could use. Not in this run: c1/r0001.*reads 2 channels"):
         trained(study, "fine-tune", TUNE)
 
 

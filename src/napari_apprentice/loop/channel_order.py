@@ -79,7 +79,8 @@ def readable(
         [ordered(e, channels) for e in side if same_channels(e.channels, channels)] for side in (examples, held_out)
     )
     reads = channels or (base.channels if base else ())
-    others = {e.revision: _other(e, reads) for e in every if not same_channels(e.channels, channels)}
+    many = len(base.plan.normalisation) if base else len(channels)
+    others = {e.revision: _other(e, reads, many) for e in every if not same_channels(e.channels, channels)}
     return Readable(channels, here, there, others, tuple(_taken(channels, base) if base else ()))
 
 
@@ -111,8 +112,8 @@ def _taken(channels: Names, base: ModelVersion) -> Iterator[str]:
         yield f"{base.name} was made for channels {', '.join(base.channels)}; it takes {what}."
 
 
-def _other(example: Example, reads: Names) -> str:
-    what = ", ".join(reads) if reads else "another number of channels"
+def _other(example: Example, reads: Names, many: int) -> str:
+    what = ", ".join(reads) or f"{many} channel{'s' * (many > 1)}"
     return f"channel{'s' * (len(example.channels) > 1)} {', '.join(example.channels)}; the network reads {what}"
 
 
