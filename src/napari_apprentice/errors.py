@@ -64,5 +64,9 @@ class RunError(ApprenticeError):
     """A prediction or training process ended badly: its run folder says why."""
 
 
+class OutOfMemoryError(RunError):
+    """Memory ran out where smaller work may find enough: try that before a person is told."""
+
+
 class Cancelled(ApprenticeError):  # noqa: N818 - it is no fault
     """The person asked the work to stop; what was finished is kept."""

@@ -19,7 +19,7 @@ from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 from networks import add_version
 
-TUNE = TrainSettings(steps=20, device="cpu", validate_every=1000, interpolation=1)
+TUNE = TrainSettings(steps=12, device="cpu", validate_every=1000, interpolation=1)
 MISSED = (
     "2 corrections (c2/r0002, c4/r0002) were saved after this run began and are not in it; the next run takes them."
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from napari_apprentice.errors import InputError
@@ -52,6 +52,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 # 0: by how many cases were corrected, see `TrainSettings.for_cases`
 PRESETS: Mapping[str, int] = {"auto": 0, "quick": 250, "standard": 2000, "thorough": 12500}
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 100, 250, 2000
+
+LEAST_MEMORY_MB = 16  # for sums over windows; with less they go to disk all the time
 
 # What a person is offered: steps, and minutes where time decides.
 LENGTHS: Mapping[str, tuple[int, float]] = {
@@ -110,6 +112,10 @@ class PredictSettings(Settings):
         super().__post_init__()
         if 0 < self.step < SMALLEST_STEP:
             raise InputError(f"step is {self.step}; it must be 0 or lie between {SMALLEST_STEP} and 1.0.")
+
+    def smaller(self, halvings: int = 1) -> "PredictSettings":
+        """The same in less memory: what it finds does not depend on how much there is."""
+        return replace(self, memory_mb=max(LEAST_MEMORY_MB, self.memory_mb // 2**halvings)) if halvings else self
 
     @property
     def shift(self) -> float:

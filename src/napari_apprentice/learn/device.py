@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_apprentice.errors import InputError, RunError
+from napari_apprentice.errors import InputError, OutOfMemoryError
 
 
 def choose_device(text: str) -> torch.device:
@@ -132,12 +132,12 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise RunError(
+        raise OutOfMemoryError(
             "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
         ) from error
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise RunError(
+        raise OutOfMemoryError(
             "There is too little free memory for this scan and model. Close other programs and try again."
         ) from error

@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from napari_apprentice.core.config import PredictSettings
@@ -21,7 +20,6 @@ from napari_apprentice.store.study import Study
 
 DEATHS = 2  # of the process, over one case; after that the person is told
 CANCEL_SECONDS = 0.7  # most windows take a tenth of that; whoever takes longer is not waited for
-LEAST_MB = 16
 LISTED = 5  # refused cases that a person is told by name
 
 
@@ -115,9 +113,7 @@ class PredictionRequest:
         return "\n".join([f"{first} predicted{rest}", *lines, *more])
 
     def _request(self) -> dict[str, Any]:
-        settings, deaths = self._settings, self._deaths[self._left[0]]
-        if deaths:
-            settings = replace(settings, memory_mb=max(LEAST_MB, settings.memory_mb // 2**deaths))
+        settings = self._settings.smaller(self._deaths[self._left[0]])
         return {
             "model": self.model, "cases": self._left, "settings": settings.to_json(),
             "postprocess": read_recipe(self._study).to_json(), "several": len(self._cases) > 1, **self._asked_for,

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ from napari_apprentice.core.postprocess_steps import least_probability
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
-from napari_apprentice.errors import Cancelled, ModelError
-from napari_apprentice.learn.device import choose_device
+from napari_apprentice.errors import Cancelled, ModelError, OutOfMemoryError
+from napari_apprentice.learn.device import choose_device, release_memory
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
@@ -139,7 +139,23 @@ class _Case:
     begun: PredictionUnderWay | None
 
     def predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
-        """Predict it; `place` is how many cases of how many are done."""
+        """Predict it, in less memory where there is not enough; `place` is how many cases of how many are done."""
+        case = self
+        while True:
+            try:
+                yield from case._predict(predictor, focus, place)
+                return
+            except OutOfMemoryError:
+                smaller = case.settings.smaller()
+                if smaller == case.settings:
+                    raise
+            # out here, where the error no longer holds the tensors
+            release_memory()
+            case = replace(self, settings=smaller, begun=None)
+            done, total = place
+            yield Progress(100 * done, 100 * total, f"{self.case_id} begins again in less memory", case_id=self.case_id)
+
+    def _predict(self, predictor: Predictor, focus: Focus, place: tuple[int, int]) -> Generator[Progress, None, None]:
         version, info = self.study.models.info(self.model), self.study.cases.info(self.case_id)
         _check_channels(info, version)
         source = source_for(self.study, self.case_id, version)

@@ -1,0 +1,64 @@
+"""A case for which memory runs out is predicted in less of it, and the label map is the same."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.slabs import unseen
+from napari_apprentice.errors import OutOfMemoryError
+from napari_apprentice.learn import under_way
+from napari_apprentice.learn.sweep import Sweep
+from napari_apprentice.loop.worker_predict import PredictionTask
+from napari_apprentice.store.study import Study
+from networks import MODEL, networked_study
+
+HOW = PredictSettings(device="cpu", half=False, backend="torch", memory_mb=64)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return networked_study(tmp_path, cases=1, shape=(40, 24, 24))
+
+
+def predicted(study: Study) -> list[str]:
+    """What was told on the way."""
+    run = study.runs.create("predict", {"model": MODEL, "cases": ["c1"], "settings": HOW.to_json()})
+    return [report.text for report in PredictionTask(lambda *_: unseen)(run)]
+
+
+@pytest.mark.parametrize("where", ["voxels_of", "add", "gather"])
+def test_it_begins_again_with_half_until_there_is_enough(
+    study: Study, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    predicted(study)
+    plain = study.predictions.read("c1", MODEL)
+    budgets: list[int] = []
+    budget, usual = under_way._budget, getattr(Sweep, where)
+    monkeypatch.setattr(under_way, "_budget", lambda *of: budgets.append(budget(*of)) or budgets[-1])
+
+    def short(*order: Any) -> Any:
+        if budgets[-1] > 16 * 2**20:
+            raise torch.cuda.OutOfMemoryError("out of memory") if where == "add" else MemoryError
+        return usual(*order)
+
+    monkeypatch.setattr(Sweep, where, short)
+    told = predicted(study)
+    assert budgets == [64 * 2**20, 32 * 2**20, 16 * 2**20]
+    assert told.count("c1 begins again in less memory") == 2
+    found = study.predictions.read("c1", MODEL)
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    np.testing.assert_array_equal(found.uncertainty, plain.uncertainty)
+
+
+def test_where_less_does_not_help_the_person_is_told(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Sweep, "voxels_of", short)
+    with pytest.raises(OutOfMemoryError, match="too little free memory"):
+        predicted(study)
+    assert not study.predictions.has("c1", MODEL)
