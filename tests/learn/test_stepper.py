@@ -16,6 +16,7 @@ from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
 from napari_apprentice.learn.teacher import Teacher
 
+pytestmark = pytest.mark.usefixtures("float32")
 CPU = torch.device("cpu")
 ERRORS = {
     "cuda": torch.cuda.OutOfMemoryError("CUDA out of memory."),
