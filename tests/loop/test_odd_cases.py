@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from balls import SHAPE, ball_study, revise, trained
+from balls import SHAPE, add_case, ball_study, revise, trained
 
 from learn.small import make_example, make_plan
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ModelError
+from napari_apprentice.loop.sides import subject_sides
 from napari_apprentice.store.study import Study
 from networks import add_version
 
@@ -63,3 +64,26 @@ def test_a_damaged_held_out_scan_and_a_damaged_revision_are_left_out(study: Stud
     made = trained(study, "fine-tune", TUNE)
     assert [note.split(" (")[0] for note in made["notes"]] == ["Not in this run: c2/r0001", "Not in this run: c3/r0001"]
     assert study.models.info(made["model"]).held_out == ()
+
+
+def test_a_damaged_case_that_was_learned_from_is_told_before_the_first_step_and_nobody_it_may_be_of_judges(
+    study: Study,
+) -> None:
+    add_case(study, 4)  # the side that comes next: to learn from
+    first = trained(study, "train", TUNE)
+    study.models.activate(first["model"], "trial")
+    assert "c1/r0001" in study.models.info(first["model"]).revisions
+    study.split.move("s4", "validation", "trial")
+    add_case(study, 5, "s4")  # another scan of somebody who may be in the weights
+    (study.cases.root / "c1" / "image" / "zarr.json").write_text("{")
+    revise(study, 2)
+    assert {s.subject: s.learned for s in subject_sides(study)}["s4"] == (first["model"],)
+    made = trained(study, "fine-tune", TUNE)
+    assert made["notes"][-1] == (
+        "Not compared on: c4/r0001, c5/r0001. They may be of a person whose scan was learned from: c1 was, and is "
+        "damaged, so that nobody knows whose scan it is."
+    )
+    version = study.models.info(made["model"])
+    assert version.gate is not None
+    assert {pair.subject for pair in version.gate.pairs} == {"s3"}  # was never on the train side
+    assert version.gate.left_out == 2

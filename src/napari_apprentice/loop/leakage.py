@@ -6,14 +6,31 @@ from itertools import chain
 
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.begun import named
 from napari_apprentice.store.study import Study
 
 
 def subjects_of(study: Study, revisions: Iterable[str]) -> frozenset[str]:
-    """Subjects of revisions (case_id/rNNNN) or cases; those of cases that are not in the study are passed over."""
-    known = set(study.cases.ids())
-    cases = {key.partition("/")[0] for key in revisions} & known
-    return frozenset(study.cases.info(case_id).subject for case_id in cases)
+    """Subjects of revisions (case_id/rNNNN) or cases that were learned from.
+
+    Those of cases that are not in the study are passed over. A damaged case may be of anybody who was ever on the train
+    side, so all of these count.
+    """
+    found = [_subject(study, case_id) for case_id in _cases(study, revisions)]
+    known = frozenset(subject for subject in found if subject is not None)
+    return known | study.split.ever_taught() if None in found else known
+
+
+def _cases(study: Study, revisions: Iterable[str]) -> set[str]:
+    return {key.partition("/")[0] for key in revisions} & set(study.cases.ids())
+
+
+def _subject(study: Study, case_id: str) -> str | None:
+    """Whose scan a case is; None where it is damaged."""
+    try:
+        return study.cases.info(case_id).subject
+    except StudyError:
+        return None
 
 
 def subjects_learned(study: Study, name: str) -> frozenset[str]:
@@ -58,6 +75,21 @@ def scans_learned(study: Study, name: str) -> tuple[str, ...]:
     cases = {key.partition("/")[0] for v in kin for key in v.revisions} & known
     own = {digest for case_id in cases for digest in study.cases.scan_digests(case_id)}
     return tuple(sorted(own.union(*(_scans_of(v) for v in kin))))
+
+
+def doubt(study: Study, names: Iterable[str | None], held_out: Sequence[Example]) -> str:
+    """A sentence about held-out scans that damaged cases keep from being compared on (see `fair`); "" without any."""
+    versions = _readable(study)
+    learned = {key for name in names if name for v in _kin(study, versions, name) for key in v.revisions}
+    damaged = sorted(case_id for case_id in _cases(study, learned) if _subject(study, case_id) is None)
+    taught = study.split.ever_taught() if damaged else frozenset()
+    spared = [e.revision for e in held_out if e.subject in taught]
+    if not spared:
+        return ""
+    return (
+        f"Not compared on: {named(spared)}. They may be of a person whose scan was learned from: {named(damaged)} was, "
+        "and is damaged, so that nobody knows whose scan it is."
+    )
 
 
 def _scans_of(version: ModelVersion) -> tuple[str, ...]:

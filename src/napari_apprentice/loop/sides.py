@@ -1,7 +1,9 @@
 """Which subjects are learned from and which are measured on, and what a person moved."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.store.split import Move
 from napari_apprentice.store.study import Study
@@ -11,7 +13,8 @@ from napari_apprentice.store.study import Study
 class SubjectSide:
     """One subject: its side, its cases, and the model versions that learned from it.
 
-    A subject on the validation side does not judge the model versions in `learned`, nor what is tuned from them.
+    A subject on the validation side does not judge the model versions in `learned`, nor what is tuned from them. One
+    that was on the train side before is in doubt where a case that they learned from is damaged, and counts as learned.
     """
 
     subject: str
@@ -25,7 +28,8 @@ def subject_sides(study: Study) -> tuple[SubjectSide, ...]:
     """Every subject that has a side, in the order in which they got one."""
     cases: dict[str, list[str]] = {}
     for case_id in study.cases.ids():
-        cases.setdefault(study.cases.info(case_id).subject, []).append(case_id)
+        with suppress(StudyError):  # whose a damaged case is cannot be read
+            cases.setdefault(study.cases.info(case_id).subject, []).append(case_id)
     learned = learned_by(study, study.models.names(), skip_damaged=True)
     moves = study.split.moves()
     return tuple(

@@ -21,6 +21,7 @@ from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.loop.begun import Begun, newest_revisions
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
+from napari_apprentice.loop.leakage import doubt
 from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, unfit
@@ -102,7 +103,8 @@ class _Work:
 
     def _gathered(self) -> Generator[Progress, None, None]:
         """Find out what to go by, and leave out what cannot be used, all of it before the first step."""
-        for name in dict.fromkeys((self._base.name if self._base else None, self._study.models.active())):
+        compared = dict.fromkeys((self._base.name if self._base else None, self._study.models.active()))
+        for name in compared:
             if name is not None:
                 self._study.models.sound_weights(name)
         begun = Begun.of(self._run)
@@ -110,6 +112,7 @@ class _Work:
             self._begin()
         yield from self._look_at_held_out()
         self._notes += left_out_notes(self._left_out)
+        self._notes += filter(None, [doubt(self._study, compared, self._held_out)])
         for note in self._notes:
             yield Progress(0, self._settings.steps, note)
 

@@ -58,6 +58,10 @@ class Split:
         """Subjects that models are only measured on."""
         return frozenset(s for s, side in self.sides().items() if side == VALIDATION)
 
+    def ever_taught(self) -> frozenset[str]:
+        """Subjects that were on the train side at some time, wherever they are now; nobody learned from the others."""
+        return frozenset(str(r["subject"]) for r in self.ledger.read() if r.get("side") == TRAIN and "subject" in r)
+
     def assign(self, subject: str, *, side: str | None = None) -> str:
         """Give a new subject its side; one that has a side keeps it.
 
