@@ -1,6 +1,7 @@
 """Which labels existed when a voxel was called background."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,27 @@ def test_examples_count_their_sets_alike(study: Study) -> None:
     assert [e.open.sets for e in examples if e.open] == [((3,),)] * 2
     assert not examples[0].known(3)[:3][examples[0].labels[:3] == 0].any()
     assert examples[0].known(1)[:3].all()
+
+
+@pytest.mark.parametrize("fault", ["attributes", "voxels", "gone"])
+def test_an_earlier_revision_that_is_damaged_or_gone_leaves_the_newest_in_and_its_background_open(
+    study: Study, fault: str
+) -> None:
+    labels, status = study.revisions.read("c1", "r0001")
+    status[3:] = 1
+    study.revisions.save("c1", labels, status, Provenance("ann", "r0001"))
+    folder = study.path / "cases.zarr/c1/image/labels/r0001"
+    if fault == "attributes":
+        (folder / "zarr.json").write_text("{")
+    elif fault == "voxels":
+        for path in (folder / "0" / "c").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"junk")
+    else:
+        shutil.rmtree(folder)
+    left_out: dict[str, str] = {}
+    train, held_out = collect(study, frozenset(), left_out=left_out)
+    assert left_out == {}
+    (example,) = [e for e in (*train, *held_out) if e.revision == "c1/r0002"]
+    assert not example.known(3)[labels == 0].any()
+    assert example.known(1).all()

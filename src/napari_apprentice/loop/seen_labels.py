@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.plan import MOST_OPEN
 from napari_apprentice.core.records import Example, OpenLabels, Revision
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.store.names import revision_number
 from napari_apprentice.store.study import Study
 
@@ -24,7 +25,8 @@ class SeenLabels:
     then the oldest model version that learned from it, or was held out on it, says which labels there were; where
     there is none either, all of today's. A voxel called background, by a revision or by one that it continues,
     under a list without some label, may be of that label, until the case has voxels of it: then somebody
-    has looked for it there.
+    has looked for it there. Where an earlier revision is damaged or gone, all background may be of any
+    label that the case has no voxel of.
 
     Parameters
     ----------
@@ -59,20 +61,27 @@ class SeenLabels:
         """Labels by the newest revision, of this one and those it continues, that was made without them."""
         lacking: dict[str, set[int]] = {}
         todo = set(self._today) - used
-        for earlier in self._line(revision):
-            missing = todo - self._ids(earlier)
+        for name, ids in self._line(revision):
+            missing = todo - ids
             if missing:
-                lacking[earlier.name] = missing
+                lacking[name] = missing
                 todo -= missing
         return dict(list(lacking.items())[:16])
 
-    def _line(self, revision: Revision) -> Iterator[Revision]:
-        """A revision and those it continues, the newest first."""
+    def _line(self, revision: Revision) -> Iterator[tuple[str, set[int]]]:
+        """A revision and those it continues with the labels they were made under, the newest first.
+
+        It ends at one that is damaged or gone: what that and those before it were made without, nobody knows.
+        """
         names = {revision.name}
         while names:
             newest = max(names, key=revision_number)
-            found = self.study.revisions.info(revision.case_id, newest)
-            yield found
+            try:
+                found = self.study.revisions.info(revision.case_id, newest)
+            except (InputError, StudyError):
+                yield newest, set()
+                return
+            yield newest, self._ids(found)
             parents = (found.provenance.parent, *found.provenance.merged)
             names = (names | {p for p in parents if p and revision_number(p) < revision_number(newest)}) - {newest}
 
@@ -94,7 +103,10 @@ class SeenLabels:
         return found
 
     def _was_background(self, revision: Revision, name: str) -> Mask:
-        labels, status = self.study.revisions.read(revision.case_id, name)
+        try:
+            labels, status = self.study.revisions.read(revision.case_id, name)
+        except (InputError, StudyError):  # damaged or gone: it may have been anywhere
+            return np.ones(self.study.cases.info(revision.case_id).shape, bool)
         background: Mask = (labels == 0) & (status != UNSEEN)
         return background
 

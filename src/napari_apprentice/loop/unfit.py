@@ -7,7 +7,7 @@ import numpy as np
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.slabs import VoxelSource
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.loop.begun import named
 
 _SLAB = 64  # slices read at once
@@ -41,7 +41,7 @@ def damage(source: VoxelSource) -> str:
     return ""
 
 
-def clause(error: StudyError) -> str:
+def clause(error: ApprenticeError) -> str:
     """What an error says, to be put into brackets."""
     return str(error).removesuffix(".")
 

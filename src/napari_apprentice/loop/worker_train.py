@@ -189,7 +189,7 @@ def collect(
     begun
         Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
     left_out
-        Gets every revision that is damaged, and what is wrong; by default that is raised.
+        Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
     """
     sides: dict[str, list[Example]] = {"train": [], "validation": []}
     seen = SeenLabels(study, begun.labels if begun else None)
@@ -198,7 +198,7 @@ def collect(
     for key, side in chosen.items():
         try:
             example = _example(study, key, seen, gone, replay=key in learned)
-        except StudyError as error:
+        except (InputError, StudyError) as error:
             if left_out is None:
                 raise
             left_out[key] = clause(error)
