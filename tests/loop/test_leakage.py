@@ -32,12 +32,14 @@ def _example(n: int) -> Example:
     return Example(f"c{n}/r0001", f"s{n}", empty[None], empty, empty, (1.0, 1.0, 1.0))
 
 
-def _register(study: Study, parent: str | None, taught: list[Example], held_out: list[Example], folder: Path) -> str:
+def _register(
+    study: Study, parent: str | None, taught: list[Example], held_out: list[Example], folder: Path, run: str = ""
+) -> str:
     weights = folder / "w"
     weights.write_bytes(f"{study.path} {study.models.next_name()}".encode())
     revisions = [tuple(e.revision for e in some) for some in (taught, held_out)]
     version = ModelVersion(
-        study.models.next_name(), parent, now(), make_plan(), study.schema, *revisions, None, {}, 0, {}, ""
+        study.models.next_name(), parent, now(), make_plan(), study.schema, *revisions, None, {}, 0, {}, "", run=run
     )
     return study.models.register(version, weights).name
 
@@ -125,3 +127,21 @@ def test_what_came_back_is_known_by_its_weights(tmp_path: Path) -> None:
     assert subjects_learned(study, name) == {"s1", "s2"}
     held_out = [_example(1), _example(3)]
     assert [e.subject for e in fair(study, (name, None), [], held_out)] == ["s3"]
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_study_with_a_damaged_case_hands_its_models_on_with_what_they_learned(tmp_path: Path, exported: bool) -> None:
+    for name in ("there", "here"):
+        (tmp_path / name).mkdir()
+    there, here = (_scans(tmp_path / name) for name in ("there", "here"))
+    run = there.runs.create("train", {})
+    taught = [{"revision": f"c{n}/r0001", "scan": there.cases.info(f"c{n}").source_digest} for n in (1, 2)]
+    run.note({"revisions": taught})
+    name = _register(there, None, [_example(1), _example(2)], [_example(3)], tmp_path, run.run_id)
+    (there.cases.root / "c1" / "image" / "zarr.json").write_text("{")
+    source = export_model(there, name, tmp_path / "out") if exported else there.path
+    made = finish(import_model(here, source, ImportSettings(version="" if exported else name))).model
+    assert subjects_learned(here, made) == {"s1", "s2"}
+    assert here.models.info(made).run == ""
+    if exported:
+        assert run.run_id not in (source / "model.json").read_text()

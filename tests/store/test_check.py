@@ -1,11 +1,13 @@
 import json
+import shutil
 
 import numpy as np
 
 from builders import SHAPE, study
 from faults import finish
+from learn.small import make_plan
 from napari_apprentice.core.correction import Stroke
-from napari_apprentice.core.records import Prediction, Provenance
+from napari_apprentice.core.records import ModelVersion, Prediction, Provenance, now
 from napari_apprentice.store.check import check
 
 
@@ -57,3 +59,22 @@ def test_a_journal_without_its_case_or_outside_its_grid_is_told(tmp_path):
     made.journal.start("ghost", None, None)
     faults = finish(check(made.path))
     assert len(faults) == 2
+
+
+def test_a_damaged_model_version_or_case_hides_no_fault_of_the_split(tmp_path):
+    made = study(tmp_path, 3)
+    for n in (1, 2, 3):
+        made.split.assign(f"s{n}")
+    (tmp_path / "w").write_bytes(b"weights")
+    for name, revisions in (("v0001", ("c2/r0001",)), ("v0002", ())):
+        version = ModelVersion(name, None, now(), make_plan(), made.schema, revisions, (), None, {}, 0, {}, "")
+        made.models.register(version, tmp_path / "w")
+    shutil.rmtree(made.cases.root / "c2")
+    (made.models.root / "v0002" / "model.json").write_text("{")
+    gone = "Case c2 is missing, although a model version learned from it."
+    lost = "Subject s2 has a side, but no case is of it: a case is missing."
+    assert {gone, lost} <= set(finish(check(made.path)))
+    (made.cases.root / "c3" / "image" / "zarr.json").write_text("{")
+    faults = finish(check(made.path))
+    assert gone in faults
+    assert not [f for f in faults if f.startswith("Subject ")]  # s2 may be whose the damaged case is

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
+from typing import Any
 
 from napari_apprentice.core.records import Example, ModelVersion
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.loop.begun import named
+from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.study import Study
 
 
@@ -71,10 +73,23 @@ def scans_learned(study: Study, name: str) -> tuple[str, ...]:
 
     See `store.cases.Cases.scan_digests`.
     """
-    kin, known = _kin(study, _readable(study), name), set(study.cases.ids())
-    cases = {key.partition("/")[0] for v in kin for key in v.revisions} & known
-    own = {digest for case_id in cases for digest in study.cases.scan_digests(case_id)}
-    return tuple(sorted(own.union(*(_scans_of(v) for v in kin))))
+    kin = _kin(study, _readable(study), name)
+    found = {digest for v in kin for digest in _scans_of(v)}
+    for case_id in _cases(study, (key for v in kin for key in v.revisions)):
+        try:
+            found.update(study.cases.scan_digests(case_id))
+        except StudyError:  # damaged; the runs that learned from it wrote down which file it was
+            found.update(digest for v in kin for digest in _written_down(study, v, case_id))
+    return tuple(sorted(found))
+
+
+def _written_down(study: Study, version: ModelVersion, case_id: str) -> list[str]:
+    """Digests of a case's scan in the document of the run that made a model version; none where it has none."""
+    try:
+        made: Any = study.runs.open(version.run).record()["made"]
+        return [str(r["scan"]) for r in made["revisions"] if r["revision"].partition("/")[0] == case_id]
+    except (ApprenticeError, *MALFORMED):
+        return []
 
 
 def doubt(study: Study, names: Iterable[str | None], held_out: Sequence[Example]) -> str:

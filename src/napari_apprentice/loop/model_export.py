@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.model_card import Material, model_card
-from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.errors import InputError, ModelError, StudyError
 from napari_apprentice.loop.leakage import scans_learned
 from napari_apprentice.store.documents import MALFORMED, read_document
@@ -99,7 +100,7 @@ def _document(
 ) -> Mapping[str, Any]:
     # What names a case or a person stays here: the pairs that the gate's table is the mean of, and the pictures.
     gate = replace(version.gate, pairs=()) if version.gate else None
-    shared = replace(version, parent=None, revisions=(), held_out=(), gate=gate, pictures={})
+    shared = replace(version, parent=None, revisions=(), held_out=(), gate=gate, pictures={}, run="")
     return {
         "format": _FORMAT, "format_version": _VERSION, **shared.to_json(), "material": vars(material),
         "lineage": ancestors, "scans": list(scans),
@@ -109,7 +110,7 @@ def _document(
 def _material(study: Study, version: ModelVersion) -> Material:
     taught, held_out = (_cases(study, keys) for keys in (version.revisions, version.held_out))
     channels = version.channels or next(
-        (study.cases.info(c).channels for c in taught), tuple(version.origin.get("channels", ()))
+        (info.channels for info in _infos(study, taught)), tuple(version.origin.get("channels", ()))
     )
     return Material(
         len(version.revisions), _subjects(study, taught), len(version.held_out), _subjects(study, held_out), channels
@@ -122,4 +123,11 @@ def _cases(study: Study, keys: tuple[str, ...]) -> list[str]:
 
 
 def _subjects(study: Study, cases: list[str]) -> int:
-    return len({study.cases.info(c).subject for c in cases})
+    return len({info.subject for info in _infos(study, cases)})
+
+
+def _infos(study: Study, cases: list[str]) -> Iterator[CaseInfo]:
+    """What is known of cases, without those that are damaged."""
+    for case_id in cases:
+        with suppress(StudyError):
+            yield study.cases.info(case_id)

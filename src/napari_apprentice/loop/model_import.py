@@ -162,6 +162,7 @@ def _taken_over(
         held_out=(),
         gate=None,
         pictures={},  # of cases of the other study
+        run="",  # of the other study
         note=f"imported from {origin['library']}: {origin['name']}",
         origin={**origin, "digest": version.weights_digest, "labels": names},
     )

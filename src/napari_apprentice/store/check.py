@@ -1,11 +1,12 @@
 """Reads a study from end to end and says in plain sentences what is wrong with it."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.store import check_case
 from napari_apprentice.store.check_layout import group_faults, layout_faults
 from napari_apprentice.store.documents import read_document
@@ -102,10 +103,11 @@ def _activations(study: Study) -> list[str]:
 
 def _split(study: Study) -> list[str]:
     sides, ids = study.split.sides(), study.cases.ids()
-    subjects = {case_id: study.cases.info(case_id).subject for case_id in ids}
-    used = {key.partition("/")[0] for name in study.models.names() for key in _material(study, name)}
+    subjects = _subjects(study)
+    whole = len(subjects) == len(ids)
+    used = {key.partition("/")[0] for v in study.models.readable() for key in (*v.revisions, *v.held_out)}
     # A subject gets its side before its first revision is stored, and neither a case nor a line ever goes.
-    lost = [c for c in ids if subjects[c] not in sides and (c in used or study.revisions.names(c))]
+    lost = [c for c, s in subjects.items() if s not in sides and (c in used or study.revisions.names(c))]
     return [
         *(
             f"split.jsonl gives the subject of case {c} no side, although it was corrected or learned from: its end is "
@@ -115,16 +117,20 @@ def _split(study: Study) -> list[str]:
         *(
             f"Subject {s} has a side, but no case is of it: a case is missing."
             for s in sides
-            if s not in subjects.values()
+            if whole and s not in subjects.values()  # else it may be of one that is damaged
         ),
         *(f"Case {c} is missing, although a model version learned from it." for c in sorted(used - {*ids})),
         *_lines(study.split.ledger),
     ]
 
 
-def _material(study: Study, name: str) -> tuple[str, ...]:
-    version = study.models.info(name)
-    return (*version.revisions, *version.held_out)
+def _subjects(study: Study) -> dict[str, str]:
+    """Case id to subject, without damaged cases, which have a step of their own."""
+    subjects = {}
+    for case_id in study.cases.ids():
+        with suppress(StudyError):
+            subjects[case_id] = study.cases.info(case_id).subject
+    return subjects
 
 
 def _lines(ledger: Ledger) -> list[str]:
