@@ -87,3 +87,17 @@ def test_a_damaged_case_that_was_learned_from_is_told_before_the_first_step_and_
     assert version.gate is not None
     assert {pair.subject for pair in version.gate.pairs} == {"s3"}  # was never on the train side
     assert version.gate.left_out == 2
+
+
+def test_a_model_trained_anew_for_other_channels_than_the_active_one_reads_is_a_candidate(study: Study) -> None:
+    for n in (6, 7, 8):
+        add_two_channels(study, n, "train")
+    add_two_channels(study, 9, "validation")
+    made = trained(study, "train", TUNE)
+    why = "it reads 2 channels and v0001 reads 1, so the two cannot be compared"
+    assert f"The new model version will be kept as a candidate: {why}." in made["notes"]
+    assert (made["active"], made["instead"], study.models.active()) == (False, "v0001", "v0001")
+    version = study.models.info(made["model"])
+    assert (version.channels, version.held_out) == (("T1", "T2"), ("c9/r0001",))
+    assert version.gate is not None
+    assert version.gate.told == why

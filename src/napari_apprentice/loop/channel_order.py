@@ -63,8 +63,8 @@ def readable(
 ) -> Readable:
     """Choose which channels are read in which order, and leave out what has others.
 
-    They are those of the model versions that are there, where any example has them; else those of most examples,
-    in the place of the base's.
+    They are the several channels that the active model version reads, or else the base, where any example has them;
+    else those of most examples, in the place of the base's.
 
     Parameters
     ----------

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
-from napari_apprentice.core.gate import CaseScore, judge
+from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Example
+from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.evaluate import case_scores, label_map, scores
@@ -32,6 +32,9 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     held_out = fair(study, (active, base), made.examples, made.held_out)
     if active is None:
         return Verdict(None, made.fitted, tuple(held_out))
+    apart = not_compared(made.plan, study.models.info(active))
+    if apart:
+        return Verdict(GateReport((), False, apart), made.fitted, tuple(held_out))
     choosing = made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
     maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
@@ -45,6 +48,15 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
     return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
+
+
+def not_compared(plan: Plan, active: ModelVersion) -> str:
+    """Why a candidate cannot be compared with the active model version, as a clause; "" where it can."""
+    new, old = len(plan.normalisation), len(active.plan.normalisation)
+    if new == old:
+        return ""
+    channels = f"{new} channel{'s' * (new > 1)}"
+    return f"it reads {channels} and {active.name} reads {old}, so the two cannot be compared"
 
 
 @dataclass(eq=False)

@@ -26,6 +26,7 @@ from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, unfit
 from napari_apprentice.loop.worker_conclude import conclude
+from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import RunFolder
@@ -112,7 +113,7 @@ class _Work:
             self._begin()
         yield from self._look_at_held_out()
         self._notes += left_out_notes(self._left_out)
-        self._notes += filter(None, [doubt(self._study, compared, self._held_out)])
+        self._notes += filter(None, [doubt(self._study, compared, self._held_out), self._not_compared()])
         for note in self._notes:
             yield Progress(0, self._settings.steps, note)
 
@@ -164,6 +165,11 @@ class _Work:
             if why:
                 self._left_out[example.revision] = why
         self._held_out = [e for e in self._held_out if e.revision not in self._left_out]
+
+    def _not_compared(self) -> str:
+        active = self._study.models.active()
+        why = not_compared(self._plan, self._study.models.info(active)) if active else ""
+        return f"The new model version will be kept as a candidate: {why}." if why else ""
 
     def _fitted(self) -> Generator[Progress, None, FitResult]:
         """Train; the new weights lie in the run's folder."""
