@@ -163,13 +163,17 @@ class _Work:
         self._held_out = [e for e in self._held_out if e.revision not in self._left_out]
 
     def _fitted(self) -> Generator[Progress, None, FitResult]:
-        """Train; the new weights lie in the run's folder."""
+        """Train; the new weights lie in the run's folder.
+
+        The first process alone asks whether it is cancelled: if another one left by itself, all would wait for it.
+        """
+        cancelled = self._run.cancelled if self._ranks.first else lambda: False
         known = self._base.plan.labels if self._base else self._plan.labels
         added = [label for label in self._plan.labels if label not in known]
         return (
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
-                self._run.path / "checkpoint", self._run.cancelled, added, self._ranks,
+                self._run.path / "checkpoint", cancelled, added, self._ranks,
             )
         )  # fmt: skip
 
