@@ -67,6 +67,7 @@ class _Work:
         self._made: dict[str, Any] = {}
         self._left_out: dict[str, str] = {}
         self._notes: list[str] = []
+        self._read_notes: tuple[str, ...] = ()  # of the first start, on how channels are read; told at every one
 
     def done(self) -> Generator[Progress, None, dict[str, Any]]:
         """Train, and let the gate decide."""
@@ -87,7 +88,7 @@ class _Work:
     def _facts(self) -> dict[str, Any]:
         """What is written down: once resumed still that of the first start, but for scans that broke since."""
         used = (self._examples, self._held_out)
-        new = {"channels": list(self._channels)}
+        new = {"channels": list(self._channels), "notes": list(self._read_notes)}
         made = self._made or {**record(self._study, self._plan, self._base, used, self._settings), **new}
         kept = [r for r in made["revisions"] if r["revision"] not in self._left_out]
         return {**made, "revisions": kept, "left_out": self._left_out}
@@ -121,7 +122,7 @@ class _Work:
             self._notes.append(f"This run cannot go on as it began. {error}")
             return False
         self._made, self._left_out = self._run.record()["made"], dict(begun.left_out)
-        self._notes += filter(None, [begun.missed(self._study), begun.moved(versions())])
+        self._notes += filter(None, [*begun.notes, begun.missed(self._study), begun.moved(versions())])
         return True
 
     def _begin(self) -> None:
@@ -131,6 +132,7 @@ class _Work:
         read = readable(
             *collect(study, self._learned, left_out=left_out), base, study.models.info(active) if active else None
         )
+        self._read_notes = tuple(read.notes)
         self._notes += read.notes
         left_out |= read.left_out
         fixed = base.plan.labels if base and not base.plan.labels_can_change else None
