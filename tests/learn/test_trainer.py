@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -159,6 +160,27 @@ def test_a_checkpoint_of_another_run_is_not_taken_and_that_is_said_first(tmp_pat
     assert "training begins anew" in told
     texts = [r.text for r in reports]
     assert texts.index(told) < texts.index("Training")
+    assert (tmp_path / "a-checkpoint-aside" / "state-0000006.safetensors").is_file()
+
+
+def test_a_checkpoint_of_before_held_out_scans_ceased_to_count_is_taken(tmp_path):
+    examples, held_out = [make_example(0), make_example(1)], [make_example(5)]
+    with pytest.raises(Cancelled, match="after 3 of 6 steps"):
+        train(tmp_path, "a", examples, held_out, cancelled=after(5))
+    head = tmp_path / "a-checkpoint" / "state.json"
+    facts = {
+        "plan": make_plan().to_json(),
+        "settings": {k: v for k, v in settings().to_json().items() if k != "device"},
+        "start": None,
+        "examples": [(e.revision, e.replay) for e in examples],
+        "held_out": [e.revision for e in held_out],
+        "open": (),
+    }
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    head.write_text(json.dumps({**json.loads(head.read_text()), "key": key}))
+    reports, result = train(tmp_path, "a", examples, held_out)
+    assert min(r.done for r in reports if r.loss is not None) > 3
+    assert result.notes == ()
 
 
 def test_from_a_damaged_checkpoint_it_goes_on_one_earlier_to_the_very_same_weights(tmp_path):

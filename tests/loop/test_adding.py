@@ -9,10 +9,12 @@ from pydicom import dcmread
 import data_sets
 from builders import OBLIQUE
 from napari_apprentice.core.collecting import AddSettings
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError
-from napari_apprentice.loop.adding import add_scans
+from napari_apprentice.loop.adding import add_scans, add_volume
 from napari_apprentice.scans.datasets.finding import find_scans
 from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
 from napari_apprentice.store.study import Study
@@ -327,3 +329,17 @@ def test_a_case_id_and_a_label_map_go_with_one_scan(study, tmp_path):
     assert add(study, tmp_path / "scans" / "0.nii.gz", collect=AddSettings(case="../x")).refused
     assert add(study, tmp_path / "scans" / "0.nii.gz", collect=AddSettings(case="x")).added == ("x",)
     assert "already" in add(study, tmp_path / "scans" / "1.nii.gz", collect=AddSettings(case="X")).refused[0][1]
+
+
+def test_a_damaged_case_keeps_no_scan_of_several_channels_from_being_added_in_order(study):
+    for case_id in ("a", "b"):
+        add_volume(study, two_channels("T1", "T2"), case_id)
+    (study.cases.root / "a" / "image" / "zarr.json").write_text("{")
+    add_volume(study, two_channels("T2", "T1"), "c")
+    assert study.cases.info("c").channels == ("T1", "T2")
+
+
+def two_channels(*names):
+    """A small volume."""
+    voxels = np.arange(2 * 4 * 3 * 2, dtype=np.float32).reshape(2, 4, 3, 2)
+    return Volume(voxels, Geometry.from_source((2, 3, 4), np.eye(4)), names, "a.nii.gz", "0" * 64)

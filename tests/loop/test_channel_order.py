@@ -20,8 +20,9 @@ from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.prepared import prepare
 from napari_apprentice.loop.channel_order import readable
 from napari_apprentice.loop.requests import WarmUp
+from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_predict import PredictionTask
-from napari_apprentice.loop.worker_train import collect
+from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 from networks import MODEL, add_version
@@ -147,3 +148,17 @@ def test_where_no_case_has_the_names_of_a_model_from_elsewhere_theirs_are_taken_
         np.testing.assert_array_equal(example.source.read(0, SHAPE[0])[1], pet)
     tuned = replace(base, channels=read.channels)
     assert readable(*collect(study, frozenset()), base, tuned).channels == read.channels  # the order of the active one
+
+
+def test_a_training_run_tells_at_every_start_which_channel_it_takes_for_which(tmp_path: Path) -> None:
+    study = corrected(tmp_path / "a.study", [("PET", "T1 post")] * 3)
+    add_version(study, MODEL, make_plan(channels=2), seed=3, channels=("T1", "PET"))
+    study.models.activate(MODEL, "made by hand")
+    run = begin_training(study, "fine-tune", TrainSettings(steps=1, device="cpu"))
+    for _ in range(3):
+        said = []
+        for progress in train(run):
+            said.append(progress.text)
+            if progress.text.startswith("Reading scan"):
+                break
+        assert "v0001 was made for channels T1, PET; it takes T1 post for T1." in said

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from napari_apprentice.core.config import PredictSettings
-from napari_apprentice.core.slabs import unseen
-from napari_apprentice.errors import OutOfMemoryError
+from napari_apprentice.core.slabs import PredictedSlab, unseen
+from napari_apprentice.errors import OutOfMemoryError, RunError
 from napari_apprentice.learn import under_way
 from napari_apprentice.learn.sweep import Sweep
+from napari_apprentice.loop import worker_predict
 from napari_apprentice.loop.worker_predict import PredictionTask
+from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.study import Study
 from networks import MODEL, networked_study
 
@@ -52,6 +54,42 @@ def test_it_begins_again_with_half_until_there_is_enough(
     found = study.predictions.read("c1", MODEL)
     np.testing.assert_array_equal(found.labels, plain.labels)
     np.testing.assert_array_equal(found.uncertainty, plain.uncertainty)
+
+
+@pytest.mark.parametrize("memory_mb", [16, 64, 128, 4096])
+def test_every_halving_leaves_a_gpu_less_too(monkeypatch: pytest.MonkeyPatch, memory_mb: int) -> None:
+    monkeypatch.setattr(under_way, "free_bytes", lambda _: 20 * 2**30)
+    budgets, settings = [], PredictSettings(memory_mb=memory_mb)
+    while not budgets or settings != settings.smaller():
+        settings = settings.smaller() if budgets else settings
+        budgets.append(under_way._budget(settings, torch.device("cuda")))
+    assert budgets == sorted(set(budgets), reverse=True)
+    assert budgets[-1] == 640 * 2**20
+
+
+def test_memory_that_runs_out_while_a_slab_is_written_is_answered_alike(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, short = PredictionWriter.write_slab, [True]
+
+    def once(writer: PredictionWriter, slab: PredictedSlab) -> None:
+        if short and short.pop():
+            raise MemoryError
+        usual(writer, slab)
+
+    monkeypatch.setattr(PredictionWriter, "write_slab", once)
+    assert "c1 begins again in less memory" in predicted(study)
+    assert study.predictions.has("c1", MODEL)
+
+
+def test_in_post_processing_it_is_told_as_that(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(worker_predict, "finish", short)
+    with pytest.raises(RunError, match="too little free memory for the post-processing of c1"):
+        predicted(study)
+    assert not study.predictions.has("c1", MODEL)
 
 
 def test_where_less_does_not_help_the_person_is_told(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,15 @@ def test_a_run_of_which_a_revision_is_gone_begins_anew_and_says_so(study: Study)
     assert min(p.done for p in reports if p.loss is not None) <= 10
 
 
+def test_a_held_out_scan_that_breaks_between_two_starts_costs_no_step(study: Study) -> None:
+    run = stopped(study)
+    scan = next(p for p in (study.cases.folder("c3") / "image" / "0" / "c").rglob("*") if p.is_file())
+    scan.write_bytes(scan.read_bytes()[:-40] + bytes(40))
+    reports = list(train(run))
+    assert any(text.startswith("Not in this run: c3/r0001") for text in texts(reports))
+    assert min(p.done for p in reports if p.loss is not None) > 10
+
+
 def test_a_run_goes_on_although_its_checkpoint_is_damaged(study: Study) -> None:
     run = stopped(study)
     run.emit({"event": "cancelled"})

@@ -53,7 +53,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRESETS: Mapping[str, int] = {"auto": 0, "quick": 250, "standard": 2000, "thorough": 12500}
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 100, 250, 2000
 
-LEAST_MEMORY_MB = 16  # for sums over windows; with less they go to disk all the time
+USUAL_MEMORY_MB = 128  # for sums over windows
+LEAST_MEMORY_MB = 16  # with less they go to disk all the time
 
 # What a person is offered: steps, and minutes where time decides.
 LENGTHS: Mapping[str, tuple[int, float]] = {
@@ -105,7 +106,10 @@ class PredictSettings(Settings):
     )
     half: bool = setting(True, "Compute in half precision where the device is faster with it.")
     memory_mb: int = setting(
-        128, "Memory for predictions that are not finished yet; more goes to a temporary file.", 16, 1_000_000
+        USUAL_MEMORY_MB,
+        "Memory for predictions that are not finished yet; more goes to a temporary file.",
+        LEAST_MEMORY_MB,
+        1_000_000,
     )
 
     def __post_init__(self) -> None:
@@ -114,8 +118,9 @@ class PredictSettings(Settings):
             raise InputError(f"step is {self.step}; it must be 0 or lie between {SMALLEST_STEP} and 1.0.")
 
     def smaller(self, halvings: int = 1) -> "PredictSettings":
-        """The same in less memory: what it finds does not depend on how much there is."""
-        return replace(self, memory_mb=max(LEAST_MEMORY_MB, self.memory_mb // 2**halvings)) if halvings else self
+        """The same in less memory than the usual: what it finds does not depend on how much there is."""
+        most = min(self.memory_mb, USUAL_MEMORY_MB)
+        return replace(self, memory_mb=max(LEAST_MEMORY_MB, most // 2**halvings)) if halvings else self
 
     @property
     def shift(self) -> float:

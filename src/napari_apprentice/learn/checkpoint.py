@@ -1,6 +1,7 @@
 """Where a training run stands, on disk, so that it can go on exactly from there."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -108,14 +109,20 @@ def calm(folder: Path) -> int | None:
     return int(head["step"])
 
 
-def discard(folder: Path) -> None:
-    """Remove checkpoints that nothing can go on from."""
-    for path in (folder / HEAD, folder / BEFORE, *folder.glob("state-*.safetensors")):
-        path.unlink(missing_ok=True)
+def put_aside(folder: Path) -> None:
+    """Keep checkpoints that nothing can go on from beside the folder, in place of any put there before."""
+    aside = folder.with_name(f"{folder.name}-aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.replace(aside)
 
 
-def read(folder: Path, key: str) -> tuple[Checkpoint | None, str]:
+def read(folder: Path, *keys: str) -> tuple[Checkpoint | None, str]:
     """The newest checkpoint that is whole, and a sentence where it is not the newest of all, or there is none to take.
+
+    Parameters
+    ----------
+    keys
+        It belongs to the run if it has one of these.
 
     Returns
     -------
@@ -125,7 +132,7 @@ def read(folder: Path, key: str) -> tuple[Checkpoint | None, str]:
     for path in heads:
         try:
             head = _head(path)
-            if head["key"] != key:
+            if head["key"] not in keys:
                 return None, (
                     f"The checkpoint of step {head['step']} was made from other revisions, labels, settings or base "
                     "weights than the run has now, so training begins anew."

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,8 +88,8 @@ def fit(
     out
         Where the new weights go (safetensors).
     checkpoint
-        Folder for the state of the run. When it holds one of the very same run (plan, settings, data
-        and base weights; the device may differ), training goes on from there, exactly.
+        Folder for the state of the run. When it holds one of the very same run (plan, settings,
+        examples and base weights; the device and what is held out may differ), training goes on from there, exactly.
     cancelled
         Asked before every step.
     added
@@ -125,7 +126,7 @@ def fit(
         stepper = _stepper(plan, settings, module, teacher, _open_rows(plan, examples, device), ranks)
         run = Training(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
-            checkpoint, _key(plan, settings, start, examples, held_out), cancelled,
+            checkpoint, _keys(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
         run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in left_out)
         for note in run.notes:
@@ -204,20 +205,27 @@ def _prepare(
     return kept_near(cases, device)
 
 
-def _key(
+def _keys(
     plan: Plan,
     settings: TrainSettings,
     start: Path | None,
     examples: Sequence[Example],
     held_out: Sequence[Example],
-) -> str:
-    """Digest of what makes a run this run; revisions never change, so their names stand for their voxels."""
+) -> tuple[str, str]:
+    """Digests of what makes a run this run; revisions never change, so their names stand for their voxels.
+
+    Held-out scans change no weight, so a run goes on although one of them broke. Before that was so they were among
+    the facts: the second digest is of these.
+    """
     facts = {
         "plan": plan.to_json(),
         "settings": {k: v for k, v in settings.to_json().items() if k != "device"},
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start is not None else None,
         "examples": [(e.revision, e.replay) for e in examples],
-        "held_out": [e.revision for e in held_out],
         "open": next((e.open.sets for e in examples if e.open is not None), ()),
     }
+    return _digest(facts), _digest({**facts, "held_out": [e.revision for e in held_out]})
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

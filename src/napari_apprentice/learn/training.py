@@ -52,8 +52,8 @@ class Training:
         Examples to measure on.
     device, ranks
         Where it is computed, and by whom.
-    folder, key
-        Of the checkpoint, and what it must belong to.
+    folder, keys
+        Of the checkpoint, and what it may belong to; a new one belongs to the first.
     cancelled
         Asked before every step.
     """
@@ -68,7 +68,7 @@ class Training:
     device: torch.device
     ranks: Ranks
     folder: Path
-    key: str
+    keys: tuple[str, ...]
     cancelled: Cancel
     began: float = field(default_factory=time.monotonic)
     step: int = 0
@@ -94,7 +94,7 @@ class Training:
 
     def resume(self) -> Generator[Progress, None, None]:
         """Go on from the folder's checkpoint, where it has one of this very run; tell what is not as it was left."""
-        state, told = checkpoints.read(self.folder, self.key)
+        state, told = checkpoints.read(self.folder, *self.keys)
         if state is not None:
             self._restore(state)
         if told:
@@ -102,7 +102,7 @@ class Training:
             if state is not None:
                 self.keep()  # in place of the damaged one, which must not come to be the one before
             elif self.ranks.first:
-                checkpoints.discard(self.folder)
+                checkpoints.put_aside(self.folder)
             yield Progress(self.step, self.settings.steps, told)
 
     def _restore(self, state: Checkpoint) -> None:
@@ -122,8 +122,9 @@ class Training:
             return
         how = Settled(self.pace, self.stepper.micro, self.calmed, tuple(self.notes))
         state = Checkpoint(
-            self.key, self.step, self.seconds, self.optimiser.scale, tuple(self.history), self.optimiser.state(), how
-        )
+            self.keys[0], self.step, self.seconds, self.optimiser.scale, tuple(self.history),
+            self.optimiser.state(), how,
+        )  # fmt: skip
         checkpoints.write(self.folder, state)
 
     def plan_ahead(self) -> Generator[Progress, None, None]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.config import USUAL_MEMORY_MB, PredictSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import Focus, PredictedSlab, unseen
 from napari_apprentice.errors import Cancelled
@@ -194,5 +194,6 @@ class PredictionUnderWay:
 
 
 def _budget(settings: PredictSettings, device: torch.device) -> int:
-    """Bytes for sums that are not finished; a GPU may use a quarter of what it has free."""
-    return max(settings.memory_mb * 2**20, (free_bytes(device) or 0) // 4)
+    """Bytes for sums that are not finished; a GPU may use a quarter of what it has free, less with smaller settings."""
+    quarter = (free_bytes(device) or 0) // 4
+    return max(settings.memory_mb * 2**20, quarter * min(settings.memory_mb, USUAL_MEMORY_MB) // USUAL_MEMORY_MB)

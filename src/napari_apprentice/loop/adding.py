@@ -1,7 +1,8 @@
 """Scans into a study, one bad file never stopping the rest."""
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError, StorageError, StudyError
 from napari_apprentice.loop.case_reading import ALL, CaseReader, Split
 from napari_apprentice.loop.label_import import LabelImport, keep_accepted
 from napari_apprentice.loop.label_matching import Matched
@@ -289,7 +290,7 @@ def _channel_names(volume: Volume) -> tuple[str, ...]:
 
 def _in_study_order(study: Study, volume: Volume) -> Volume:
     """The volume, its channels as in the first case that has the same; a `Step` where they were in another order."""
-    known = (study.cases.info(case_id).channels for case_id in study.cases.ids() if len(volume.channels) > 1)
+    known = _known_orders(study) if len(volume.channels) > 1 else ()
     wanted = next((names for names in known if same_channels(names, volume.channels)), volume.channels)
     order = list(reading_order(volume.channels, wanted))
     names = in_order(volume.channels, wanted)
@@ -298,6 +299,13 @@ def _in_study_order(study: Study, volume: Volume) -> Volume:
     what = f"Channels {', '.join(volume.channels)} were put into the order of this study's other cases."
     steps = (*volume.steps, Step("order", what, {"channels": list(volume.channels)}))
     return replace(volume, voxels=volume.voxels[order], channels=names, steps=steps)
+
+
+def _known_orders(study: Study) -> Iterator[tuple[str, ...]]:
+    """The channels of every case whose document is whole; one that is damaged keeps no other from being added."""
+    for case_id in study.cases.ids():
+        with suppress(StudyError):
+            yield study.cases.info(case_id).channels
 
 
 def looks_like_ct(voxels: NDArray[Any]) -> bool:

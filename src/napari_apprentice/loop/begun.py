@@ -33,6 +33,8 @@ class Begun:
         Version that it was computed with.
     channels
         Names of channels in the order in which they are read; empty in runs of earlier versions.
+    notes
+        Sentences on how channels are read; empty in runs of earlier versions.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Begun:
     retired: tuple[int, ...]
     torch: str
     channels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, run: RunFolder) -> "Begun | None":
@@ -56,6 +59,7 @@ class Begun:
                 tuple(int(i) for i in made["retired"]),
                 str(made["libraries"]["torch"]),
                 tuple(str(name) for name in made.get("channels", ())),
+                tuple(str(note) for note in made.get("notes", ())),
             )
         except (*MALFORMED, ApprenticeError):
             return None

@@ -69,15 +69,25 @@ def register(
     return study.models.register(version, verdict.weights, found.pictures)
 
 
-def activate(study: Study, version: ModelVersion, report: GateReport | None) -> bool:
+def activate(study: Study, version: ModelVersion, report: GateReport | None, *, resumed: bool = False) -> bool:
     """Make a version active that passed the gate, or is the first; whether it is.
 
-    What it was not compared with may be better: where another version became active meanwhile, that one stays. One
-    that was active already is left as it is: its run was killed just after that, and somebody may have gone back.
+    What it was not compared with may be better: where another version became active meanwhile, that one stays.
+
+    Parameters
+    ----------
+    resumed
+        Whether the version was registered at an earlier start of its run, which was killed afterwards. If it was
+        active since, it is left as it is: somebody may have gone back.
     """
-    if any(turn.name == version.name for turn in study.models.activations()):
+    if resumed and _was_active(study, version):
         return study.models.active() == version.name
     if report is None:
         return study.models.activate_in_place_of(None, version.name, "first model version")
     reason = f"passed the gate: {report.told}"
     return report.passed and study.models.activate_in_place_of(report.compared_with, version.name, reason)
+
+
+def _was_active(study: Study, version: ModelVersion) -> bool:
+    """Whether a version was made active once; turns from before it was made are of a removed one of the same name."""
+    return any(turn.name == version.name and turn.time >= version.created for turn in study.models.activations())

@@ -56,6 +56,8 @@ class TuneReport:
         if self.gate and not self.gate.passed:
             return f"{kept}: {self.gate.told}."
         passed = f"it passed the gate, {self.gate.told}, but " if self.gate else ""
+        if self.gate and self.instead == self.gate.compared_with:
+            return f"{kept}: {passed}somebody went back to {self.instead} since. Activate {self.model} to use it."
         return (
             f"{kept}: {passed}{self.instead} became active meanwhile, and the two were not compared. Activate "
             f"{self.model} by its name if it is better."

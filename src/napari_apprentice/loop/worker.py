@@ -108,9 +108,9 @@ def _help(run: RunFolder, task: Task) -> int:
     return 0
 
 
-def _well(run: RunFolder) -> bool:
+def _done(run: RunFolder) -> bool:
     events, _ = run.events()
-    return bool(events) and events[-1].get("event") in ("done", "cancelled")
+    return bool(events) and events[-1].get("event") == "done"
 
 
 def main(arguments: list[str]) -> int:
@@ -129,8 +129,8 @@ def main(arguments: list[str]) -> int:
                     return _help(run, task)
                 with run.claimed():
                     run_one(run, task)
-                if several() and not _well(run):
-                    return 1  # the others wait for this one: torchrun ends them
+                if several() and not _done(run):
+                    return 1  # the others may wait for this one, also where it was cancelled: torchrun ends them
     except ClaimedError as error:
         log.error("%s", error)
         return CLAIMED

@@ -32,8 +32,9 @@ def conclude(
     The new model version's name, whether it is active or which one is instead, the gate's report and the device, as
     JSON values.
     """
-    version = registered(study, run.run_id) or (yield from _registered_now(run, study, made, settings))
-    active = activate(study, version, version.gate)
+    before = registered(study, run.run_id)
+    version = before or (yield from _registered_now(run, study, made, settings))
+    active = activate(study, version, version.gate, resumed=before is not None)
     return {
         "model": version.name, "active": active, "instead": "" if active else study.models.active(),
         "gate": version.gate.to_json() if version.gate else None,

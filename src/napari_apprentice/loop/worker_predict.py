@@ -17,8 +17,8 @@ from napari_apprentice.core.postprocess_steps import least_probability
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
-from napari_apprentice.errors import Cancelled, ModelError, OutOfMemoryError
-from napari_apprentice.learn.device import choose_device, release_memory
+from napari_apprentice.errors import Cancelled, ModelError, OutOfMemoryError, RunError
+from napari_apprentice.learn.device import choose_device, memory_errors, release_memory
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
@@ -143,7 +143,8 @@ class _Case:
         case = self
         while True:
             try:
-                yield from case._predict(predictor, focus, place)
+                with memory_errors():
+                    yield from case._predict(predictor, focus, place)
                 return
             except OutOfMemoryError:
                 smaller = case.settings.smaller()
@@ -165,7 +166,13 @@ class _Case:
             least = least_probability(recipe, (0, *predictor.labels))
             work = predictor.predict(self.begun or source, self.settings, self.run.cancelled, focus, least)
             summary = yield from self._follow(work, writer, place)
-            quality, processed = finish(writer, source.spacing, recipe, summary.quality)
+            try:
+                quality, processed = finish(writer, source.spacing, recipe, summary.quality)
+            except MemoryError as error:  # what predicted is gone by now: less of that would not help
+                raise RunError(
+                    f"There is too little free memory for the post-processing of {self.case_id}. Close other programs "
+                    "and try again, or predict without these steps."
+                ) from error
             made: dict[str, Any] = {"settings": self.settings.to_json(), "backend": summary.backend}
             made |= {"models": self._temperatures(), "temperature": summary.temperature, "run": self.run.run_id}
             made["weights"] = self.study.models.digests(self.model, *self.settings.members)

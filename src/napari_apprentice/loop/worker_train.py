@@ -69,6 +69,7 @@ class _Work:
         self._made: dict[str, Any] = {}
         self._left_out: dict[str, str] = {}
         self._notes: list[str] = []
+        self._read_notes: tuple[str, ...] = ()  # of the first start, on how channels are read; told at every one
 
     def done(self) -> Generator[Progress, None, dict[str, Any]]:
         """Train, and let the gate decide."""
@@ -89,7 +90,7 @@ class _Work:
     def _facts(self) -> dict[str, Any]:
         """What is written down: once resumed still that of the first start, but for scans that broke since."""
         used = (self._examples, self._held_out)
-        new = {"channels": list(self._channels)}
+        new = {"channels": list(self._channels), "notes": list(self._read_notes)}
         made = self._made or {**record(self._study, self._plan, self._base, used, self._settings), **new}
         kept = [r for r in made["revisions"] if r["revision"] not in self._left_out]
         return {**made, "revisions": kept, "left_out": self._left_out}
@@ -125,7 +126,7 @@ class _Work:
             self._notes.append(f"This run cannot go on as it began. {error}")
             return False
         self._made, self._left_out = self._run.record()["made"], dict(begun.left_out)
-        self._notes += filter(None, [begun.missed(self._study), begun.moved(versions())])
+        self._notes += filter(None, [*begun.notes, begun.missed(self._study), begun.moved(versions())])
         return True
 
     def _begin(self) -> None:
@@ -135,6 +136,7 @@ class _Work:
         read = readable(
             *collect(study, self._learned, left_out=left_out), base, study.models.info(active) if active else None
         )
+        self._read_notes = tuple(read.notes)
         self._notes += read.notes
         left_out |= read.left_out
         fixed = base.plan.labels if base and not base.plan.labels_can_change else None
@@ -172,13 +174,17 @@ class _Work:
         return f"The new model version will be kept as a candidate: {why}." if why else ""
 
     def _fitted(self) -> Generator[Progress, None, FitResult]:
-        """Train; the new weights lie in the run's folder."""
+        """Train; the new weights lie in the run's folder.
+
+        The first process alone asks whether it is cancelled: if another one left by itself, all would wait for it.
+        """
+        cancelled = self._run.cancelled if self._ranks.first else lambda: False
         known = self._base.plan.labels if self._base else self._plan.labels
         added = [label for label in self._plan.labels if label not in known]
         return (
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
-                self._run.path / "checkpoint", self._run.cancelled, added, self._ranks,
+                self._run.path / "checkpoint", cancelled, added, self._ranks,
             )
         )  # fmt: skip
 
