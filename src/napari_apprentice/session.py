@@ -20,7 +20,7 @@ from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop import correcting, evaluating, exporting, relabelling
 from napari_apprentice.loop.engine import Engines
 from napari_apprentice.loop.opening import OpenCase, load_case
-from napari_apprentice.loop.rows import CaseRow, ModelRow, candidate, case_rows
+from napari_apprentice.loop.rows import DAMAGED, CaseRow, ModelRow, candidate, case_rows
 from napari_apprentice.session_cohort import CohortVerbs
 from napari_apprentice.session_events import SessionEvents
 from napari_apprentice.session_models import ModelVerbs
@@ -274,8 +274,8 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
     # ----------------------------------------------------- queue and results
 
     def queue(self) -> tuple[QueueItem, ...]:
-        """The review queue; its head is the next case."""
-        return review_queue(candidate(row) for row in self.case_rows())
+        """The review queue; its head is the next case. A damaged one is not in it."""
+        return review_queue(candidate(row) for row in self.case_rows() if row.state != DAMAGED)
 
     def next_case(self) -> str | None:
         """Case id at the head of the queue, the open case left out; None when all are corrected."""

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
+DAMAGED = "damaged"  # state of a case whose documents cannot be read
+
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One line of the case table; state is unseen, predicted, in correction, corrected or validation."""
+    """One line of the case table; state is unseen, predicted, in correction, corrected, validation or damaged."""
 
     case_id: str
     subject: str
@@ -91,6 +93,13 @@ def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = 
 
 
 def _case_row(study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str]) -> CaseRow:
+    try:
+        return _sound_row(study, case_id, active, weights, sides)
+    except StudyError:  # opening it says what is wrong; the others can be worked on
+        return CaseRow(case_id, "", DAMAGED, None, 0)
+
+
+def _sound_row(study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str]) -> CaseRow:
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
     told = _told(study, case_id, active, weights) if active else None
