@@ -93,6 +93,19 @@ def test_quality_is_the_soft_dice_confidence():
         assert quality == pytest.approx(2 * expected[row][won].sum() / (expected[row].sum() + won.sum()), abs=1e-4)
 
 
+def test_quality_counts_a_label_that_leaves_no_background_anywhere():
+    values = torch.zeros(3, 4, 6, 7)
+    values[1:] = some((4, 6, 7), 2)
+    grid = OwnGrid((8, 6, 7), (4, 6, 7), (0, 5, 6), CPU)
+    slab = grid.slab(0, 8, Whole(values), lambda: None)
+    expected, quality = by_scipy(values, (8, 6, 7)), grid.confidence.dice()
+    assert sorted(quality) == [1, 2]
+    for row, label in ((1, 5), (2, 6)):
+        won = slab.labels == label
+        share = 2 * expected[row][won].sum() / (expected[row].sum() + won.sum())
+        assert quality[row] == pytest.approx(share, abs=1e-4)
+
+
 def test_certain_background_is_empty_and_certain():
     values = torch.zeros(3, 4, 4, 4)
     values[0] = 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from learn.small import make_example
+from learn.small import make_example, make_plan
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
@@ -16,6 +16,7 @@ from napari_apprentice.core.volume import LabelArray, Volume
 from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.study import Study
+from networks import add_version
 
 SHAPE = (16, 18, 20)
 
@@ -26,6 +27,14 @@ def ball_study(folder: Path, subjects: int = 3, validation: tuple[int, ...] = (3
     for n in range(1, subjects + 1):
         made.split.assign(f"s{n}", side="validation" if n in validation else "train")
         add_case(made, n)
+    return made
+
+
+def modelled_study(folder: Path) -> Study:
+    """Two subjects to learn from, one held out, and an active model version for scans of one channel."""
+    made = ball_study(folder)
+    add_version(made, "v0001", make_plan(), seed=1)
+    made.models.activate("v0001", "made by hand")
     return made
 
 

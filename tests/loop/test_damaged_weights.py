@@ -3,27 +3,21 @@
 from pathlib import Path
 
 import pytest
-from balls import ball_study, revise, trained
+from balls import modelled_study, revise, trained
 
-from learn.small import make_plan
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.errors import ModelError
 from napari_apprentice.loop.tuning import begin_training, resumable_training
 from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.study import Study
-from networks import add_version
 
 TUNE = TrainSettings(steps=1, device="cpu", validate_every=1000, interpolation=1)
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Two subjects to learn from, one held out, and an active model version."""
-    made = ball_study(tmp_path)
-    add_version(made, "v0001", make_plan(), seed=1)
-    made.models.activate("v0001", "made by hand")
-    return made
+    return modelled_study(tmp_path)
 
 
 @pytest.mark.parametrize(("which", "damage"), [("base", "flip"), ("active", "flip"), ("active", "gone")])

@@ -21,6 +21,10 @@ from networks import MODEL, networked_study
 HOW = PredictSettings(device="cpu", half=False, backend="torch", memory_mb=64)
 
 
+def out_of_memory(*_: Any) -> Any:
+    raise MemoryError
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return networked_study(tmp_path, cases=1, shape=(40, 24, 24))
@@ -83,20 +87,14 @@ def test_memory_that_runs_out_while_a_slab_is_written_is_answered_alike(
 
 
 def test_in_post_processing_it_is_told_as_that(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(*_: Any) -> Any:
-        raise MemoryError
-
-    monkeypatch.setattr(worker_predict, "finish", short)
+    monkeypatch.setattr(worker_predict, "finish", out_of_memory)
     with pytest.raises(RunError, match="too little free memory for the post-processing of c1"):
         predicted(study)
     assert not study.predictions.has("c1", MODEL)
 
 
 def test_where_less_does_not_help_the_person_is_told(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(*_: Any) -> Any:
-        raise MemoryError
-
-    monkeypatch.setattr(Sweep, "voxels_of", short)
+    monkeypatch.setattr(Sweep, "voxels_of", out_of_memory)
     with pytest.raises(OutOfMemoryError, match="too little free memory"):
         predicted(study)
     assert not study.predictions.has("c1", MODEL)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from balls import SHAPE, add_case, ball_study, revise, trained
+from balls import SHAPE, add_case, modelled_study, revise, trained
 
 from learn.small import make_example, make_plan
 from napari_apprentice.core.config import TrainSettings
@@ -20,11 +20,7 @@ TUNE = TrainSettings(steps=1, device="cpu", validate_every=1000, interpolation=1
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Two subjects to learn from, one held out, and an active model version for scans of one channel."""
-    made = ball_study(tmp_path)
-    add_version(made, "v0001", make_plan(), seed=1)
-    made.models.activate("v0001", "made by hand")
-    return made
+    return modelled_study(tmp_path)
 
 
 def add_two_channels(study: Study, n: int, side: str) -> None:

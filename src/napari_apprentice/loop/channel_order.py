@@ -22,6 +22,8 @@ def source_for(study: Study, case_id: str, version: ModelVersion) -> VoxelSource
 def prediction_notes(study: Study, model: str, case_ids: Iterable[str]) -> tuple[str, ...]:
     """A sentence for cases whose several channels have other names than a model version's; reads no voxel."""
     wanted = study.models.info(model).channels
+    if len(wanted) < 2:  # one channel is never taken for another: no case need be read, in the window's thread too
+        return ()
     taken: dict[str, list[str]] = {}
     for case_id in case_ids:
         with suppress(StudyError):  # damaged: that is told where it is predicted

@@ -113,11 +113,8 @@ def _scans_of(version: ModelVersion) -> tuple[str, ...]:
 
 
 def _readable(study: Study) -> dict[str, ModelVersion]:
-    versions = {}
-    for name in study.models.names():
-        with suppress(StudyError):  # only what descends from a damaged one has to fail
-            versions[name] = study.models.info(name)
-    return versions
+    """Only what descends from a damaged one has to fail."""
+    return {version.name: version for version in study.models.readable()}
 
 
 def _kin(study: Study, versions: Mapping[str, ModelVersion], name: str) -> list[ModelVersion]:
