@@ -1,6 +1,7 @@
 """The gate lets a better candidate through and nothing else."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -150,3 +151,10 @@ def test_what_was_left_out_is_said() -> None:
     report = judge_named([], [], {}, left_out=2)
     assert "neither model version has learned the subject" in report.reason
     assert "2 held-out scans could not be measured on" in report.caution
+
+
+def test_whom_it_was_compared_with_is_told_only_where_corrections_were_held_out() -> None:
+    measured = replace(judge(_scores(0.5, 0.6), _scores(0.7, 0.8)), compared_with="v0001")
+    assert measured.told == f"{measured.reason} (compared with v0001)"
+    replay_alone = replace(judge(_scores(0.5, replay=True), _scores(0.5, replay=True)), compared_with="v0001")
+    assert replay_alone.told == replay_alone.reason

@@ -128,8 +128,9 @@ class GateReport:
 
     @property
     def told(self) -> str:
-        """The reason, with the model version it was compared with."""
-        return f"{self.reason} (compared with {self.compared_with})" if self.compared_with else self.reason
+        """The reason, with the model version it was compared with on held-out corrections; where there were any."""
+        compared = self.compared_with and self.mean(replay=False) is not None
+        return f"{self.reason} (compared with {self.compared_with})" if compared else self.reason
 
     def mean(self, *, replay: bool) -> tuple[float, float] | None:
         """Mean over labels (before, after); None where no scan of that kind is held out."""
