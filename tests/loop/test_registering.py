@@ -8,7 +8,7 @@ import pytest
 
 from learn.small import make_plan
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.core.gate import GateReport
+from napari_apprentice.core.gate import GateReport, GateRow
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.registering import activate
@@ -18,7 +18,7 @@ from napari_apprentice.store.files import remove_quietly
 from napari_apprentice.store.study import Study
 from networks import add_version
 
-PASSED = GateReport((), True, "better by 0.1", compared_with="v0001")
+PASSED = GateReport((GateRow(1, False, 0.7, 0.8, 1),), True, "better by 0.1", compared_with="v0001")
 
 
 @pytest.fixture
