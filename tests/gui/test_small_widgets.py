@@ -147,8 +147,15 @@ def test_curves_take_loss_and_dice(qtbot: QtBot) -> None:
     qtbot.addWidget(curves)
     curves.add((Progress(1, 9, "", loss=1.0), Progress(2, 9, "", loss=0.9, dice=0.3), Progress(3, 9, "")))
     assert curves.points == (2, 1)
+    curves.add((Progress(4, 9, "", loss=0.8),))
+    lines = (curves._loss_line, curves._dice_line)
+    drawn = ([1.0, 2.0, 4.0], [2.0])  # nothing that came while others were drawn is left out
+    qtbot.waitUntil(
+        lambda: tuple(list(line.getData()[0] if line.getData()[0] is not None else []) for line in lines) == drawn
+    )
     curves.clear()
     assert curves.points == (0, 0)
+    qtbot.waitUntil(lambda: all(line.getData()[0] is None for line in lines))
 
 
 def test_label_chooser_says_which_key(qtbot: QtBot) -> None:
