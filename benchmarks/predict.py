@@ -78,22 +78,29 @@ class Work:
             labels.unlink()
         return found
 
-    def scan(self, name: str, shape: Shape) -> str:
+    def fine(self) -> str:
+        """A scan of `shape`, finer than the network's grid."""
+        return self.scan("fine", self.shape, self.spacing)
+
+    def coarse(self) -> str:
+        """One of the same field that has the network's grid already."""
+        return self.scan("coarse", target_shape(self.shape, self.spacing, STARTER_SPACING), STARTER_SPACING)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Of the scan's grid, in mm."""
+        z, y, x = (f / n for f, n in zip(FIELD, self.shape, strict=True))
+        return z, y, x
+
+    def scan(self, name: str, shape: Shape, spacing: tuple[float, float, float]) -> str:
         """Phantoms side by side on a grid of `shape`, in files; their path without an ending."""
         stem = self.folder / name
         if not stem.with_suffix(".json").exists():
-            spacing = tuple(f / n for f, n in zip(FIELD, shape, strict=True))
             voxels, truth = tiled(target_shape(shape, spacing, STARTER_SPACING), shape, self.seed)
             voxels.tofile(stem.with_suffix(".raw"))
             truth.tofile(stem.with_suffix(".truth"))
             stem.with_suffix(".json").write_text(json.dumps({"shape": shape, "spacing": spacing}))
         return str(stem)
-
-    @property
-    def coarse(self) -> Shape:
-        """The network's grid over the same field."""
-        spacing = tuple(f / n for f, n in zip(FIELD, self.shape, strict=True))
-        return target_shape(self.shape, spacing, STARTER_SPACING)
 
 
 def tiled(coarse: Shape, shape: Shape, seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
@@ -113,12 +120,12 @@ def blocks(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 def windows(work: Work, result: Result) -> None:
     """The sliding windows alone."""
-    nnunet(work, result, speed(work, result, "windows", work.scan("coarse", work.coarse)))
+    nnunet(work, result, speed(work, result, "windows", work.coarse()))
 
 
 def end_to_end(work: Work, result: Result) -> None:
     """From voxels in a file to a label map on the scan's own grid."""
-    speed(work, result, "end to end", work.scan("fine", work.shape))
+    speed(work, result, "end to end", work.fine())
 
 
 def speed(work: Work, result: Result, what: str, scan: str, device: str = "cpu") -> Row:
@@ -147,7 +154,7 @@ def nnunet(work: Work, result: Result, reference: Row, device: str = "cpu") -> N
     if find_spec("nnunetv2") is None and work.nnunet_python is None:
         result.rows.append((f"windows, {device}", "nnU-Net is not installed: not measured", *[""] * 7))
         return
-    scan = work.scan("coarse", work.coarse)
+    scan = work.coarse()
     found = work.run("nnunet", scan, part="windows", device=device)
     truth = np.fromfile(f"{scan}.truth", dtype=np.uint8)
     result.rows.append((f"windows, {device}", f"nnU-Net ({found['name']})", *compared(found, reference, truth)))
@@ -187,7 +194,7 @@ def claim(result: Result, where: str, found: Row, reference: Row, truth: NDArray
 
 def first_slab(work: Work, result: Result) -> None:
     """How long until the slices somebody looks at are there, the engine being warm."""
-    found = work.run("auto", work.scan("fine", work.shape), part="first", device="cpu")
+    found = work.run("auto", work.fine(), part="first", device="cpu")
     for name, (seconds, busy) in found["first"].items():
         result.rows.append((f"first slab, {name}", found["name"], seconds, busy, "", "", "", "", found["peak"]))
     for place, what in enumerate(("s", "processor s of all cores together")):
@@ -196,7 +203,7 @@ def first_slab(work: Work, result: Result) -> None:
 
 def memory(work: Work, result: Result) -> None:
     """Peak memory with few and many labels: the same scan, patch and features, weights at random."""
-    scan, peaks = work.scan("fine", work.shape), {}
+    scan, peaks = work.fine(), {}
     for labels in (FEW, MANY):
         found = work.run("auto", scan, part="memory", device="cpu", labels=labels, spacing=work.memory_spacing)
         peaks[labels] = found["peak"]
@@ -211,9 +218,9 @@ def cuda(work: Work, result: Result) -> None:
     if not torch.cuda.is_available():
         result.rows.append(("CUDA", "no GPU here: not measured", *[""] * 7))
         return
-    nnunet(work, result, speed(work, result, "windows", work.scan("coarse", work.coarse), "cuda"), "cuda")
-    speed(work, result, "end to end", work.scan("fine", work.shape), "cuda")
-    found = work.run("torch half", work.scan("fine", work.shape), part="share", device="cuda")
+    nnunet(work, result, speed(work, result, "windows", work.coarse(), "cuda"), "cuda")
+    speed(work, result, "end to end", work.fine(), "cuda")
+    found = work.run("torch half", work.fine(), part="share", device="cuda")
     result.claims["CUDA: share of the time the device is busy, %"] = 100 * found["busy"]
     result.claims["CUDA: share of the measured bf16 convolution rate, %"] = 100 * found["share"]
 

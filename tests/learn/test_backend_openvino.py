@@ -14,7 +14,7 @@ from napari_apprentice.core.architecture import MonaiNetwork
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.phantom import phantom
 from napari_apprentice.core.plan import Plan
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import Cancelled, InputError
 from napari_apprentice.learn.backend import library
 from napari_apprentice.learn.backend_openvino import OpenVinoBackend, openvino
 from napari_apprentice.learn.member import Member
@@ -41,6 +41,58 @@ def test_windows_are_those_of_torch(plan):
     backend = OpenVinoBackend(network, plan, half=False)
     torch.testing.assert_close(backend.run(patches), expected, atol=1e-3, rtol=1e-3)
     assert backend.name == "openvino fp32"
+
+
+@needed
+def test_windows_begun_ahead_are_those_asked_for_and_no_others():
+    torch.manual_seed(0)
+    plan = make_plan()
+    backend = OpenVinoBackend(build(plan).eval(), plan, half=False)
+    some, others = (torch.randn(backend.batch, 1, *plan.patch) for _ in range(2))
+    alone = [backend.run(p).clone() for p in (some, others)]
+    assert not torch.equal(*alone)
+
+    for asked in ((some, others), (others, some), (some, some)):
+        backend.ahead(asked[0])
+        backend.ahead(asked[1])
+        for patches in asked:
+            assert torch.equal(backend.run(patches), alone[patches is others])
+    backend.ahead(others)
+    assert torch.equal(backend.run(some), alone[0])  # somebody else asked meanwhile
+    assert torch.equal(backend.run(some[:1]), alone[0][:1])  # fewer, because memory ran out
+    for _ in range(3):  # nobody came for them
+        backend.ahead(some.clone())
+    backend.ahead(others)
+    backend.stop()
+    assert torch.equal(backend.run(some), alone[0])
+
+
+@needed
+def test_the_prediction_after_one_that_was_cancelled_is_the_same_as_ever(starter, scan, reference):
+    volume, _ = scan
+    asked = iter([False] * 4)
+    with pytest.raises(Cancelled):
+        finish(
+            starter.predict_array(
+                volume.voxels, volume.geometry.spacing, PredictSettings("cpu"), lambda: next(asked, True)
+            )
+        )
+    assert (proposed(starter, volume, backend="openvino", half=False) == reference).mean() >= 0.999
+
+
+@needed
+def test_mirrored_views_begun_ahead_are_those_of_torch():
+    plan, voxels = make_plan(patch=(8, 16, 16), mirror=(1, 2)), noise((10, 40, 40))
+    model = predictor(plan)
+    found = {
+        library: finish(
+            model.predict_array(
+                voxels, plan.spacing, PredictSettings("cpu", "best", backend=library, half=False), never
+            )
+        )[1]
+        for library in ("torch", "openvino")
+    }
+    assert (found["torch"].labels == found["openvino"].labels).mean() >= 0.999
 
 
 @needed

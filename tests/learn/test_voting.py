@@ -36,6 +36,12 @@ class Counting:
         with torch.inference_mode():
             return self.layer(patches)
 
+    def ahead(self, patches):
+        """Nothing is begun."""
+
+    def stop(self):
+        """Nothing was."""
+
 
 def no_more():
     """There is no room to make elsewhere."""

@@ -27,6 +27,15 @@ class Backend(Protocol):
         Valid until the next call.
         """
 
+    def ahead(self, patches: torch.Tensor) -> None:
+        """`run` is going to be asked about just these: begin them, where they can be computed beside other work.
+
+        Two calls in a row may begin two batches, in the order in which `run` must be asked about them.
+        """
+
+    def stop(self) -> None:
+        """What was begun is not wanted any more."""
+
 
 def library(settings: PredictSettings, device: torch.device, *, changing: bool) -> str:
     """Which library computes: "openvino" or "torch".

@@ -41,6 +41,12 @@ class TorchBackend:
             maps: torch.Tensor = self._asked(patches)
         return maps
 
+    def ahead(self, patches: torch.Tensor) -> None:
+        """Nothing: a GPU is asked without waiting for it as it is, and on a CPU torch has every core already."""
+
+    def stop(self) -> None:
+        """Nothing was begun."""
+
     def _is_half(self) -> bool:
         return self._half and not isinstance(autocast(self._device), nullcontext)
 

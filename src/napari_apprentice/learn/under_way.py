@@ -1,8 +1,9 @@
 """A prediction under way: rows of windows, and the slabs they finish, the ones somebody looks at first."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,16 +21,18 @@ from napari_apprentice.learn.voting import Voters
 
 Cancel = Callable[[], bool]
 Report = Progress | PredictedSlab
+KEPT = 2  # batches of patches: one that is asked about, and the next
 SLAB = 2**21  # voxels of the scan given at once
 
 
 @dataclass
 class Row:
-    """A row of windows that is being predicted: its voxels, and the windows that are left."""
+    """A row of windows that is being predicted: its voxels, the windows that are left, and patches cut out of it."""
 
     number: int
     voxels: torch.Tensor
     left: list[Window]
+    cut: OrderedDict[tuple[Window, ...], torch.Tensor] = field(default_factory=OrderedDict)
 
 
 class Asker:
@@ -111,6 +114,7 @@ class PredictionUnderWay:
 
     def close(self) -> int:
         """Give memory and the temporary file back; how many bytes went through that file."""
+        self._voters.stop()
         self._sweep.cells.close()
         return self._sweep.cells.spilled
 
@@ -139,14 +143,24 @@ class PredictionUnderWay:
 
     def _some_windows(self, row: Row) -> None:
         with memory_errors():
-            now = row.left[: self._voters.batch]
-            maps = self._voters.retrying(
-                lambda count: self._sweep.cut(row.voxels, now[:count]), self._sweep.cells.halve
-            )
-            for window, found in zip(now, maps, strict=False):
+            # two batches are under way at any time, so that nothing waits while sums are made
+            begun = self._voters.ahead(self._cut(row, row.left[: self._voters.batch]))
+            if len(row.left) > begun:
+                self._voters.ahead(self._cut(row, row.left[begun : begun + self._voters.batch]))
+            maps = self._voters.retrying(lambda count: self._cut(row, row.left[:count]), self._sweep.cells.halve)
+            for window, found in zip(row.left, maps, strict=False):
                 self._sweep.add(window, found)
         del row.left[: len(maps)]
         self._done += len(maps)
+
+    def _cut(self, row: Row, windows: list[Window]) -> torch.Tensor:
+        """Patches; the same ones where they were asked for lately."""
+        key = tuple(windows)
+        if key not in row.cut:
+            if len(row.cut) == KEPT:
+                row.cut.popitem(last=False)
+            row.cut[key] = self._sweep.cut(row.voxels, windows)
+        return row.cut[key]
 
     def _slabs(self) -> Generator[PredictedSlab, None, None]:
         """Every slab that can be made by now, the nearest to the focus first.

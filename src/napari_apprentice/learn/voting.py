@@ -41,6 +41,20 @@ class Voters:
         found = [self._of(backend, patches) for backend in self._backends]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
+    def ahead(self, patches: torch.Tensor) -> int:
+        """Begin with the first windows of those that are going to be asked about; how many `retrying` will answer."""
+        if len(patches) > 1 and patches.device.type != "cpu":
+            return len(patches)
+        patches = _worth(patches)
+        if self._flips == [[]] and self._known(patches) is None:
+            self._backends[0].ahead(patches)
+        return len(patches)
+
+    def stop(self) -> None:
+        """That is not going to be asked."""
+        for backend in self._backends:
+            backend.stop()
+
     def retrying(self, cut: Callable[[int], torch.Tensor], shrink: Callable[[], bool]) -> torch.Tensor:
         """What the first windows give, as many as memory allows.
 
@@ -78,25 +92,46 @@ class Voters:
         """
         if len(patches) > 1 and patches.device.type != "cpu":
             return self.run(patches)
-        flat = (patches == patches[:, :, :1, :1, :1]).flatten(1).all(1)
-        if not bool(flat[0]):
-            return self.run(patches[: int(flat.int().argmax())] if bool(flat.any()) else patches)
-        patches = patches[:1]
-        value = patches[0, :, 0, 0, 0].clone()
-        if self._empty is not None and torch.equal(self._empty[0], value):
-            return self._empty[1]
+        patches = _worth(patches)
+        known = self._known(patches)
+        if known is not None:
+            return known
         maps = self.run(patches)
-        if maps.numel() <= KEPT:
-            self._empty = (value, maps.clone())
+        if len(patches) == 1 and bool(_flat(patches)) and maps.numel() <= KEPT:
+            self._empty = (patches[0, :, 0, 0, 0].clone(), maps.clone())
         return maps
+
+    def _known(self, patches: torch.Tensor) -> torch.Tensor | None:
+        """What a window of one value gave before."""
+        if self._empty is None or len(patches) > 1 or not bool(_flat(patches)):
+            return None
+        return self._empty[1] if torch.equal(self._empty[0], patches[0, :, 0, 0, 0]) else None
 
     def _of(self, backend: Backend, patches: torch.Tensor) -> torch.Tensor:
         if self._flips == [[]]:
             return backend.run(patches)
         total: torch.Tensor | None = None
-        for axes in self._flips:
-            maps = backend.run(patches.flip(axes)).flip(axes).float()
+        view = patches
+        for axes, following in zip(self._flips, [*self._flips[1:], []], strict=True):
+            backend.ahead(view)
+            now, view = view, patches.flip(following)
+            if following:
+                backend.ahead(view)
+            maps = backend.run(now).flip(axes).float()
             total = maps if total is None else total.add_(maps)
         if total is None:
             return backend.run(patches)
         return total.div_(len(self._flips))
+
+
+def _flat(patches: torch.Tensor) -> torch.Tensor:
+    """(b,) whether a window has one value."""
+    return (patches == patches[:, :, :1, :1, :1]).flatten(1).all(1)
+
+
+def _worth(patches: torch.Tensor) -> torch.Tensor:
+    """Those up to the first of one value, or that one alone."""
+    flat = _flat(patches)
+    if bool(flat[0]):
+        return patches[:1]
+    return patches[: int(flat.int().argmax())] if bool(flat.any()) else patches
