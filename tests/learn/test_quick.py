@@ -12,13 +12,16 @@ from napari_apprentice.learn.quick import LAST, Convolution, InstanceNorm, quick
 CPU = torch.device("cpu")
 
 
-def test_the_norm_is_pytorchs_own_in_value_and_gradient():
+@pytest.mark.parametrize(("fold", "wide"), [(1, 2), (2, 6), (4, 8), (2, 5), (2, 2)])
+def test_the_norm_is_pytorchs_own_in_value_and_gradient(fold, wide):
     torch.manual_seed(0)
     theirs = nn.InstanceNorm3d(5, affine=True)
     nn.init.normal_(theirs.weight)
     nn.init.normal_(theirs.bias)
-    ours = InstanceNorm(copy.deepcopy(theirs))
-    values, slope = torch.randn(3, 5, 4, 6, 2), torch.randn(3, 5, 4, 6, 2)
+    ours = InstanceNorm(copy.deepcopy(theirs), fold)
+    # every second voxel along x is another tissue, so that neighbours differ in mean and spread
+    values, slope = torch.randn(3, 5, 4, 6, wide), torch.randn(3, 5, 4, 6, wide)
+    values[..., ::2] = 3 * values[..., ::2] + 4
     found = []
     for norm in (theirs, ours):
         given = values.clone().requires_grad_()
@@ -88,12 +91,13 @@ def test_a_quick_network_has_the_same_names_logits_and_gradients(patch, monkeypa
             torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=2e-3)
 
 
-def test_the_norm_of_bf16_maps_is_pytorchs_own():
+@pytest.mark.parametrize(("features", "fold"), [(16, 1), (8, 2)])
+def test_the_norm_of_bf16_maps_is_pytorchs_own(features, fold):
     torch.manual_seed(0)
-    theirs = nn.InstanceNorm3d(16, affine=True)
+    theirs = nn.InstanceNorm3d(features, affine=True)
     nn.init.normal_(theirs.weight)
-    ours = InstanceNorm(copy.deepcopy(theirs))
-    values, slope = torch.randn(2, 16, 4, 6, 5) * 3 + 7, torch.randn(2, 16, 4, 6, 5)
+    ours = InstanceNorm(copy.deepcopy(theirs), fold)
+    values, slope = torch.randn(2, features, 4, 6, 6) * 3 + 7, torch.randn(2, features, 4, 6, 6)
     found = []
     for norm, kind in ((theirs, torch.float32), (ours, torch.bfloat16)):
         given = values.bfloat16().to(kind).requires_grad_()
@@ -114,9 +118,10 @@ def test_in_bf16_features_lie_last_where_they_fill_registers(features, norms, la
     fast = quicken(copy.deepcopy(usual), CPU)
     modules = list(fast.modules())
     assert not any(isinstance(m, Convolution) for m in modules)
-    of_16 = [m for m in modules if isinstance(m, InstanceNorm)]
-    assert bool(of_16) == norms
-    assert all(m.weight.numel() % 16 == 0 for m in of_16)
+    ours = [m for m in modules if isinstance(m, InstanceNorm)]
+    assert bool(ours) == norms
+    assert not norms or not any(isinstance(m, nn.InstanceNorm3d) for m in modules)
+    assert all(m.weight.numel() * m._fold % 16 == 0 for m in ours)
     kernels = [m.weight for m in modules if isinstance(m, nn.Conv3d) and m.in_channels > 1 and m.kernel_size[0] > 1]
     assert all(k.is_contiguous(memory_format=LAST) == last for k in kernels)
     voxels = torch.randn(2, 1, 16, 16, 16)

@@ -20,21 +20,31 @@ LAST = torch.channels_last_3d
 FEW_FEATURES = 20
 SMALL_MAP = 2**16
 FEWEST = 3  # features the kernel is quick with; a scan has one
-# In bf16 features that lie last pay where they fill registers (10 of them were slower), and so does the norm of 16.
+# In bf16 features that lie last pay where they fill registers (10 of them were slower). The norm's kernel takes 16.
 HALF_REGISTER, REGISTER = 8, 16
 Net = TypeVar("Net", bound=nn.Module)
 
 
 class InstanceNorm(nn.Module):
-    """Instance norm of (b, c, z, y, x) with features last in memory; parameters are those of the one it replaces."""
+    """Instance norm of (b, c, z, y, x) with features last in memory; parameters are those of the one it replaces.
 
-    def __init__(self, like: nn.InstanceNorm3d) -> None:
+    Parameters
+    ----------
+    fold
+        Neighbours along x whose features are normed beside each other, to fill the processor's registers.
+    """
+
+    def __init__(self, like: nn.InstanceNorm3d, fold: int = 1) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = like.weight, like.bias, like.eps
+        self.weight, self.bias, self.eps, self._fold = like.weight, like.bias, like.eps, fold
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """The same shape."""
-        normed: torch.Tensor = _Normed.apply(values, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+        if values.shape[-1] % self._fold:
+            return nn.functional.instance_norm(values, weight=self.weight, bias=self.bias, eps=self.eps)
+        how = (self.eps,) if self._fold == 1 else (self.eps, self._fold)
+        kind = _Normed if self._fold == 1 else _NormedBeside
+        normed: torch.Tensor = kind.apply(values, self.weight, self.bias, *how)  # type: ignore[no-untyped-call]
         return normed
 
 
@@ -68,6 +78,72 @@ class _Normed(torch.autograd.Function):
                 True, context.eps, [True, True, True], out0=out[i : i + 1], out1=to_weight[i], out2=to_bias[i],
             )  # fmt: skip
         return out, to_weight.sum(0), to_bias.sum(0), None
+
+
+class _NormedBeside(torch.autograd.Function):
+    """The same where features are too few to fill a register: neighbours along x are taken for one voxel.
+
+    The kernel gives sums for each of the neighbours; they are added up here, and what follows is one scale and one
+    shift per feature again, for which the kernel is called as for a batch norm with fixed statistics.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, fold: int
+    ) -> torch.Tensor:
+        values = values.contiguous(memory_format=LAST)
+        out = torch.empty_like(values)
+        means, deviations = weight.new_empty(2, *values.shape[:2])
+        for i, (patch, to) in enumerate(zip(_beside(values, fold), _beside(out, fold), strict=True)):
+            # without float32 statistics to update (by nothing) it gives those of bf16 maps in bf16
+            running = weight.new_zeros(2, patch.shape[1])
+            sums = torch.batch_norm_update_stats(patch, running[0], running[1], 0.0)
+            mean, variance = (s.view(fold, -1) for s in sums)
+            means[i] = mean.mean(0)
+            deviations[i] = (variance.mean(0) + mean.var(0, correction=0) + eps).rsqrt()
+            scale = weight * deviations[i]
+            _scaled(patch, scale, bias - means[i] * scale, to)
+        context.fold = fold
+        context.save_for_backward(values, weight, means, deviations)
+        return out
+
+    @staticmethod
+    def backward(context: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        values, weight, means, deviations = context.saved_tensors
+        fold, voxels = context.fold, values[0, 0].numel()
+        slope = slopes[0].contiguous(memory_format=LAST)
+        out, to_weight, to_bias = torch.empty_like(values), torch.empty_like(means), torch.empty_like(means)
+        patches = zip(*(_beside(maps, fold) for maps in (values, slope, out)), strict=True)
+        for i, (patch, above, to) in enumerate(patches):
+            mean, deviation = means[i].repeat(fold), deviations[i].repeat(fold)
+            sums = torch.ops.aten.native_batch_norm_backward(
+                above, patch, None, None, None, mean, deviation, True, 0.0, [False, True, True]
+            )[1:]
+            to_weight[i], to_bias[i] = (s.view(fold, -1).sum(0) for s in sums)
+            # weight * deviation * (slope - its mean - normed value * mean of their product), as scales and a shift
+            scale = weight * deviations[i]
+            along = -scale * deviations[i] * to_weight[i] / voxels
+            _scaled(above, scale, -scale * to_bias[i] / voxels - along * means[i], to)
+            to += _scaled(patch, along, torch.zeros_like(along), torch.empty_like(to))
+        return out, to_weight.sum(0), to_bias.sum(0), None, None
+
+
+def _beside(maps: torch.Tensor, fold: int) -> list[torch.Tensor]:
+    """Views (1, c * fold, z, y, x / fold) of each of (b, c, z, y, x) maps with features last, features last again."""
+    batch, features, z, y, x = maps.shape
+    lines = maps.permute(0, 2, 3, 4, 1).view(batch, z, y, x // fold, features * fold)
+    return list(torch.split(lines.permute(0, 4, 1, 2, 3), 1))
+
+
+def _scaled(maps: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Into `out`: maps * scale + shift, by feature; rounded once in bf16."""
+    fold, unused = maps.shape[1] // len(scale), [scale.new_empty(0) for _ in range(2)]
+    zero = scale.new_zeros(maps.shape[1])
+    torch.ops.aten.native_batch_norm.out(
+        maps, scale.repeat(fold), shift.repeat(fold), zero, zero + 1, False, 0.0, 0.0,
+        out=out, save_mean=unused[0], save_invstd=unused[1],
+    )  # fmt: skip
+    return out
 
 
 class Convolution(nn.Module):
@@ -161,6 +237,8 @@ def _replace(module: nn.Module, half: bool) -> None:
         if _is_norm(child):
             if not half or child.num_features % REGISTER == 0:
                 setattr(module, name, InstanceNorm(child))
+            elif REGISTER % child.num_features == 0:
+                setattr(module, name, InstanceNorm(child, REGISTER // child.num_features))
         elif not half and isinstance(child, nn.Conv3d) and _pads_slices(child):
             setattr(module, name, Convolution(child))
         else:
