@@ -116,9 +116,10 @@ class RunFolder:
         with storage_errors(f"an event of run {self.run_id}"), self._opened() as file:
             if not self._mended and self._torn():
                 line = b"\n" + line
-            self._mended = True
+            self._mended = False  # a disk that fills up now has a part of the line
             while line:
                 line = line[file.write(line) or 0 :]
+            self._mended = True
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Events after a byte offset, and the offset to go on from.
