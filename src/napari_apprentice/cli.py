@@ -72,6 +72,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse("Cancelled", "Stopped; what was finished is kept.", options.json)
     except BrokenPipeError:
         raise
+    except OSError as error:  # of a file that somebody named or may not read
+        log.exception("apprentice %s", options.command)
+        name = f"{Path(str(error.filename)).name[:120]}: " if error.filename else ""
+        return _refuse("StorageError", f"{name}Reading or writing failed: {error.strerror or error}.", options.json)
     except Exception as error:
         log.exception("apprentice %s", options.command)
         text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."

@@ -66,7 +66,9 @@ class RunFolder:
         StudyError
             Its run.json is damaged.
         """
-        if not (path / DOCUMENT).is_file():
+        with storage_errors(f"run {path.name}"):
+            there = (path / DOCUMENT).is_file()
+        if not there:
             raise InputError(f"{path.name} is no run folder: it has no {DOCUMENT}.")
         refuse_links(path.parent, path / EVENTS)
         vault = (study_vault(path.resolve().parents[1]) if vault is None else vault).at("runs", path.name)

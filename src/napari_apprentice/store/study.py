@@ -117,8 +117,12 @@ class Study:
             It is encrypted, and its key is not here; nothing of it was changed.
         StudyError
             No study, a damaged one, or one of a newer layout that cannot be read.
+        StorageError
+            This account may not read it, or its disk is gone.
         """
-        if not (path / DOCUMENT).is_file():
+        with storage_errors(f"the study {path.name[:120]}"):
+            there = (path / DOCUMENT).is_file()
+        if not there:
             raise StudyError(f"{path.name} is no study: it has no {DOCUMENT}. Create one, or open another.")
         document = read_document(path / DOCUMENT)
         version = document.get("apprentice_study")
