@@ -11,7 +11,7 @@ from faults import finish
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.check import check
-from napari_apprentice.store.files import aside_of
+from napari_apprentice.store.files import aside_of, commit_folder
 from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.study import Study
@@ -90,6 +90,17 @@ def test_a_journal_without_a_beginning_is_moved_aside_whole(path):
     _mended(path, "damaged at its beginning")
     assert Study.open(path).journal.read("c1") is None
     assert [p.read_bytes() for p in _kept(path)] == [harmed]
+
+
+def test_what_is_being_written_stays_where_clocks_differ(path, monkeypatch):
+    aside = aside_of(path / "models" / "v0009")
+    aside.mkdir()
+    monkeypatch.setattr(time, "time", lambda: aside.stat().st_mtime + 2 * 24 * 3600)  # this computer's is wrong
+    assert finish(repair(path)) == ()
+    done = aside_of(path / "models" / "v0008")
+    done.mkdir()
+    assert commit_folder(done, path / "models" / "v0008")
+    assert aside.exists()
 
 
 def test_leftovers_of_a_crash_go_but_not_what_is_being_written(path):

@@ -6,7 +6,6 @@ journal, a damaged prediction) goes to the study's folder `repaired`, under the 
 
 import json
 import os
-import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, StorageError
 from napari_apprentice.store.check_case import damaged_archives
-from napari_apprentice.store.files import remove_quietly, storage_errors, write_durably
+from napari_apprentice.store.files import clock_of, remove_quietly, storage_errors, write_durably
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.ledger import complete
 from napari_apprentice.store.names import folders_in
@@ -84,7 +83,8 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
 
 def _remove_asides(study: Study, aside_seconds: float) -> Iterator[str]:
     with storage_errors(f"the folder of {study.path.name}"):
-        found = [p for p in _asides(study.path) if time.time() - _touched(p) >= aside_seconds]
+        now_there = clock_of(study.path)
+        found = [p for p in _asides(study.path) if now_there - _touched(p) >= aside_seconds]
     for path in found:
         remove_quietly(path)
         if not path.exists():
