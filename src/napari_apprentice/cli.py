@@ -20,7 +20,7 @@ from napari_apprentice.cli_add import (
     report_facts,
     report_lines,
 )
-from napari_apprentice.cli_care import audit, check_study, history, repair_study
+from napari_apprentice.cli_care import audit, check_study, history, repair_study, restore
 from napari_apprentice.cli_key import key
 from napari_apprentice.cli_labels import labels
 from napari_apprentice.cli_models import export_model, import_model, models
@@ -253,6 +253,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "export": _export,
     "evaluate": _evaluate,
     "history": history,
+    "restore": restore,
     "export-audit": audit,
     "key": key,
     "check": check_study,
