@@ -71,6 +71,18 @@ def test_an_earlier_revision_comes_back_where_the_newest_is_damaged(
     assert [row["author"] for row in _run(capsys, "history", study, "c1")["history"]] == ["Ada", "Bo", "Cy"]
 
 
+@pytest.mark.parametrize("wrong", ["cases.zarr", "study.json"])
+def test_nothing_that_is_written_takes_the_place_of_the_study(
+    study: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    verb = ("export-audit", study) if wrong.endswith(".json") else ("export", study, "c1")
+    before = {p: p.read_bytes() for p in study.rglob("*") if p.is_file()}
+    facts = _run(capsys, *verb, study / wrong, "--overwrite")
+    assert (facts["code"], facts["error"]) == (1, "InputError")
+    assert {p: p.read_bytes() for p in study.rglob("*") if p.is_file()} == before
+    assert _run(capsys, "export-audit", study, study / "audit.json")["code"] == 0
+
+
 def test_the_audit_is_a_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "audit.csv"
     assert _run(capsys, "export-audit", study, out)["rows"] == 4

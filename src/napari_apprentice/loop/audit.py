@@ -32,7 +32,7 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     Raises
     ------
     InputError
-        Another suffix, or the file is there already.
+        Another suffix, the file is there already, or it is a part of the study.
     StudyError
         A record is damaged; nothing was written.
     StorageError
@@ -41,6 +41,7 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     writers = {".csv": _as_csv, ".json": _as_json}
     if out.suffix.lower() not in writers:
         raise InputError(f"{out.name}: an audit is written as .csv or .json; give the file one of these endings.")
+    study.refuse_inside(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out.name} exists already; choose another name or allow it to be overwritten.")
     lessons = Lessons.of(study)
