@@ -46,7 +46,8 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
         raise InputError(f"{out.name} exists already; choose another name or allow it to be overwritten.")
     lessons = Lessons.of(study)
     rows = [row for case_id in study.cases.ids() for row in case_history(study, case_id, lessons)]
-    write_durably(out, writers[out.suffix.lower()](study, rows).encode())
+    text = writers[out.suffix.lower()](study, rows)
+    write_durably(out, text.encode(errors="backslashreplace"))  # a name from a terminal may hold bytes that are no text
     return len(rows)
 
 
