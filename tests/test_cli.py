@@ -15,6 +15,7 @@ import pytest
 
 from builders import OBLIQUE, write_nifti
 from napari_apprentice.cli import COMMANDS, main
+from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.loop.tuning import resumable_training, running_training
 from napari_apprentice.store.study import Study
 
@@ -121,6 +122,17 @@ def test_wrong_usage_is_one_json_object_too(arguments: tuple[str, ...], capsys: 
 def test_labels_and_a_decathlon_file_are_not_taken_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "create", tmp_path / "a", "--labels", "x", "--msd", tmp_path / "d.json")["code"] == 2
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("arguments", [("history", "a" * 300, "c1"), ("export-audit", "STUDY", "a" * 300 + ".csv")])
+def test_a_name_that_no_disk_takes_is_no_unexpected_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["one"])).path
+    assert main([str(study) if text == "STUDY" else text for text in arguments]) == 1
+    told = capsys.readouterr().err
+    assert "too long" in told
+    assert "unexpected" not in told
 
 
 def test_an_unexpected_fault_is_one_json_object(

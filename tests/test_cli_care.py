@@ -11,6 +11,7 @@ import pytest
 from builders import SHAPE
 from napari_apprentice.cli import main
 from napari_apprentice.core.records import Provenance
+from napari_apprentice.loop.opening import load_case
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
@@ -55,6 +56,31 @@ def test_history_says_what_a_merge_goes_back_to(study: Path, capsys: pytest.Capt
     assert main(["history", str(study), "c1"]) == 0
     told = capsys.readouterr().out
     assert "Cy  merge, from r0002 and r0001\n    1 stroke, 0 s" in told
+
+
+def test_an_earlier_revision_comes_back_where_the_newest_is_damaged(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voxels = next(p for p in (study / "cases.zarr/c1/image/labels/r0002/0").rglob("c/**/*") if p.is_file())
+    voxels.write_bytes(voxels.read_bytes()[:-1] + b"\xff")
+    assert _run(capsys, "restore", study, "c1", "r0001")["code"] == 1, "strokes that are on it are in the way"
+    assert "c1 was drawn on revision r0002, which is missing or damaged" in _run(capsys, "repair", study)["done"][0]
+    facts = _run(capsys, "restore", study, "c1", "r0001", "--author", "Cy")
+    assert (facts["code"], facts["revision"]) == (0, "r0003")
+    assert load_case(Study.open(study), "c1").parent == "r0003"
+    assert [row["author"] for row in _run(capsys, "history", study, "c1")["history"]] == ["Ada", "Bo", "Cy"]
+
+
+@pytest.mark.parametrize("wrong", ["cases.zarr", "study.json"])
+def test_nothing_that_is_written_takes_the_place_of_the_study(
+    study: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    verb = ("export-audit", study) if wrong.endswith(".json") else ("export", study, "c1")
+    before = {p: p.read_bytes() for p in study.rglob("*") if p.is_file()}
+    facts = _run(capsys, *verb, study / wrong, "--overwrite")
+    assert (facts["code"], facts["error"]) == (1, "InputError")
+    assert {p: p.read_bytes() for p in study.rglob("*") if p.is_file()} == before
+    assert _run(capsys, "export-audit", study, study / "audit.json")["code"] == 0
 
 
 def test_the_audit_is_a_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,12 @@ def test_labels_are_said_or_added(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [x.name for x in Study.open(target.path).schema.labels] == ["eins", "zwei", "one"]
 
 
+@pytest.mark.parametrize("flag", ["--activate", "--refuse", "--show"])
+def test_an_empty_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    facts = _run(capsys, "models", sound_study(tmp_path / "a.study"), flag, "", "--why", "a script lost its variable")
+    assert (facts["code"], facts["error"]) in ((1, "ModelError"), (1, "InputError"))
+
+
 def test_what_is_no_model_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = make_study(tmp_path).path
     facts = _run(capsys, "import-model", target, "--from", tmp_path)

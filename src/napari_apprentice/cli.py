@@ -20,7 +20,7 @@ from napari_apprentice.cli_add import (
     report_facts,
     report_lines,
 )
-from napari_apprentice.cli_care import audit, check_study, history, repair_study
+from napari_apprentice.cli_care import audit, check_study, history, repair_study, restore
 from napari_apprentice.cli_key import key
 from napari_apprentice.cli_labels import labels
 from napari_apprentice.cli_models import export_model, import_model, models
@@ -72,6 +72,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse("Cancelled", "Stopped; what was finished is kept.", options.json)
     except BrokenPipeError:
         raise
+    except OSError as error:  # of a file that somebody named or may not read
+        log.exception("apprentice %s", options.command)
+        name = f"{Path(str(error.filename)).name[:120]}: " if error.filename else ""
+        return _refuse("StorageError", f"{name}Reading or writing failed: {error.strerror or error}.", options.json)
     except Exception as error:
         log.exception("apprentice %s", options.command)
         text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."
@@ -249,6 +253,7 @@ COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "export": _export,
     "evaluate": _evaluate,
     "history": history,
+    "restore": restore,
     "export-audit": audit,
     "key": key,
     "check": check_study,

@@ -1,4 +1,4 @@
-"""`apprentice check`, `repair`, `history` and `export-audit`: what became of the work that is stored."""
+"""`apprentice check`, `repair`, `history`, `restore` and `export-audit`: what became of the work that is stored."""
 
 import argparse
 from dataclasses import asdict
@@ -54,6 +54,14 @@ def _lines(row: HistoryRow) -> list[str]:
         told += [f"held out for {' '.join(row.measured)}"] if row.measured else []
         lines.append("    " + ", ".join(told))
     return lines
+
+
+def restore(options: Options, session: Session) -> Answer:
+    """Bring an earlier revision back, also where the newest is damaged, so that the case does not open."""
+    session.open_study(options.study)
+    made = session.restore_revision(options.case, options.revision)
+    text = f"{options.revision} is restored as {made.key}; the revisions in between are kept."
+    return {"case": options.case, "restored": options.revision, "revision": made.name}, [text]
 
 
 def audit(options: Options, session: Session) -> Answer:

@@ -41,11 +41,11 @@ def export_model(options: Options, session: Session) -> Answer:
 def models(options: Options, session: Session) -> Answer:
     """List model versions, after choosing one, going back to one or writing about one."""
     session.open_study(options.study)
-    if options.show:
+    if options.show is not None:
         return _shown(session.model_details(options.show))
-    if options.activate:
+    if options.activate is not None:
         session.activate(options.activate, options.why)
-    elif options.refuse:
+    elif options.refuse is not None:
         session.refuse_model(options.refuse, options.why)
     elif options.back:
         session.go_back()

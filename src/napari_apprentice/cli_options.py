@@ -75,6 +75,10 @@ def _study_commands(commands: Any) -> None:
 
     history = _command(commands, "history", "say who changed what in a case, and when")
     history.add_argument("case", metavar="CASE")
+    restore = _command(commands, "restore", "store an earlier revision of a case again as its newest one")
+    restore.add_argument("case", metavar="CASE")
+    restore.add_argument("revision", metavar="REVISION", help="such as r0001; apprentice history names them")
+    _author(restore)
     audit = _command(commands, "export-audit", "write the history of all cases as .csv or .json")
     audit.add_argument("out", type=Path, metavar="OUT")
     audit.add_argument("--overwrite", action="store_true", help="replace the file if it exists")

@@ -5,7 +5,7 @@ from typing import Any
 
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.core.labels import LabelSchema
-from napari_apprentice.core.postprocess import THRESHOLD, PostRecipe, recipe_lines, steps_of
+from napari_apprentice.core.postprocess import THRESHOLD, PostStep, recipe_lines, steps_of
 from napari_apprentice.core.postprocess_trial import PostRow
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.postprocessing import PostReport
@@ -26,7 +26,7 @@ def postprocess(options: Options, session: Session) -> Answer:
         facts["suggested"], more = _report(report, session.study.schema)
         lines += more
         if options.take and report.recipe:
-            _take(session, report)
+            session.set_postprocessing(report.recipe.steps, f"learned on predictions of {report.model}")
     recipe = session.postprocessing()
     lines += ["Steps of this study:", *(f"  {line}" for line in recipe_lines(recipe, session.study.schema))]
     if not recipe:
@@ -43,7 +43,7 @@ def postprocess(options: Options, session: Session) -> Answer:
 def _choose(options: Options, session: Session) -> None:
     if not (options.clear or options.set):
         return
-    recipe = PostRecipe() if options.clear else session.postprocessing()
+    chosen: dict[int, tuple[PostStep, ...]] = {}
     for text in options.set or ():
         name, sign, steps = text.partition("=")
         label = session.study.schema.id_of(name.strip())
@@ -54,15 +54,8 @@ def _choose(options: Options, session: Session) -> None:
             raise InputError(
                 f"--set takes LABEL=STEPS, as in liver=largest,holes; {text[:120]!r} names none of {names}."
             )
-        recipe = recipe.with_label(label, steps_of(steps))
-    session.set_postprocessing(recipe)
-
-
-def _take(session: Session, report: PostReport) -> None:
-    recipe = session.postprocessing()
-    for label, steps in report.recipe.steps.items():
-        recipe = recipe.with_label(label, steps)
-    session.set_postprocessing(recipe, f"learned on predictions of {report.model}")
+        chosen[label] = steps_of(steps)
+    session.set_postprocessing(chosen, clear=options.clear)
 
 
 def _report(report: PostReport, schema: LabelSchema) -> tuple[dict[str, Any], list[str]]:

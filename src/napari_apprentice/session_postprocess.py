@@ -1,14 +1,14 @@
 """Post-processing of predictions: the verbs of a session that choose, learn and apply it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
-from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.postprocess import PostRecipe, PostStep
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.postprocessing import PostReport, apply_recipe, suggest
 from napari_apprentice.session_events import SessionEvents
-from napari_apprentice.store.postprocess import read_recipe, write_recipe
+from napari_apprentice.store.postprocess import change_recipe, read_recipe
 from napari_apprentice.store.study import Study
 
 
@@ -27,12 +27,17 @@ class PostVerbs(ABC):
         """The steps that predictions of this study go through."""
         return read_recipe(self.study)
 
-    def set_postprocessing(self, recipe: PostRecipe, why: str = "chosen by hand") -> None:
-        """Choose the steps for predictions from now on; `apply_postprocessing` changes those that are stored."""
+    def set_postprocessing(
+        self, steps: Mapping[int, Sequence[PostStep]], why: str = "chosen by hand", *, clear: bool = False
+    ) -> None:
+        """Choose steps by label id for predictions from now on; `apply_postprocessing` changes those that are stored.
+
+        Labels that are not named keep the steps that they have by now, unless `clear` takes them first.
+        """
         known = {x.id for x in self.study.retired}
-        for label in recipe.steps.keys() - known:
+        for label in steps.keys() - known:
             self.study.schema.name(label)  # refuses a label that the study never had
-        write_recipe(self.study, recipe, self.author, why)
+        change_recipe(self.study, steps, self.author, why, clear=clear)
 
     def suggest_postprocessing(self, model: str | None = None) -> Generator[Progress, None, PostReport]:
         """Steps that raise held-out Dice of the active model version, or `model`; nothing is changed."""

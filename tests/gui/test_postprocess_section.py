@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from builders import SHAPE, volume
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.postprocess import steps_of
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.facts import FactsReader
@@ -79,6 +80,17 @@ def test_steps_are_written_into_the_table_and_kept(qtbot: QtBot, desk: Desk, stu
     assert desk.session.postprocessing().to_json() == {"1": ["largest", "holes"]}
     desk.section.table.item(0, STEPS).setText("")
     assert not desk.session.postprocessing()
+
+
+def test_steps_that_somebody_else_chose_meanwhile_stay(qtbot: QtBot, desk: Desk, study: Study) -> None:
+    desk.open(study)
+    other = Session("bob")
+    other.open_study(study.path)
+    other.set_postprocessing({1: steps_of("largest")})
+    desk.section.table.item(1, STEPS).setText("holes")
+    assert desk.session.postprocessing().to_json() == {"1": ["largest"], "2": ["holes"]}
+    qtbot.waitUntil(lambda: desk.text(0, STEPS) == "largest")  # and is seen
+    other.close()
 
 
 def test_a_step_that_does_not_exist_is_told_and_not_kept(desk: Desk, study: Study) -> None:

@@ -48,6 +48,14 @@ def test_no_cell_begins_as_a_formula_does(text: str, sign: str) -> None:
     assert _cell(-3) == -3
 
 
+def test_a_name_that_is_no_text_keeps_nobody_from_the_audit(study: Study, tmp_path: Path) -> None:
+    zeros = np.zeros(SHAPE, np.uint8)
+    study.revisions.save("c1", zeros, zeros, Provenance(b"M\xfcller".decode(errors="surrogateescape")))  # Latin-1
+    export_audit(study, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [r["author"] for r in csv.DictReader(file)][:3] == ["Ada", "Bo", r"M\udcfcller"]
+
+
 def test_a_file_is_not_overwritten_unasked(study: Study, tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     export_audit(study, out)

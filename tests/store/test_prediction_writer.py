@@ -1,5 +1,6 @@
 """A prediction written slab by slab: what a reader sees meanwhile, and what is left when it is not finished."""
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -100,6 +101,18 @@ os.kill(os.getpid(), 9)
     assert not made.predictions.has("c1", "v0001")
     with made.predictions.begin("c1", "v0002", np.dtype(np.uint8)):
         assert len(_hidden(made)) == 1  # its own
+
+
+def test_a_prediction_under_way_on_another_computer_of_the_same_name_goes_on(tmp_path):
+    made = study(tmp_path)
+    with made.predictions.begin("c1", "v0001", np.dtype(np.uint8)) as writer:
+        (slabs,) = made.cases.folder("c1").glob("predictions/.v0001.*/slabs.jsonl")
+        slabs.write_text(json.dumps({**json.loads(slabs.read_text()), "pid": 1 << 30, "place": "0" * 16}) + "\n")
+        with made.predictions.begin("c1", "v0002", np.dtype(np.uint8)):
+            assert len(_hidden(made)) == 2
+        writer.write_slab(_slab(0, SHAPE[0], 1))
+        writer.commit({1: 0.9}, 1.0, "CPU")
+    assert made.predictions.has("c1", "v0001")
 
 
 @given(

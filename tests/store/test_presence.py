@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from napari_apprentice.store import presence
 from napari_apprentice.store.presence import Presence
+from napari_apprentice.store.process import place
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_the_beat_renews_the_file(root: Path, ada: Presence, monkeypatch: pytest
 
 
 def elsewhere(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), "host": "ws3", **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "host": "ws3", "place": "0" * 16, **changes}))
 
 
 def test_a_window_on_another_computer_is_stale_by_the_file_systems_own_clock(
@@ -96,6 +97,15 @@ def test_a_window_on_another_computer_is_stale_by_the_file_systems_own_clock(
     os.utime(file_of(root), (old, old))
     assert bob.others("c1") == ()
     assert file_of(root).exists(), "it may come back from a sleep"
+
+
+def test_a_window_on_another_computer_of_the_same_name_is_seen_and_left_alone(root: Path, ada: Presence) -> None:
+    bob = Presence(root, "Bob")
+    ada.enter("c1")
+    wait(lambda: bob.others("c1"))
+    elsewhere(file_of(root), host=presence.platform.node(), pid=1 << 30)
+    assert [p.author for p in bob.others("c1")] == ["Ada"]
+    assert file_of(root).exists()
 
 
 GONE = """
@@ -139,7 +149,7 @@ def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it(root: P
     ada.leave(10)
     (root / "c1").mkdir()
     path = root / "c1" / "open-12345678.json"
-    me = {"author": "Ada", "host": presence.platform.node(), "pid": os.getpid(), "born": 1.0, "since": "2020-01-01"}
+    me = {"author": "Ada", "host": "ws1", "pid": os.getpid(), "born": 1.0, "since": "2020-01-01", "place": place()}
     path.write_text(json.dumps(me))
     assert bob.others("c1") == ()
 
@@ -164,7 +174,7 @@ WILD = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["author", "host", "pid", "born", "since"]), WILD) | WILD)
+@given(st.dictionaries(st.sampled_from(["author", "host", "pid", "born", "since", "place"]), WILD) | WILD)
 def test_whatever_a_stranger_wrote_is_read_or_passed_over(
     tmp_path_factory: pytest.TempPathFactory, wild: object
 ) -> None:

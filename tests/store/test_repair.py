@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from builders import SHAPE
 from faults import finish
 from napari_apprentice.core.records import Provenance
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.loop.opening import load_case
 from napari_apprentice.store.check import check
-from napari_apprentice.store.files import aside_of
+from napari_apprentice.store.files import aside_of, commit_folder
 from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.study import Study
@@ -92,6 +94,35 @@ def test_a_journal_without_a_beginning_is_moved_aside_whole(path):
     assert [p.read_bytes() for p in _kept(path)] == [harmed]
 
 
+def test_an_empty_journal_goes_and_its_case_opens(path):
+    file = path / "journal" / "c2" / "strokes.bin"
+    os.truncate(file, 0)
+    _mended(path, "damaged at its beginning")
+    assert load_case(Study.open(path), "c2").unsaved == 0
+
+
+def test_strokes_on_a_revision_that_is_gone_are_moved_aside_whole_and_the_case_opens(path):
+    strokes = (path / "journal" / "c1" / "strokes.bin").read_bytes()
+    shutil.rmtree(path / "cases.zarr/c1/image/labels/r0002")
+    with pytest.raises(InputError, match="no revision r0002"):
+        load_case(Study.open(path), "c1")
+    told = finish(repair(path))
+    assert any("drawn on revision r0002, which is missing" in text and "moved to repaired/" in text for text in told)
+    assert load_case(Study.open(path), "c1").parent == "r0001"
+    assert [p.read_bytes() for p in _kept(path)] == [strokes]
+
+
+def test_what_is_being_written_stays_where_clocks_differ(path, monkeypatch):
+    aside = aside_of(path / "models" / "v0009")
+    aside.mkdir()
+    monkeypatch.setattr(time, "time", lambda: aside.stat().st_mtime + 2 * 24 * 3600)  # this computer's is wrong
+    assert finish(repair(path)) == ()
+    done = aside_of(path / "models" / "v0008")
+    done.mkdir()
+    assert commit_folder(done, path / "models" / "v0008")
+    assert aside.exists()
+
+
 def test_leftovers_of_a_crash_go_but_not_what_is_being_written(path):
     old, young = aside_of(path / "cases.zarr" / "c9"), aside_of(path / "models" / "v0009")
     for folder in (old, young):
@@ -166,7 +197,8 @@ def test_revisions_and_scans_are_never_touched(path):
     study.revisions.save("c1", zeros, zeros, Provenance("Cy"))
     for harmed in ("c1/image/labels/r0001/zarr.json", "c1/image/labels/r0002/0/zarr.json", "c2/image/0/zarr.json"):
         (path / "cases.zarr" / harmed).write_text("{")
-    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
-    assert finish(repair(path)) == ()
-    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    before = {p: p.read_bytes() for p in (path / "cases.zarr").rglob("*") if p.is_file()}
+    (told,) = finish(repair(path))
+    assert "drawn on revision r0002" in told, "strokes on the damaged one are moved aside, and nothing else is"
+    assert {p: p.read_bytes() for p in (path / "cases.zarr").rglob("*") if p.is_file()} == before
     assert len(finish(check(path))) >= 3

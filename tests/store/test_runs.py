@@ -1,10 +1,11 @@
 import re
+import sys
 import time
 
 import pytest
 
 from builders import study
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import InputError, StorageError, StudyError
 from napari_apprentice.store.runs import RunFolder, Runs
 
 
@@ -46,6 +47,23 @@ def test_an_unfinished_line_waits_and_a_torn_one_is_passed_over(tmp_path):
     assert run.events(offset) == ([], offset)
     RunFolder.at(run.path).emit({"step": 3})
     assert run.events(offset)[0] == [{"step": 3}]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are for POSIX")
+def test_how_a_run_ended_is_told_after_a_disk_was_full_for_a_moment(tmp_path):
+    import resource
+
+    run = study(tmp_path).runs.create("train", {})
+    run.emit({"event": "started"})
+    none = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((run.path / "events.jsonl").stat().st_size + 20, none[1]))
+    try:
+        with pytest.raises(StorageError, match="disk is full"):
+            run.emit({"event": "progress", "text": "a line of which the disk takes a part"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, none)
+    run.emit({"event": "failed"})
+    assert [event["event"] for event in run.events()[0]] == ["started", "failed"]
 
 
 def test_cancelling_reaches_the_other_process(tmp_path):

@@ -1,5 +1,8 @@
 import errno
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError, StorageError, StudyError
 from napari_apprentice.store.check import check
 from napari_apprentice.store.study import Study
+from napari_apprentice.store.trust import refuse_links
 
 SCHEMA = LabelSchema.from_names(["one"])
 
@@ -100,3 +104,25 @@ def test_a_study_that_can_only_be_read_opens_without_its_empty_folders(tmp_path,
     assert finish(check(made.path)) == ()
     with pytest.raises(StorageError):
         opened.runs.create("train", {})
+
+
+@contextmanager
+def _closed(folder: Path) -> Iterator[None]:
+    """A folder that the account may not look into; a test that root runs becomes nobody for as long."""
+    folder.chmod(0)
+    if os.getuid() == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(os.getuid())
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are for POSIX")
+def test_what_this_account_may_not_read_is_a_sentence(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    with _closed(made.path), pytest.raises(StorageError, match="This account may not read"):
+        Study.open(made.path)
+    with _closed(made.path), pytest.raises(StorageError, match=r"This account may not read.*c1/image"):
+        refuse_links(made.cases.root, made.cases.root / "c1" / "image")

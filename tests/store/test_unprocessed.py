@@ -1,6 +1,7 @@
 """The study's post-processing recipe, and predictions before and after it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import StorageError, StudyError
 from napari_apprentice.store.check import check
-from napari_apprentice.store.postprocess import DOCUMENT, read_choice, read_recipe, write_recipe
+from napari_apprentice.store.postprocess import DOCUMENT, change_recipe, read_choice, read_recipe, write_recipe
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import finish, process_again, read_unprocessed, recipe_of
 
@@ -67,6 +68,17 @@ def test_a_study_of_a_newer_layout_keeps_its_recipe(study: Study) -> None:
     assert read_recipe(newer) == LARGEST
     with pytest.raises(StorageError, match="newer version"):
         write_recipe(newer, PostRecipe(), "ann")
+    with pytest.raises(StorageError, match="newer version"):
+        change_recipe(newer, {1: ()}, "ann")
+
+
+def test_many_who_choose_at_once_keep_each_others_steps(study: Study) -> None:
+    def choose(label: int) -> None:
+        change_recipe(Study.open(study.path), {label: steps_of("holes")}, "ann")
+
+    with ThreadPoolExecutor(6) as people:
+        list(people.map(choose, range(1, 7)))
+    assert set(read_recipe(study).steps) == set(range(1, 7))
 
 
 def test_a_stored_prediction_goes_through_a_recipe_and_back_bit_for_bit(study: Study) -> None:

@@ -124,7 +124,7 @@ class PostprocessSection(QWidget):
             self._show(self._recipe, self._facts.now)  # as it was
 
     def _choose(self, label: int, text: str) -> None:
-        self._session.set_postprocessing(self._recipe.with_label(label, steps_of(text)))
+        self._session.set_postprocessing({label: steps_of(text)})
         self._changed("Predictions from now on go through these steps; Apply changes those that are stored.")
 
     def _on_suggest(self) -> None:
@@ -146,10 +146,7 @@ class PostprocessSection(QWidget):
     def _take(self) -> None:
         if self._report is None:
             return
-        recipe = self._recipe
-        for label, steps in self._report.recipe.steps.items():
-            recipe = recipe.with_label(label, steps)
-        self._session.set_postprocessing(recipe, f"learned on predictions of {self._report.model}")
+        self._session.set_postprocessing(self._report.recipe.steps, f"learned on predictions of {self._report.model}")
         self._changed("Taken; predictions from now on go through them, Apply changes those that are stored.")
 
     def _changed(self, text: str) -> None:

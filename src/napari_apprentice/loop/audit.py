@@ -32,7 +32,7 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     Raises
     ------
     InputError
-        Another suffix, or the file is there already.
+        Another suffix, the file is there already, or it is a part of the study.
     StudyError
         A record is damaged; nothing was written.
     StorageError
@@ -41,11 +41,13 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     writers = {".csv": _as_csv, ".json": _as_json}
     if out.suffix.lower() not in writers:
         raise InputError(f"{out.name}: an audit is written as .csv or .json; give the file one of these endings.")
+    study.refuse_inside(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out.name} exists already; choose another name or allow it to be overwritten.")
     lessons = Lessons.of(study)
     rows = [row for case_id in study.cases.ids() for row in case_history(study, case_id, lessons)]
-    write_durably(out, writers[out.suffix.lower()](study, rows).encode())
+    text = writers[out.suffix.lower()](study, rows)
+    write_durably(out, text.encode(errors="backslashreplace"))  # a name from a terminal may hold bytes that are no text
     return len(rows)
 
 

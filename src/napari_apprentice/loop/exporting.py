@@ -40,11 +40,12 @@ def export(
         No series in `source` lies on the case's grid.
     InputError
         `what` is none of corrected, prediction, uncertainty; or there is nothing of the kind; or the
-        file exists and `overwrite` is False; or `source` is missing or not needed.
+        file exists and `overwrite` is False; or it is a part of the study; or `source` is missing or not needed.
     """
     if what not in WHAT:
         raise InputError(f"--what takes {', '.join(WHAT)}, not {what!r}.")
     _check_source(out, what, source)
+    study.refuse_inside(out)
     info = study.cases.info(case_id)
     if what == "uncertainty":
         prediction = study.predictions.read(case_id, active_model(study))

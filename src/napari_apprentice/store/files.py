@@ -236,9 +236,11 @@ def sync_all(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    for path in folder.glob(".*.aside"):
+    found = list(folder.glob(".*.aside"))
+    now_there = clock_of(folder) if found else 0.0  # a computer that is a day ahead of the share must not sweep
+    for path in found:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            if now_there - path.stat().st_mtime > _ABANDONED_SECONDS:
                 remove_quietly(path)
 
 

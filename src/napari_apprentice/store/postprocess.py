@@ -1,10 +1,10 @@
 """The study's post-processing recipe: `postprocess.json` beside its label schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.postprocess import PostRecipe, PostStep
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, StorageError, StudyError
 from napari_apprentice.store.documents import MALFORMED, read_document, write_document
@@ -50,6 +50,35 @@ def write_recipe(study: Study, recipe: PostRecipe, author: str, why: str = "chos
         raise StorageError(study.refusal)
     record = {"steps": recipe.to_json(), "author": author, "changed": now(), "why": why}
     write_document(_path(study), study.vault.at(DOCUMENT).close_record(record))
+
+
+def change_recipe(
+    study: Study, steps: Mapping[int, Sequence[PostStep]], author: str, why: str = "chosen by hand", *,
+    clear: bool = False,
+) -> None:  # fmt: skip
+    """Choose other steps for some labels; those of all others stay as they are stored by now, whoever chose them.
+
+    Parameters
+    ----------
+    steps
+        By label id; none take the label out.
+    clear
+        Whether to forget what is stored first, also where it is damaged.
+
+    Raises
+    ------
+    StudyError
+        The document is damaged; nothing was changed.
+    RunError
+        Another process has been changing something for longer than that takes.
+    StorageError
+        As for `write_recipe`.
+    """
+    with study.runs.alone("the post-processing steps"):
+        recipe = PostRecipe() if clear else read_recipe(study)
+        for label, chosen in steps.items():
+            recipe = recipe.with_label(label, chosen)
+        write_recipe(study, recipe, author, why)
 
 
 def recipe_faults(study: Study) -> list[str]:

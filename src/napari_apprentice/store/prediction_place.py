@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import platform
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import psutil
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, put_in_place, remove_quietly, storage_errors, sync_all
-from napari_apprentice.store.process import lives
+from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.trust import LARGEST_DOCUMENT, read_plain
 
 PROGRESS = "slabs.jsonl"
@@ -83,22 +82,17 @@ def sweep_kept(folder: Path, journal: Path) -> None:
 
 
 def sweep_dead(folder: Path) -> None:
-    """Remove predictions that a process of this computer began and did not live to finish."""
+    """Remove predictions that a process of this place began and did not live to finish."""
     for path in folder.glob(f".*.aside/{PROGRESS}"):
         with suppress(OSError, StudyError, *MALFORMED):
             found = json.loads(read_plain(path, LARGEST_DOCUMENT).splitlines()[0])
-            if found["host"] == _host() and not lives(int(found["pid"]), float(found["born"])):
+            if found["place"] == place() and not lives(int(found["pid"]), float(found["born"])):
                 remove_quietly(path.parent)
 
 
 def owner() -> dict[str, Any]:
     """What this process says of itself in the first line of a prediction that it makes."""
-    return {"host": _host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
-
-
-def _host() -> str:
-    """What tells this computer from others; not its name, which is nobody's business in an encrypted study."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:16]
+    return {"place": place(), "pid": os.getpid(), "born": psutil.Process().create_time()}
 
 
 def _identity(journal: Path) -> str:

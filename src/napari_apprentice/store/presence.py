@@ -21,7 +21,7 @@ from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.files import aside_of, clock_of, remove_quietly
 from napari_apprentice.store.names import check_name
-from napari_apprentice.store.process import lives
+from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.vault import PLAIN, Vault
 
 BEAT_SECONDS = 30.0
@@ -42,6 +42,8 @@ class Present:
         Its process, and when that began (seconds since 1970, by its computer's clock).
     since
         When the case was opened, UTC, ISO 8601.
+    place
+        Where `pid` means what it means there, see `store.process.place`; "" in files of earlier versions.
     """
 
     author: str
@@ -49,6 +51,7 @@ class Present:
     pid: int
     born: float
     since: str
+    place: str = ""
 
     @property
     def sentence(self) -> str:
@@ -76,7 +79,7 @@ class Presence:
         self.root = root
         self._vault = vault.at("presence")
         self._names: set[str] = set()  # one for each time: the sign of a case that was left goes a moment later
-        self._me = Present(author, platform.node(), os.getpid(), psutil.Process().create_time(), now())
+        self._me = Present(author, platform.node(), os.getpid(), psutil.Process().create_time(), now(), place())
         self._ends = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -120,7 +123,7 @@ class Presence:
                 present = _read(path, self._vault)
                 if path.name in self._names or present is None:
                     continue
-                if present.host == self._me.host and not lives(present.pid, present.born):
+                if present.place == self._me.place and not lives(present.pid, present.born):
                     remove_quietly(path)
                     continue
                 clock = clock_of(self.root) if clock is None else clock
@@ -158,7 +161,8 @@ def _read(path: Path, vault: Vault) -> Present | None:
             found = vault.open_record(json.loads(file.read(_LARGEST)), path.name)
         author, host = (plain_name(str(found[key])) for key in ("author", "host"))
         _clock_time(str(found["since"]))
-        return Present(author, host, int(found["pid"]), float(found["born"]), str(found["since"]))
+        since, where = str(found["since"]), str(found.get("place", ""))
+        return Present(author, host, int(found["pid"]), float(found["born"]), since, where)
     except (OSError, OverflowError, StudyError, *MALFORMED):
         return None
 

@@ -6,17 +6,17 @@ journal, a damaged prediction) goes to the study's folder `repaired`, under the 
 
 import json
 import os
-import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import now
-from napari_apprentice.errors import ApprenticeError, StorageError
+from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.check_case import damaged_archives
-from napari_apprentice.store.files import remove_quietly, storage_errors, write_durably
+from napari_apprentice.store.files import clock_of, remove_quietly, storage_errors, write_durably
 from napari_apprentice.store.journal import FILE
+from napari_apprentice.store.journal_content import content_of
 from napari_apprentice.store.ledger import complete
 from napari_apprentice.store.names import folders_in
 from napari_apprentice.store.presence import Presence
@@ -84,7 +84,8 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
 
 def _remove_asides(study: Study, aside_seconds: float) -> Iterator[str]:
     with storage_errors(f"the folder of {study.path.name}"):
-        found = [p for p in _asides(study.path) if time.time() - _touched(p) >= aside_seconds]
+        now_there = clock_of(study.path)
+        found = [p for p in _asides(study.path) if now_there - _touched(p) >= aside_seconds]
     for path in found:
         remove_quietly(path)
         if not path.exists():
@@ -113,18 +114,18 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
     with storage_errors(f"the journal of case {case_id}"):
         for kept in sorted(folder.glob(".*.damaged")):
             yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
-        data = read_plain(path, journal_bytes()) if path.is_file() else b""
+        if not path.is_file():
+            return
+        data = read_plain(path, journal_bytes())
     tail = tail_of(data, study.vault.at(case_id, "journal"), study.journal.most(case_id))
-    others = Presence(study.journal.root, "", study.vault).others(case_id) if tail.size else ()
+    lost = _lost_ground(study, case_id, data)
+    others = Presence(study.journal.root, "", study.vault).others(case_id) if tail.size or lost else ()
     if others:  # what looks torn may be a stroke that is being written now
         who = f"{others[0].author} has the case open on {others[0].host}"
         yield f"The journal of case {case_id} was left alone: {who}. Repair it when nobody has it open."
         return
-    if data and tail.start == 0:
-        yield (
-            f"The journal of case {case_id} is damaged at its beginning, so that it is not known what its strokes "
-            f"were drawn on; moved to {away.keep(path)}. The case opens as it was saved last."
-        )
+    if lost:
+        yield f"The journal of case {case_id} {lost}; moved to {away.keep(path)}. The case opens as it was saved last."
     elif tail.size:
         place = away.keep_copy(path)
         write_durably(path, data[: tail.start])
@@ -132,6 +133,20 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
             f"The journal of case {case_id} keeps its first {tail.strokes} strokes; after them came {tail.size} bytes "
             f"that are no whole stroke. All of it as it was is in {place}."
         )
+
+
+def _lost_ground(study: Study, case_id: str, data: bytes) -> str:
+    """Why it is not known what a journal's strokes were drawn on, so that its case does not open; "" where it is."""
+    content = content_of(data, study.vault.at(case_id, "journal"), study.journal.most(case_id))
+    if content is None:
+        return "is damaged at its beginning, so that it is not known what its strokes were drawn on"
+    if content.parent is None or case_id not in study.cases.ids() or not content.strokes:
+        return ""
+    try:
+        study.revisions.read(case_id, content.parent)
+    except (InputError, StudyError):
+        return f"was drawn on revision {content.parent}, which is missing or damaged (put both back if you have a copy)"
+    return ""
 
 
 def _mend_archives(study: Study, away: Repaired, case_id: str) -> Iterator[str]:

@@ -102,7 +102,10 @@ class Revisions:
         vault = self._vault(case_id)
         labels, status = (read_array(folder / part, vault.at(part)) for part in ("0", "status"))
         if digest(labels, status) != self.info(case_id, name).digest:
-            raise StudyError(f"Revision {case_id}/{name} is damaged: it is not what was saved.")
+            raise StudyError(
+                f"Revision {case_id}/{name} is damaged: it is not what was saved. `apprentice restore` brings an "
+                "earlier one back."
+            )
         return labels, status
 
     def save(

@@ -66,7 +66,9 @@ class RunFolder:
         StudyError
             Its run.json is damaged.
         """
-        if not (path / DOCUMENT).is_file():
+        with storage_errors(f"run {path.name}"):
+            there = (path / DOCUMENT).is_file()
+        if not there:
             raise InputError(f"{path.name} is no run folder: it has no {DOCUMENT}.")
         refuse_links(path.parent, path / EVENTS)
         vault = (study_vault(path.resolve().parents[1]) if vault is None else vault).at("runs", path.name)
@@ -116,9 +118,10 @@ class RunFolder:
         with storage_errors(f"an event of run {self.run_id}"), self._opened() as file:
             if not self._mended and self._torn():
                 line = b"\n" + line
-            self._mended = True
+            self._mended = False  # a disk that fills up now has a part of the line
             while line:
                 line = line[file.write(line) or 0 :]
+            self._mended = True
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Events after a byte offset, and the offset to go on from.

@@ -37,6 +37,7 @@ from napari_apprentice.store.vault import PLAIN, Vault
 PLAIN_LAYOUT, LAYOUT = 1, 2  # an encrypted study is of layout 2, so that an earlier version says what it lacks
 DOCUMENT = STUDY_DOCUMENT
 _FOLDERS = ("cases.zarr", "journal", "models", "runs")
+_OWN = {*_FOLDERS, DOCUMENT, "split.jsonl", "postprocess.json"}
 
 
 class Study:
@@ -117,8 +118,12 @@ class Study:
             It is encrypted, and its key is not here; nothing of it was changed.
         StudyError
             No study, a damaged one, or one of a newer layout that cannot be read.
+        StorageError
+            This account may not read it, or its disk is gone.
         """
-        if not (path / DOCUMENT).is_file():
+        with storage_errors(f"the study {path.name[:120]}"):
+            there = (path / DOCUMENT).is_file()
+        if not there:
             raise StudyError(f"{path.name} is no study: it has no {DOCUMENT}. Create one, or open another.")
         document = read_document(path / DOCUMENT)
         version = document.get("apprentice_study")
@@ -181,6 +186,13 @@ class Study:
         wanted, names = set(labels), {x.name for x in self.schema.labels}
         more = (replace(x, name=f"{x.name} ({x.id})") if x.name in names else x for x in self.retired if x.id in wanted)
         return LabelSchema((*self.schema.labels, *more))
+
+    def refuse_inside(self, out: Path) -> None:
+        """InputError where a file or folder that is to be written would replace the study or a part of it."""
+        root, target = self.path.resolve(), out.resolve()
+        parts = target.relative_to(root).parts if target.is_relative_to(root) else ()
+        if root.is_relative_to(target) or (parts and parts[0] in _OWN):
+            raise InputError(f"{out.name} is a part of the study itself; choose a place outside of it.")
 
     def refresh(self) -> None:
         """Take over what another window or process has changed in the study's document, such as its labels.

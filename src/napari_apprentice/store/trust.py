@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_apprentice.errors import StudyError
+from napari_apprentice.store.files import storage_errors
 
 LARGEST_DOCUMENT = 16 * 1024**2  # bytes of JSON
 _CHUNK_VOXELS, _SHARD_VOXELS = 2**22, 2**26  # this program writes 64^3 and 256^3
@@ -35,12 +36,15 @@ def refuse_links(root: Path, path: Path) -> None:
     ------
     StudyError
         One of them is.
+    StorageError
+        This account may not look.
     """
-    for place in (path, *path.parents):
-        if place == root:
-            return
-        if place.is_symlink():
-            raise StudyError(f"{place.parent.name}/{place.name} is a link; inside a study it is not followed.")
+    with storage_errors(str(path.relative_to(root))):
+        for place in (path, *path.parents):
+            if place == root:
+                return
+            if place.is_symlink():
+                raise StudyError(f"{place.parent.name}/{place.name} is a link; inside a study it is not followed.")
 
 
 def read_plain(path: Path, limit: float) -> bytes:
