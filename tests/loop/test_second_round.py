@@ -15,9 +15,9 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import Cancelled, ModelError
+from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.loop.tuning import begin_training
-from napari_apprentice.loop.worker_train import train
+from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.study import Study
 from networks import add_version
@@ -130,6 +130,25 @@ def test_a_run_waits_for_that_of_another_study_and_can_be_cancelled(study: Study
     assert "Reading corrections" in [p.text for p in work]
     list(other.wait(lambda: False))  # and it has let go of the device
     other.end()
+
+
+def test_corrections_are_counted_while_they_are_read_and_reading_can_be_cancelled(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    work = train(run)
+    said = [next(work).text for _ in range(3)]
+    assert said == ["Reading corrections", "Reading correction 1 of 3", "Reading correction 2 of 3"]
+    run.cancel()
+    with pytest.raises(Cancelled, match="before its first step"):
+        next(work)
+
+
+def test_label_maps_that_memory_has_no_room_for_are_not_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    revise(study, 1)
+    monkeypatch.setattr("napari_apprentice.learn.memory.free_memory", lambda _: 5.0 * np.prod(SHAPE))
+    monkeypatch.setattr(study.revisions, "read", None)
+    with pytest.raises(RunError, match=r"The corrections take about 0\.0 GB of memory, and 0\.0 GB are free"):
+        collect(study, frozenset())
 
 
 def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(study: Study) -> None:

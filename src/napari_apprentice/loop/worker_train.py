@@ -1,6 +1,8 @@
 """Training in the child process: revisions in, a gated model version into the study."""
 
-from collections.abc import Generator, Mapping, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
+from napari_apprentice.learn.memory import refuse_too_many
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.loop.begun import Begun, newest_revisions
@@ -31,6 +34,8 @@ from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
+
+Sides = tuple[list[Example], list[Example]]
 
 
 def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
@@ -100,7 +105,7 @@ class _Work:
         self._ranks.wait()
         begun = Begun.of(self._run)
         assert begun is not None  # the first one has written it; for the type checker
-        self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+        self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         yield from self._fitted()
 
     def _gathered(self) -> Generator[Progress, None, None]:
@@ -110,18 +115,18 @@ class _Work:
             if name is not None:
                 self._study.models.sound_weights(name)
         begun = Begun.of(self._run)
-        if begun is None or not self._taken_up(begun):
-            self._begin()
+        if begun is None or not (yield from self._taken_up(begun)):
+            yield from self._begin()
         yield from self._look_at_held_out()
         self._notes += left_out_notes(self._left_out)
         self._notes += filter(None, [doubt(self._study, compared, self._held_out), self._not_compared()])
         for note in self._notes:
             yield Progress(0, self._settings.steps, note)
 
-    def _taken_up(self, begun: Begun) -> bool:
+    def _taken_up(self, begun: Begun) -> Generator[Progress, None, bool]:
         """Go by what the run began with, if all of that is still there."""
         try:
-            self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+            self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         except (InputError, StudyError) as error:
             self._notes.append(f"This run cannot go on as it began. {error}")
             return False
@@ -129,13 +134,18 @@ class _Work:
         self._notes += filter(None, [*begun.notes, begun.missed(self._study), begun.moved(versions())])
         return True
 
-    def _begin(self) -> None:
+    def _collected(
+        self, begun: Begun | None = None, left_out: dict[str, str] | None = None
+    ) -> Generator[Progress, None, Sides]:
+        cancelled = self._run.cancelled if self._ranks.first else lambda: False
+        return (yield from collecting(self._study, self._learned, begun, left_out, cancelled))
+
+    def _begin(self) -> Generator[Progress, None, None]:
         """Take the newest revisions of the study, as far as they fit."""
         base, study, left_out = self._base, self._study, self._left_out
         active = study.models.active()
-        read = readable(
-            *collect(study, self._learned, left_out=left_out), base, study.models.info(active) if active else None
-        )
+        sides = yield from self._collected(left_out=left_out)
+        read = readable(*sides, base, study.models.info(active) if active else None)
         self._read_notes = tuple(read.notes)
         self._notes += read.notes
         left_out |= read.left_out
@@ -191,7 +201,21 @@ class _Work:
 
 def collect(
     study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None
-) -> tuple[list[Example], list[Example]]:
+) -> Sides:
+    """`collecting` at once."""
+    work = collecting(study, learned, begun, left_out)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            sides: Sides = end.value
+            return sides
+
+
+def collecting(
+    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Generator[Progress, None, Sides]:  # fmt: skip
     """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
 
     Parameters
@@ -202,12 +226,29 @@ def collect(
         Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
     left_out
         Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
+    cancelled
+        Asked before each revision: a study may have hundreds of large ones.
+
+    Yields
+    ------
+    Progress before each revision is read.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` said so.
+    RunError
+        There is too little memory for the label maps of all of them.
     """
     sides: dict[str, list[Example]] = {"train": [], "validation": []}
     seen = SeenLabels(study, begun.labels if begun else None)
     gone = begun.retired if begun else tuple(label.id for label in study.retired)
     chosen = begun.sides if begun else dict.fromkeys(newest_revisions(study))
-    for key, side in chosen.items():
+    refuse_too_many("The corrections", _bytes_of(study, chosen))
+    for number, (key, side) in enumerate(chosen.items(), 1):
+        if cancelled():
+            raise Cancelled("Training was cancelled before its first step.")
+        yield Progress(0, 0, f"Reading correction {number} of {len(chosen)}")
         try:
             example = _example(study, key, seen, gone, replay=key in learned)
         except (InputError, StudyError) as error:
@@ -218,6 +259,15 @@ def collect(
         sides[side or study.split.assign(example.subject)].append(example)
     both = with_common_sets([*sides["train"], *sides["validation"]])
     return both[: len(sides["train"])], both[len(sides["train"]) :]
+
+
+def _bytes_of(study: Study, keys: Iterable[str]) -> int:
+    """Of labels and status of revisions (case_id/rNNNN), at least; those of damaged cases are not read."""
+    size = 0
+    for key in keys:
+        with suppress(InputError, StudyError):
+            size += 2 * math.prod(study.cases.info(key.partition("/")[0]).shape)
+    return size
 
 
 def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int], *, replay: bool) -> Example:
