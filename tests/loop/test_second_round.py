@@ -143,6 +143,14 @@ def test_corrections_are_counted_while_they_are_read_and_reading_can_be_cancelle
         next(work)
 
 
+def test_a_held_out_subject_that_was_moved_is_learned_from(study: Study) -> None:
+    """Not only replayed: the base was measured on it and has learned nothing of it."""
+    assert study.models.info("v0001").held_out == ("c3/r0001",)
+    study.split.move("s3", "train", "there are too few to learn from")
+    version = study.models.info(trained(study, "fine-tune", replace(TUNE, steps=1))["model"])
+    assert "c3/r0001" in version.revisions
+
+
 def test_label_maps_that_memory_has_no_room_for_are_not_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     revise(study, 1)
     monkeypatch.setattr("napari_apprentice.learn.memory.free_memory", lambda _: 5.0 * np.prod(SHAPE))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 
 Sides = tuple[list[Example], list[Example]]
@@ -68,7 +70,8 @@ class _Work:
         self._run, self._settings, self._ranks = run, settings, ranks
         self._study = study = Study.open(run.study_path)
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
-        self._learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
+        self._learned = frozenset(base.revisions) if base else frozenset()
+        self._measured = frozenset(base.held_out) if base else frozenset()
         self._out = run.path / "weights.safetensors"
         self._channels: tuple[str, ...] = ()
         self._made: dict[str, Any] = {}
@@ -138,7 +141,7 @@ class _Work:
         self, begun: Begun | None = None, left_out: dict[str, str] | None = None
     ) -> Generator[Progress, None, Sides]:
         cancelled = self._run.cancelled if self._ranks.first else lambda: False
-        return (yield from collecting(self._study, self._learned, begun, left_out, cancelled))
+        return (yield from collecting(self._study, self._learned, begun, left_out, self._measured, cancelled))
 
     def _begin(self) -> Generator[Progress, None, None]:
         """Take the newest revisions of the study, as far as they fit."""
@@ -214,18 +217,21 @@ def collect(
 
 def collecting(
     study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None,
-    cancelled: Callable[[], bool] = lambda: False,
+    measured: frozenset[str] = frozenset(), cancelled: Callable[[], bool] = lambda: False,
 ) -> Generator[Progress, None, Sides]:  # fmt: skip
     """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
 
     Parameters
     ----------
     learned
-        The revisions the base model version knows: these are replay.
+        The revisions that the base model version learned from: these are replay.
     begun
         Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
     left_out
         Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
+    measured
+        Those that it was measured on: these are replay where they are held out still. Of a subject that was moved to
+        the train side since, nothing was learned yet.
     cancelled
         Asked before each revision: a study may have hundreds of large ones.
 
@@ -250,13 +256,15 @@ def collecting(
             raise Cancelled("Training was cancelled before its first step.")
         yield Progress(0, 0, f"Reading correction {number} of {len(chosen)}")
         try:
-            example = _example(study, key, seen, gone, replay=key in learned)
+            example = _example(study, key, seen, gone)
         except (InputError, StudyError) as error:
             if left_out is None:
                 raise
             left_out[key] = clause(error)
             continue
-        sides[side or study.split.assign(example.subject)].append(example)
+        side = side or study.split.assign(example.subject)
+        replay = key in learned or (side == VALIDATION and key in measured)
+        sides[side].append(replace(example, replay=replay))
     both = with_common_sets([*sides["train"], *sides["validation"]])
     return both[: len(sides["train"])], both[len(sides["train"]) :]
 
@@ -270,14 +278,14 @@ def _bytes_of(study: Study, keys: Iterable[str]) -> int:
     return size
 
 
-def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int], *, replay: bool) -> Example:
+def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int]) -> Example:
     case_id, _, name = key.partition("/")
     info, revision = study.cases.info(case_id), study.revisions.info(case_id, name)
     labels, status = study.revisions.read(case_id, name)
     status = _taught(gone, labels, status)
     return Example(
         key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
-        info.channels, replay, seen.open_in(revision, labels, status),
+        info.channels, open=seen.open_in(revision, labels, status),
     )  # fmt: skip
 
 
