@@ -16,7 +16,8 @@ from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import Cancelled, ModelError, RunError
-from napari_apprentice.loop.tuning import begin_training
+from napari_apprentice.loop import worker
+from napari_apprentice.loop.tuning import begin_training, follow_training
 from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.study import Study
@@ -157,6 +158,16 @@ def test_label_maps_that_memory_has_no_room_for_are_not_read(study: Study, monke
     monkeypatch.setattr(study.revisions, "read", None)
     with pytest.raises(RunError, match=r"The corrections take about 0\.0 GB of memory, and 0\.0 GB are free"):
         collect(study, frozenset())
+
+
+def test_a_run_that_is_done_keeps_no_weights_beside_those_of_its_model_version(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    assert worker.main([str(run.path)]) == 0
+    report = finish(follow_training(run))
+    assert (study.models.root / report.model / "weights.safetensors").is_file()
+    assert [p.name for p in run.path.rglob("*.safetensors")] == []
+    assert (run.path / "run.json").is_file()
 
 
 def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(study: Study) -> None:

@@ -33,10 +33,12 @@ from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
+from napari_apprentice.store.files import remove_quietly
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 
+CHECKPOINT = "checkpoint"  # folder in a run's
 Sides = tuple[list[Example], list[Example]]
 
 
@@ -61,6 +63,12 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         return (yield from _Work(run, settings, ranks).done())
     finally:
         turn.end()
+
+
+def let_go(run: RunFolder) -> None:
+    """Remove what a training run that is done needs no more: its model version has the weights, several times less."""
+    for path in (run.path / CHECKPOINT, *run.path.glob("*.safetensors")):
+        remove_quietly(path)
 
 
 class _Work:
@@ -197,7 +205,7 @@ class _Work:
         return (
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
-                self._run.path / "checkpoint", cancelled, added, self._ranks,
+                self._run.path / CHECKPOINT, cancelled, added, self._ranks,
             )
         )  # fmt: skip
 
