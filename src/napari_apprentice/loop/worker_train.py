@@ -1,7 +1,7 @@
 """Training in the child process: revisions in, a gated model version into the study."""
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.correction import UNSEEN, StatusArray
 from napari_apprentice.core.fingerprint import fingerprint
+from napari_apprentice.core.gate import NOTHING
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
@@ -95,7 +96,8 @@ class _Work:
         self._ranks.wait()  # from here on the others know what all go by
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
-        notes = [*self._notes, *result.notes]
+        first = self._study.models.active() is None
+        notes = [*self._notes, *result.notes, *(_how_good(result, self._held_out) if first else ())]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
         taught = [e for e in self._examples if e.revision not in result.left_out]
         made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
@@ -347,6 +349,19 @@ def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
     return derive_plan(
         prints, study.schema, memory_mb=float(run.request["memory_mb"]), features=int(run.request["features"])
     )
+
+
+def _how_good(result: FitResult, held_out: Sequence[Example]) -> Iterator[str]:
+    """A sentence on a first model version: nothing is there to compare it with, so it becomes active as it is."""
+    if not held_out:
+        yield "No corrected scan is held out yet, so nothing says how good it is."
+    elif result.dice is not None and result.dice < NOTHING:
+        yield (
+            "It agrees with the held-out corrections nowhere yet (mean Dice 0.000): train anew with more corrections "
+            "or more steps."
+        )
+    elif result.dice is not None:
+        yield f"Mean Dice on held-out corrections: {result.dice:.3f}."
 
 
 def _history(result: FitResult) -> list[list[float | None]]:
