@@ -112,9 +112,9 @@ def test_a_scan_smaller_than_the_patch() -> None:
 
 def test_single_slices_of_finer_scans_count_as_they_are_taught() -> None:
     network, _ = _network()
-    finer = [make_example(n, (32, 16, 16), spacing=(0.5, 1.0, 1.0), known=0) for n in (1, 2)]
+    finer = [make_example(n, (48, 16, 16), spacing=(1 / 3, 1.0, 1.0), known=0) for n in (1, 2)]
     for example in finer:
-        example.status[[9, 20]] = 1  # each lies alone in one of the network's slices, which are twice as thick
+        example.status[[9, 20]] = 1  # neither is the middle one of three, which interpolation alone would look at
     found = calibrate(asked(network), finer, never)
     assert found is not None
     assert found.voxels == 2 * 2 * 16 * 16
