@@ -19,3 +19,14 @@ def test_a_fine_tune_is_as_long_as_asked(words: list[str], steps: int, minutes: 
     options = parser().parse_args(["fine-tune", "a.study", *words])
     settings = settings_from(options, TrainSettings(steps=steps_from(options.steps)))
     assert (settings.steps, settings.minutes, settings.devices) == (steps, minutes, devices)
+
+
+@pytest.mark.parametrize(("verb", "rate", "replay"), [("train", "0.01", "0.0"), ("fine-tune", "0.001", "0.75")])
+def test_help_says_what_is_taken_where_nothing_is_given(
+    verb: str, rate: str, replay: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([verb, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"momentum 0.99. (default {rate})" in told
+    assert f"where there are any. (default {replay})" in told

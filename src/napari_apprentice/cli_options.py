@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
-from napari_apprentice.core.config import PRESETS, PredictSettings, Settings, TrainSettings
+from napari_apprentice.core.config import PRESETS, PredictSettings, Settings, TrainSettings, first_model_settings
 from napari_apprentice.core.import_settings import ImportSettings
 from napari_apprentice.core.postprocess import TEXTS
 from napari_apprentice.core.reading import ReadSettings
@@ -137,16 +137,16 @@ class _ChannelAction(argparse.Action):
 
 
 def _learning_commands(commands: Any) -> None:
-    for name, text, steps in (
-        ("train", "train a first model version on all revisions", "standard"),
-        ("fine-tune", "fine-tune the base model version on corrections", "auto"),
+    for name, text, steps, defaults in (
+        ("train", "train a first model version on all revisions", "standard", first_model_settings(0)),
+        ("fine-tune", "fine-tune the base model version on corrections", "auto", TrainSettings()),
     ):
         verb = _command(commands, name, text)
         verb.add_argument("--steps", default=steps, help=f"{', '.join(PRESETS)} or a number (default {steps})")
         verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
         text = "with --resume: also with a run of another computer that has given no sign of life for a while"
         verb.add_argument("--take-over", action="store_true", help=text)
-        _settings(verb, TrainSettings, leave_out=("steps",))
+        _settings(verb, TrainSettings, leave_out=("steps",), defaults=defaults)
 
     predict = _command(commands, "predict", "predict cases (all by default)")
     predict.add_argument("cases", nargs="*", metavar="CASE", help="named right after the study; by default all")
@@ -243,14 +243,16 @@ def _settings(
     settings: type[Settings],
     leave_out: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
+    defaults: Settings | None = None,
 ) -> None:
     group = command.add_argument_group("settings")
     for f in dataclasses.fields(settings):  # type: ignore[arg-type]
         if f.name in leave_out or (only and f.name not in only):
             continue
+        default = getattr(defaults, f.name) if defaults else f.default
         flag, text = (
             f"--{f.name.replace('_', '-')}",
-            f.metadata["text"] + (f" (default {f.default})" if f.default != "" else ""),
+            f.metadata["text"] + (f" (default {default})" if default != "" else ""),
         )
         text = text.replace("%", "%%")
         if isinstance(f.default, bool):

@@ -110,6 +110,16 @@ def test_a_scan_smaller_than_the_patch() -> None:
     assert found.voxels > 0
 
 
+def test_single_slices_of_finer_scans_count_as_they_are_taught() -> None:
+    network, _ = _network()
+    finer = [make_example(n, (48, 16, 16), spacing=(1 / 3, 1.0, 1.0), known=0) for n in (1, 2)]
+    for example in finer:
+        example.status[[9, 20]] = 1  # neither is the middle one of three, which interpolation alone would look at
+    found = calibrate(asked(network), finer, never)
+    assert found is not None
+    assert found.voxels == 2 * 2 * 16 * 16
+
+
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 @pytest.mark.parametrize("labels", [2, 30])
 def test_whatever_computes_finds_the_same(labels: int) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.learn.pace import Pace, plan_pace, time_prediction, time_steps
 
@@ -58,6 +59,12 @@ def test_a_prediction_that_takes_long_is_timed_by_its_first_windows(budget, trie
     assert time_prediction(predicted(), budget) == pytest.approx(16.0)
     assert len(done) == tried
     assert closed  # what it holds on to is given back before the first step
+
+
+def test_a_night_of_quick_steps_is_no_more_than_a_run_can_have():
+    pace = plan_pace(500 * 60.0, 0.01, 0.0, 100)
+    assert TrainSettings(steps=pace.steps).steps == 1_000_000
+    assert pace.sentence(500) == "1000000 steps of 0.01 s, the most of one run, take no longer than 500 minutes."
 
 
 def test_what_is_told_of_a_pace_is_true():

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from small import make_example, make_plan
+from training import train
 
 from napari_apprentice.core.slabs import ArraySource
+from napari_apprentice.errors import RunError
 from napari_apprentice.learn import prepared
 from napari_apprentice.learn.loss import UNSEEN
 from napari_apprentice.learn.normalise import normalise
@@ -95,3 +97,14 @@ def test_what_would_fill_the_device_stays_on_the_host(monkeypatch):
     monkeypatch.setattr(prepared, "free_bytes", lambda _: cases[0].bytes * 3)
     kept_near(cases, CPU)
     assert len(pinned) == 3
+
+
+def test_what_is_kept_of_a_scan_is_foretold_before_it_is_read(tmp_path, monkeypatch):
+    for example in (one_box(make_example(shape=(50, 60, 40), spacing=(2.0, 1.0, 0.7))), make_example(0)):
+        plan = make_plan(patch=(8, 8, 8))
+        assert prepared.foretold_bytes(example, plan) == prepare(example, plan).bytes
+    size = prepared.foretold_bytes(make_example(0), make_plan())
+    monkeypatch.setattr("napari_apprentice.learn.memory.free_memory", lambda _: 2.5 * size)
+    unread = [replace(make_example(n), voxels=None) for n in range(3)]
+    with pytest.raises(RunError, match=r"The scans to learn from take about .* GB are free on this computer"):
+        train(tmp_path, "a", unread)

@@ -122,6 +122,12 @@ def test_held_out_scans_that_take_longer_than_the_time_leave_it_to_the_steps(tmp
     assert result.steps == reports[-1].done
 
 
+def test_each_held_out_scan_that_is_measured_on_is_told(tmp_path):
+    reports, _ = train(tmp_path, "a", held_out=[make_example(5), make_example(6)], how=settings(2))
+    texts = [(p.done, p.text) for p in reports if p.text.startswith("Measuring")]
+    assert texts == [(2, f"Measuring on held-out scan {n} of 2") for n in (1, 2)]
+
+
 def test_a_cancelled_measurement_keeps_the_step_before_it(tmp_path):
     asked = after(6 + 2)  # two while reading, one per step, then during the measurement after step 4
     with pytest.raises(Cancelled):

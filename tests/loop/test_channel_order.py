@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learn.small import make_example, make_plan
+from learn.small import finish, make_example, make_plan
 from loop.balls import SHAPE, revise, trained
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.fingerprint import fingerprint
@@ -17,10 +17,13 @@ from napari_apprentice.core.plan import derive_plan
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ModelError
+from napari_apprentice.learn import weights
 from napari_apprentice.learn.prepared import prepare
-from napari_apprentice.loop.channel_order import readable
+from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.channel_order import ordered, readable
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.loop.tuning import begin_training
+from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.loop.worker_predict import PredictionTask
 from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.session import Session
@@ -162,3 +165,24 @@ def test_a_training_run_tells_at_every_start_which_channel_it_takes_for_which(tm
             if progress.text.startswith("Reading scan"):
                 break
         assert "v0001 was made for channels T1, PET; it takes T1 post for T1." in said
+
+
+def test_the_gate_reads_channels_to_each_model_version_in_its_own_order(tmp_path: Path) -> None:
+    """One that was imported with another order, and became active while the run trained, is not called worse for it."""
+    study = corrected(tmp_path / "a.study", [READS, READS, READS[::-1]])
+    add_version(study, MODEL, make_plan(patch=(8, 16, 16), channels=2), seed=3, channels=READS)
+    mine = study.models.info(MODEL)
+    named = weights.read(study.models.weights(MODEL))
+    turned = {n: w.flip(1).contiguous() if w.shape[1:2] == (2,) else w for n, w in named.items()}  # the first layer
+    weights.write(turned, tmp_path / "turned.safetensors")
+    study.models.register(replace(mine, name="turned", channels=READS[::-1]), tmp_path / "turned.safetensors")
+    study.models.activate("turned", "imported")
+    _, held_out = collect(study, frozenset())
+    here = [ordered(e, READS) for e in held_out]
+    made = Candidate(mine, study.models.weights(MODEL), mine.plan, study.models.weights(MODEL), [], here, READS)
+    run = study.runs.create("fine-tune", {"base": MODEL})
+    _, verdict = finish(gate(run, study, made, TrainSettings(steps=1, device="cpu", interpolation=2)))
+    assert verdict.report is not None
+    assert {p.label for p in verdict.report.pairs} == {1, 2}
+    assert all(p.before == p.after for p in verdict.report.pairs)
+    assert all(share.passed for share in verdict.tried)

@@ -1,5 +1,6 @@
 """Label maps and uncertainty out of a study."""
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -8,15 +9,19 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from builders import SHAPE
+from builders import SHAPE, write_nifti
 from builders import study as make_study
+from learn.small import make_plan
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.loop.evaluating import evaluate
 from napari_apprentice.loop.exporting import export
+from napari_apprentice.loop.opening import load_case
 from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.store.study import Study
+from networks import add_version
 from real_data import real_data
 
 
@@ -122,3 +127,27 @@ def test_a_scan_of_any_format_gives_label_maps_on_its_grid_in_every_format(tmp_p
         assert written.GetOrigin() == read.GetOrigin()
         assert written.GetSpacing() == read.GetSpacing()
         assert written.GetDirection() == read.GetDirection()
+
+
+def test_a_prediction_of_other_weights_that_had_the_name_before_is_nobodys(tmp_path: Path) -> None:
+    """A model version was removed by hand, and another one imported under its name."""
+    study = make_study(tmp_path)
+    add_version(study, "v0001", make_plan(), seed=1)
+    study.models.activate("v0001", "made by hand")
+    shape = study.cases.info("c1").shape
+    by = {"weights": study.models.digests("v0001")}
+    found = Prediction(np.full(shape, 2, np.uint8), np.zeros(shape, np.uint8), {2: 0.5}, made=by)
+    study.predictions.write("c1", "v0001", found)
+    assert load_case(study, "c1").model == "v0001"
+    shutil.rmtree(study.models.root / "v0001")
+    add_version(study, "v0001", make_plan(), seed=2)
+    case = load_case(study, "c1")
+    assert case.model is None
+    assert not case.canvas.labels.any()
+    for what in ("prediction", "uncertainty"):
+        with pytest.raises(InputError, match="another model version that was called v0001; predict it again"):
+            export(study, "c1", tmp_path / "out.nii.gz", what=what)
+    (tmp_path / "references").mkdir()
+    write_nifti(tmp_path / "references" / "c1.nii.gz", np.ones(shape[::-1], np.uint8))
+    with pytest.raises(InputError, match="belongs to a case with a prediction"):
+        evaluate(study, tmp_path / "references")

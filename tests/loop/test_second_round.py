@@ -15,9 +15,10 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import Cancelled, ModelError
-from napari_apprentice.loop.tuning import begin_training
-from napari_apprentice.loop.worker_train import train
+from napari_apprentice.errors import Cancelled, ModelError, RunError
+from napari_apprentice.loop import worker
+from napari_apprentice.loop.tuning import begin_training, follow_training
+from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.study import Study
 from networks import add_version
@@ -130,6 +131,43 @@ def test_a_run_waits_for_that_of_another_study_and_can_be_cancelled(study: Study
     assert "Reading corrections" in [p.text for p in work]
     list(other.wait(lambda: False))  # and it has let go of the device
     other.end()
+
+
+def test_corrections_are_counted_while_they_are_read_and_reading_can_be_cancelled(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    work = train(run)
+    said = [next(work).text for _ in range(3)]
+    assert said == ["Reading corrections", "Reading correction 1 of 3", "Reading correction 2 of 3"]
+    run.cancel()
+    with pytest.raises(Cancelled, match="before its first step"):
+        next(work)
+
+
+def test_a_held_out_subject_that_was_moved_is_learned_from(study: Study) -> None:
+    """Not only replayed: the base was measured on it and has learned nothing of it."""
+    assert study.models.info("v0001").held_out == ("c3/r0001",)
+    study.split.move("s3", "train", "there are too few to learn from")
+    version = study.models.info(trained(study, "fine-tune", replace(TUNE, steps=1))["model"])
+    assert "c3/r0001" in version.revisions
+
+
+def test_label_maps_that_memory_has_no_room_for_are_not_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    revise(study, 1)
+    monkeypatch.setattr("napari_apprentice.learn.memory.free_memory", lambda _: 5.0 * np.prod(SHAPE))
+    monkeypatch.setattr(study.revisions, "read", None)
+    with pytest.raises(RunError, match=r"The corrections take about 0\.0 GB of memory, and 0\.0 GB are free"):
+        collect(study, frozenset())
+
+
+def test_a_run_that_is_done_keeps_no_weights_beside_those_of_its_model_version(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    assert worker.main([str(run.path)]) == 0
+    report = finish(follow_training(run))
+    assert (study.models.root / report.model / "weights.safetensors").is_file()
+    assert [p.name for p in run.path.rglob("*.safetensors")] == []
+    assert (run.path / "run.json").is_file()
 
 
 def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(study: Study) -> None:

@@ -134,3 +134,19 @@ def test_that_only_the_validation_side_was_corrected_is_said(tmp_path: Path) -> 
     revise(study, 3)
     with pytest.raises(ModelError, match="what was corrected is of s3, on the validation side"):
         trained(study, "fine-tune", QUICK)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rate", "held_out", "says"),
+    [
+        (1, 1e-6, (3,), "It agrees with the held-out corrections nowhere yet (mean Dice 0.000)"),
+        (1, 1e-6, (), "No corrected scan is held out yet, so nothing says how good it is."),
+    ],
+)
+def test_of_a_first_model_version_it_is_said_how_good_it_is(
+    tmp_path: Path, steps: int, rate: float, held_out: tuple[int, ...], says: str
+) -> None:
+    study = ball_study(tmp_path, validation=held_out)
+    result = trained(study, "train", replace(first_model_settings(steps, device="cpu"), rate=rate))
+    assert result["active"]
+    assert says in " ".join(result["notes"])

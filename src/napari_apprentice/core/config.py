@@ -52,6 +52,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 # 0: by how many cases were corrected, see `TrainSettings.for_cases`
 PRESETS: Mapping[str, int] = {"auto": 0, "quick": 250, "standard": 2000, "thorough": 12500}
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 100, 250, 2000
+STEPS_LIMIT = 1_000_000  # of one run
 
 USUAL_MEMORY_MB = 128  # for sums over windows
 LEAST_MEMORY_MB = 16  # with less they go to disk all the time
@@ -144,7 +145,7 @@ class TrainSettings(Settings):
     """The recipe of a training run; every default has its reason in docs/design."""
 
     steps: int = setting(
-        2000, "Optimiser steps; 0 takes 100 per corrected case, at least 250 and at most 2000.", 0, 1_000_000
+        2000, "Optimiser steps; 0 takes 100 per corrected case, at least 250 and at most 2000.", 0, STEPS_LIMIT
     )
     minutes: float = setting(
         0.0, "Time for the steps; their number follows from how long one takes. 0 goes by the steps.", 0.0, 10_000.0

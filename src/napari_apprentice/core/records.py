@@ -186,7 +186,7 @@ class Example:
     spacing
         Millimetres along (z, y, x).
     replay
-        True when the base model version already learned from (or was held out on) this revision.
+        True when the base model version already learned from this revision, or was and is measured on it.
     open
         Where background may be a label that is newer than the revision; None where nowhere.
     """

@@ -15,6 +15,7 @@ from napari_apprentice.gui.overlay_row import OverlayRow
 from napari_apprentice.gui.panel import Panel, button, menu_button, note
 from napari_apprentice.gui.preset_box import PresetBox
 from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.loop.shown import is_by
 from napari_apprentice.store.study import Study
 
 SETTLE_MS = 250  # counting voxels waits for a pause in painting
@@ -231,7 +232,7 @@ class CorrectPanel(Panel):
 def _reverts_of(study: Study, case_id: str) -> tuple[str | None, bool, tuple[str, ...]]:
     """The active model version, whether it predicted the case, and the case's revisions; touches the disk."""
     active = study.models.active()
-    return active, active is not None and study.predictions.has(case_id, active), study.revisions.names(case_id)
+    return active, active is not None and is_by(study, case_id, active), study.revisions.names(case_id)
 
 
 def _about(case: OpenCase) -> str:

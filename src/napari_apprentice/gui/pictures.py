@@ -12,6 +12,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.channel_view import ChannelView
 from napari_apprentice.loop.opening import OpenCase
+from napari_apprentice.loop.shown import is_by
 from napari_apprentice.session import Session
 
 LARGE = 200**3  # voxels of one channel; above, the scan is shown before all of it is read
@@ -109,7 +110,7 @@ def load_pictures(session: Session, case: OpenCase, scan: Scan | None = None) ->
     study, case_id = session.study, case.info.case_id
     scan = load_scan(session, case_id, scan)
     active = study.models.active()
-    predicted = active is not None and study.predictions.has(case_id, active)
+    predicted = active is not None and is_by(study, case_id, active)
     uncertainty = session.prediction(case_id).uncertainty if predicted else None
     return Pictures(case, scan, uncertainty, _fullest_slice(case))
 

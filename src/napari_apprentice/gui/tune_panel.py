@@ -167,7 +167,7 @@ class TunePanel(Panel):
         self.verdict.hide()
         self.table.hide()
         self.details.hide()
-        self.step.setText("Starting the training process ...")
+        self.step.setText("Starting the training process: its libraries are loaded first, which takes some seconds ...")
         job.progressed.connect(self._on_progress)
         self._refresh()
 

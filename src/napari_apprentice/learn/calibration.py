@@ -16,10 +16,12 @@ from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.plan import Plan, Triple
 from napari_apprentice.core.records import Example
 from napari_apprentice.errors import Cancelled
+from napari_apprentice.learn.coarser import Coarser, with_all_known
 from napari_apprentice.learn.device import memory_errors
 from napari_apprentice.learn.loss import IGNORE
+from napari_apprentice.learn.loss import UNSEEN as NOT_KNOWN
 from napari_apprentice.learn.member import Member
-from napari_apprentice.learn.resample import resample_labels, target_shape
+from napari_apprentice.learn.resample import Linear, resample_labels_along
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.voting import Voters
 
@@ -166,11 +168,9 @@ def _known_logits(
     member: Member, voters: Voters, example: Example, most: int, cancelled: Callable[[], bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, rows) logits and (n,) true rows of known voxels in windows of an example, on the CPU."""
-    z, y, x = example.labels.shape
     plan = member.plan
-    shape = target_shape((z, y, x), example.spacing, plan.spacing)
     scan = ScaledScan(example.source, plan, member.device, cancelled)
-    target = resample_labels(torch.from_numpy(_rows(example, plan)), shape).numpy()
+    target = _on_grid(_rows(example, plan), scan.shape)
     rng = np.random.default_rng(0)
     left = list(_windows(target, plan.patch, rng))
     logits, true = [torch.zeros(0, member.readout.rows)], [torch.zeros(0, dtype=torch.int64)]
@@ -180,7 +180,7 @@ def _known_logits(
         maps = voters.retrying(partial(_patches, scan, left), lambda: False)
         for (inner, outer), found in zip(left, maps, strict=False):  # as many as memory allows
             rows = target[inner]
-            where = np.flatnonzero(rows != IGNORE)
+            where = np.flatnonzero(rows < NOT_KNOWN)
             where = where if len(where) <= most else rng.choice(where, most, replace=False)
             inside = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
             known = found[(slice(None), *inside)].flatten(1)[:, torch.from_numpy(where)]
@@ -191,7 +191,7 @@ def _known_logits(
 
 
 def _rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
-    """(z, y, x) output rows; 255 where unknown, and for labels that the model does not know."""
+    """(z, y, x) output rows; 254 where nobody says what a voxel is, 255 for labels that the model does not know."""
     table = np.full(65536, IGNORE, np.uint8)
     table[0] = 0
     for row, label in enumerate(plan.labels, 1):
@@ -199,7 +199,19 @@ def _rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
     known = example.status != UNSEEN
     if example.open is not None:  # it may be a label that did not exist then
         known &= example.open.where == 0
-    return np.where(known, table[example.labels], np.uint8(IGNORE))
+    return np.where(known, table[example.labels], np.uint8(NOT_KNOWN))
+
+
+def _on_grid(rows: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint8]:
+    """Rows on the plan's grid, as they are taught: what is known of few of the scan's voxels is not outvoted."""
+    axes = [(n, m) for n, m in zip(rows.shape, shape, strict=True)]
+    z, y, x = (Linear.between(n, m) for n, m in axes)
+    found = resample_labels_along(torch.from_numpy(rows), (z, y, x)).numpy()
+    joins = [Coarser.between(n, m, slice(0, m)) for n, m in axes]
+    if not any(joins):
+        return found
+    status = [(r != NOT_KNOWN).astype(np.uint8) for r in (found, rows)]
+    return with_all_known((found, status[0]), (rows, status[1]), joins, (z, y, x))[0]
 
 
 Window = tuple[slice, slice, slice]
@@ -207,7 +219,7 @@ Window = tuple[slice, slice, slice]
 
 def _windows(target: NDArray[np.uint8], patch: Triple, rng: np.random.Generator) -> Iterator[tuple[Window, Window]]:
     """The middle half and the whole of windows around known voxels; the whole may reach out of the scan."""
-    known, seen = np.flatnonzero(target != IGNORE), set()
+    known, seen = np.flatnonzero(target < NOT_KNOWN), set()
     for centre in rng.choice(known, min(WINDOWS, len(known)), replace=False):
         inner, outer = [], []
         for middle, size, whole in zip(np.unravel_index(int(centre), target.shape), patch, target.shape, strict=True):

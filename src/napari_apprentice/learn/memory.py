@@ -72,6 +72,27 @@ def affordable(found: Need | None, batch: int, device: torch.device) -> int:
     return batch
 
 
+def refuse_too_many(what: str, size: float) -> None:
+    """Make sure that there is memory for what is kept from the first step to the last, before any of it is read.
+
+    Parameters
+    ----------
+    what, size
+        What it is, in the plural, and its bytes.
+
+    Raises
+    ------
+    RunError
+        There is not: the system would end the process without a word.
+    """
+    free = free_memory(torch.device("cpu"))
+    if size > free:
+        raise RunError(
+            f"{what} take about {size / GB:.1f} GB of memory, and {free / GB:.1f} GB are free on this computer. Close "
+            "other programs, or train where there is more memory."
+        )
+
+
 def free_memory(device: torch.device) -> float:
     """Bytes that are free where it is computed."""
     found = free_bytes(device)

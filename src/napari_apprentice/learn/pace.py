@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from napari_apprentice.core.config import STEPS_LIMIT
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import PredictedSlab
 
@@ -45,6 +46,8 @@ class Pace:
         time_given = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
         if self.step_seconds > 60 * minutes:
             return f"A step takes {each}, which is more than {time_given}: a single one is trained."
+        if self.steps == STEPS_LIMIT:
+            return f"{self.steps} steps of {each}, the most of one run, take no longer than {time_given}."
         if self.steps == 1:
             return f"1 step of {each} fits into {time_given}."
         return f"{self.steps} steps of {each} fit into {time_given}."
@@ -63,12 +66,17 @@ def plan_pace(left: float, step_seconds: float, measure_seconds: float, every: i
         Steps between two measurements where time allows; further apart where they would take over 15 % of it.
     """
     most = int(MEASURE_SHARE * left / measure_seconds) if measure_seconds > 0 else 0
-    steps = max(1, int(left / step_seconds))
+    steps = _within(left / step_seconds)
     if most == 0:
         return Pace(steps, 0, step_seconds, measure_seconds)
     every = max(every, -(-steps // most))
-    steps = max(1, int(left / (step_seconds + measure_seconds / every)))
+    steps = _within(left / (step_seconds + measure_seconds / every))
     return Pace(steps, every, step_seconds, measure_seconds)
+
+
+def _within(steps: float) -> int:
+    """A number of steps that a run can have: at least one, so that something is learned."""
+    return max(1, int(min(steps, STEPS_LIMIT)))
 
 
 def time_steps(step: Callable[[int], None], budget: float, agree: Callable[[bool], bool]) -> float:

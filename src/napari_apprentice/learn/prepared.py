@@ -1,5 +1,6 @@
 """A scan decoded once for training: normalised, on the plan's grid, and no more of it than patches can show."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -103,6 +104,14 @@ def prepare(example: Example, plan: Plan) -> Prepared:
         _some(status == EDITED), _some(known), {r: i for r, i in by_row.items() if i.size}, example.replay,
         (box[0].start, box[1].start, box[2].start), whole,
     )  # fmt: skip
+
+
+def foretold_bytes(example: Example, plan: Plan) -> int:
+    """Of the tensors that `prepare` makes of an example, before its scan is read."""
+    z, y, x = example.labels.shape
+    part = _part(example.status, target_shape((z, y, x), example.spacing, plan.spacing), plan)
+    each = 2 * len(plan.normalisation) + 2  # float16 voxels, target, edited
+    return each * math.prod(int(s.stop - s.start) for s in part)
 
 
 def kept_near(cases: Sequence[Prepared], device: torch.device) -> list[Prepared]:

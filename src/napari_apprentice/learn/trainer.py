@@ -18,10 +18,10 @@ from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
 from napari_apprentice.learn.device import choose_device, memory_errors
 from napari_apprentice.learn.feed import Feed
-from napari_apprentice.learn.memory import affordable, need
+from napari_apprentice.learn.memory import affordable, need, refuse_too_many
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser
-from napari_apprentice.learn.prepared import Prepared, kept_near, prepare
+from napari_apprentice.learn.prepared import Prepared, foretold_bytes, kept_near, prepare
 from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.stepper import Stepper
@@ -197,6 +197,7 @@ def _prepare(
 ) -> Generator[Progress, None, list[Prepared]]:
     """Decode every example once, and keep all on the device unless they would fill it."""
     cases = []
+    refuse_too_many("The scans to learn from", sum(foretold_bytes(example, plan) for example in examples))
     for number, example in enumerate(examples, 1):
         if cancelled():
             raise Cancelled("Training was cancelled before its first step.")

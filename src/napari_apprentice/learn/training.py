@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
@@ -191,7 +192,7 @@ class Training:
             losses.append(self._one())
             measure = bool(self.every) and (self.step % self.every == 0 or self.step == total)
             if measure or self.step % REPORT_EVERY == 0 or self.step == total or time.monotonic() - told >= 1:
-                dice = self._measure_or_keep() if measure else None
+                dice = (yield from self._measure_or_keep()) if measure else None
                 self.history.append((self.step, float(np.mean(losses)), dice))
                 left = (time.monotonic() - began) / (self.step - first) * (total - self.step)
                 yield Progress(self.step, total, "Training", self.history[-1][1], dice, left)
@@ -221,18 +222,21 @@ class Training:
         self.step += 1
         return number
 
-    def _measure_or_keep(self) -> float | None:
+    def _measure_or_keep(self) -> Generator[Progress, None, float | None]:
         try:
-            return self._measure()
+            return (yield from self._measure())
         except Cancelled:
             self.keep()
             raise
 
-    def _measure(self) -> float | None:
+    def _measure(self) -> Generator[Progress, None, float | None]:
         """Mean Dice of the averaged weights."""
         if not self.held_out or not self.ranks.first:
             return None
-        found = scores(self._averaged(), self.held_out, CURVE, self.cancelled)
+        averaged, found, count = self._averaged(), list[CaseScore](), len(self.held_out)
+        for number, example in enumerate(self.held_out, 1):
+            yield Progress(self.step, self.settings.steps, f"Measuring on held-out scan {number} of {count}")
+            found += scores(averaged, [example], CURVE, self.cancelled)
         return float(np.mean([s.dice for s in found])) if found else None
 
     def _averaged(self) -> Predictor:

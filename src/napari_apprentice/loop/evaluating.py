@@ -10,6 +10,7 @@ from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
 from napari_apprentice.store.study import Study
@@ -77,7 +78,7 @@ def evaluate(
 
 def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | None:
     if what == "prediction":
-        return study.predictions.read(case_id, model).labels if study.predictions.has(case_id, model) else None
+        return study.predictions.read(case_id, model).labels if is_by(study, case_id, model) else None
     newest = study.revisions.newest(case_id)
     return study.revisions.read(case_id, newest.name)[0] if newest else None
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, ModelError
+from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.segments.seg_writer import SegOrigin, write_seg
 from napari_apprentice.scans.writer import write_label_map, write_scalar
 from napari_apprentice.store.study import Study
@@ -48,7 +50,7 @@ def export(
     study.refuse_inside(out)
     info = study.cases.info(case_id)
     if what == "uncertainty":
-        prediction = study.predictions.read(case_id, active_model(study))
+        prediction = _prediction(study, case_id, active_model(study))
         write_scalar(out, prediction.uncertainty, info.geometry, overwrite=overwrite)
         return out
     labels, origin = _corrected(study, case_id) if what == "corrected" else _predicted(study, case_id)
@@ -99,4 +101,10 @@ def _corrected(study: Study, case_id: str) -> tuple[LabelArray, SegOrigin]:
 
 def _predicted(study: Study, case_id: str) -> tuple[LabelArray, SegOrigin]:
     model = active_model(study)
-    return study.predictions.read(case_id, model).labels, SegOrigin("AUTOMATIC", model)
+    return _prediction(study, case_id, model).labels, SegOrigin("AUTOMATIC", model)
+
+
+def _prediction(study: Study, case_id: str, model: str) -> Prediction:
+    if study.predictions.has(case_id, model) and not is_by(study, case_id, model):
+        raise InputError(f"{case_id} was predicted by another model version that was called {model}; predict it again.")
+    return study.predictions.read(case_id, model)

@@ -13,6 +13,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.leakage import subjects_learned
+from napari_apprentice.loop.shown import is_by
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import process_again, read_unprocessed
@@ -59,7 +60,7 @@ def suggest(study: Study, model: str) -> Generator[Progress, None, PostReport]:
         No corrected case was predicted by this model version.
     """
     corrected = [c for c in study.cases.ids() if study.revisions.names(c)]
-    cases = [c for c in corrected if study.predictions.has(c, model)]
+    cases = [c for c in corrected if is_by(study, c, model)]
     if not cases:
         raise InputError(
             f"No corrected case was predicted by {model}, so there is nothing to learn from: "
@@ -146,7 +147,7 @@ def apply_recipe(
     The cases whose prediction was put through it now.
     """
     changed = []
-    cases = [c for c in case_ids if study.predictions.has(c, model)]
+    cases = [c for c in case_ids if is_by(study, c, model)]
     for done, case_id in enumerate(cases):
         yield Progress(done, len(cases), f"Post-processing {case_id}", case_id=case_id)
         if process_again(study, case_id, model, recipe):

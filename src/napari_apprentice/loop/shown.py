@@ -28,7 +28,15 @@ def base_of(study: Study, case_id: str) -> tuple[str | None, str | None]:
     """A case's newest revision, and the active model version if that predicted it."""
     names = study.revisions.names(case_id)
     active = study.models.active()
-    return names[-1] if names else None, active if active and study.predictions.has(case_id, active) else None
+    return names[-1] if names else None, active if active and is_by(study, case_id, active) else None
+
+
+def is_by(study: Study, case_id: str, model: str) -> bool:
+    """Whether there is a prediction by a model version; one of other weights, that had its name before, is none."""
+    if not study.predictions.has(case_id, model):
+        return False
+    weights = study.predictions.made(case_id, model).get("weights", {}).get(model)
+    return weights is None or bool(weights == study.models.info(model).weights_digest)
 
 
 def canvas_on(study: Study, info: CaseInfo, parent: str | None, model: str | None) -> Canvas:

@@ -1,11 +1,13 @@
 """In the child process: a candidate against the active model version, on the same held-out scans."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from napari_apprentice.core.channels import Names
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan
@@ -18,9 +20,12 @@ from napari_apprentice.learn.evaluate import case_scores, label_map, scores
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
+from napari_apprentice.loop.channel_order import source_for
 from napari_apprentice.loop.leakage import fair
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
+
+Reading = Callable[[Example], Example]
 
 MOST_CHOSEN_ON = 10  # scans of either kind on which the share is chosen; the verdict takes all
 
@@ -32,22 +37,31 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     held_out = fair(study, (active, base), made.examples, made.held_out)
     if active is None:
         return Verdict(None, made.fitted, tuple(held_out))
-    apart = not_compared(made.plan, study.models.info(active))
+    version = study.models.info(active)
+    apart = not_compared(made.plan, version)
     if apart:
         return Verdict(GateReport((), False, apart), made.fitted, tuple(held_out))
     choosing = made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
     maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
     bench = _Bench(run, study, choose_device(settings.device), maps)
-    before = bench.predictor(study.models.info(active).plan, study.models.sound_weights(active))
+    before = bench.predictor(version.plan, study.models.sound_weights(active))
+    theirs = partial(_as_read_by, study, version, made.channels)
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
     if choosing:
-        weights, share, tried = yield from bench.choose(made, before, some, settings.interpolation)
+        weights, share, tried = yield from bench.choose(made, before, some, theirs, settings.interpolation)
     after = bench.predictor(made.plan, weights)
-    pairs, planes = yield from bench.compare(before, after, held_out, f"Comparing with {active}")
+    pairs, planes = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
     return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
+
+
+def _as_read_by(study: Study, version: ModelVersion, channels: Names, example: Example) -> Example:
+    """An example whose channels lie in the candidate's order, in that of a model version: it may be another one."""
+    if version.channels == channels:
+        return example
+    return replace(example, voxels=source_for(study, example.revision.partition("/")[0], version))
 
 
 def not_compared(plan: Plan, active: ModelVersion) -> str:
@@ -77,13 +91,14 @@ class _Bench:
         return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
 
     def choose(
-        self, made: Candidate, before: Predictor, some: Sequence[Example], count: int
+        self, made: Candidate, before: Predictor, some: Sequence[Example], theirs: Reading, count: int
     ) -> Generator[Progress, None, tuple[Path, float, tuple[ShareScore, ...]]]:
         """Try shares of the change on some of the scans, in draft quality, each scan once for each share."""
         assert made.start is not None  # the caller has looked; for the type checker
         paths, measured = dict[float, Path](), dict[float, list[CaseScore]]()
         scans = f"{len(some)} held-out scan{'s' if len(some) > 1 else ''}"
-        earlier = yield from self._scores(before, some, f"Measuring the active model version on {scans}")
+        told = f"Measuring the active model version on {scans}"
+        earlier = yield from self._scores(before, [*map(theirs, some)], told)
         for share in shares(count):
             paths[share] = made.fitted if share == 1 else self.run.path / f"weights-{share:.3f}.safetensors"
             if share < 1:
@@ -107,16 +122,17 @@ class _Bench:
         return found
 
     def compare(
-        self, before: Predictor, after: Predictor, held_out: Sequence[Example], text: str
+        self, before: Predictor, after: Predictor, held_out: Sequence[Example], theirs: Reading, text: str
     ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...]]]:
         """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
         found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
         planes = []
         for number, example in enumerate(held_out, 1):
             maps = []
-            for scored, predictor in zip(found, (before, after), strict=True):
+            examined = ((before, theirs(example)), (after, example))
+            for scored, (predictor, scan) in zip(found, examined, strict=True):
                 yield Progress(self.done, self.maps, f"{text}: held-out scan {number} of {len(held_out)}")
-                maps.append(label_map(predictor, example, PredictSettings(), self.run.cancelled))
+                maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))

@@ -1,6 +1,9 @@
 """Training in the child process: revisions in, a gated model version into the study."""
 
-from collections.abc import Generator, Mapping, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import numpy as np
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.correction import UNSEEN, StatusArray
 from napari_apprentice.core.fingerprint import fingerprint
+from napari_apprentice.core.gate import NOTHING
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
@@ -16,6 +20,7 @@ from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
+from napari_apprentice.learn.memory import refuse_too_many
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.loop.begun import Begun, newest_revisions
@@ -29,8 +34,13 @@ from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
+from napari_apprentice.store.files import remove_quietly
 from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
+
+CHECKPOINT = "checkpoint"  # folder in a run's
+Sides = tuple[list[Example], list[Example]]
 
 
 def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
@@ -56,6 +66,12 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         turn.end()
 
 
+def let_go(run: RunFolder) -> None:
+    """Remove what a training run that is done needs no more: its model version has the weights, several times less."""
+    for path in (run.path / CHECKPOINT, *run.path.glob("*.safetensors")):
+        remove_quietly(path)
+
+
 class _Work:
     """What a training run has to go by: found out at its first start, read again at every later one."""
 
@@ -63,7 +79,8 @@ class _Work:
         self._run, self._settings, self._ranks = run, settings, ranks
         self._study = study = Study.open(run.study_path)
         self._base = base = study.models.info(run.request["base"]) if run.request["base"] else None
-        self._learned = frozenset((*base.revisions, *base.held_out)) if base else frozenset()
+        self._learned = frozenset(base.revisions) if base else frozenset()
+        self._measured = frozenset(base.held_out) if base else frozenset()
         self._out = run.path / "weights.safetensors"
         self._channels: tuple[str, ...] = ()
         self._made: dict[str, Any] = {}
@@ -79,7 +96,8 @@ class _Work:
         self._ranks.wait()  # from here on the others know what all go by
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
-        notes = [*self._notes, *result.notes]
+        first = self._study.models.active() is None
+        notes = [*self._notes, *result.notes, *(_how_good(result, self._held_out) if first else ())]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
         taught = [e for e in self._examples if e.revision not in result.left_out]
         made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
@@ -100,7 +118,7 @@ class _Work:
         self._ranks.wait()
         begun = Begun.of(self._run)
         assert begun is not None  # the first one has written it; for the type checker
-        self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+        self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         yield from self._fitted()
 
     def _gathered(self) -> Generator[Progress, None, None]:
@@ -110,18 +128,18 @@ class _Work:
             if name is not None:
                 self._study.models.sound_weights(name)
         begun = Begun.of(self._run)
-        if begun is None or not self._taken_up(begun):
-            self._begin()
+        if begun is None or not (yield from self._taken_up(begun)):
+            yield from self._begin()
         yield from self._look_at_held_out()
         self._notes += left_out_notes(self._left_out)
         self._notes += filter(None, [doubt(self._study, compared, self._held_out), self._not_compared()])
         for note in self._notes:
             yield Progress(0, self._settings.steps, note)
 
-    def _taken_up(self, begun: Begun) -> bool:
+    def _taken_up(self, begun: Begun) -> Generator[Progress, None, bool]:
         """Go by what the run began with, if all of that is still there."""
         try:
-            self._go_by(begun.plan, begun.channels, *collect(self._study, self._learned, begun))
+            self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         except (InputError, StudyError) as error:
             self._notes.append(f"This run cannot go on as it began. {error}")
             return False
@@ -129,13 +147,18 @@ class _Work:
         self._notes += filter(None, [*begun.notes, begun.missed(self._study), begun.moved(versions())])
         return True
 
-    def _begin(self) -> None:
+    def _collected(
+        self, begun: Begun | None = None, left_out: dict[str, str] | None = None
+    ) -> Generator[Progress, None, Sides]:
+        cancelled = self._run.cancelled if self._ranks.first else lambda: False
+        return (yield from collecting(self._study, self._learned, begun, left_out, self._measured, cancelled))
+
+    def _begin(self) -> Generator[Progress, None, None]:
         """Take the newest revisions of the study, as far as they fit."""
         base, study, left_out = self._base, self._study, self._left_out
         active = study.models.active()
-        read = readable(
-            *collect(study, self._learned, left_out=left_out), base, study.models.info(active) if active else None
-        )
+        sides = yield from self._collected(left_out=left_out)
+        read = readable(*sides, base, study.models.info(active) if active else None)
         self._read_notes = tuple(read.notes)
         self._notes += read.notes
         left_out |= read.left_out
@@ -184,50 +207,95 @@ class _Work:
         return (
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
-                self._run.path / "checkpoint", cancelled, added, self._ranks,
+                self._run.path / CHECKPOINT, cancelled, added, self._ranks,
             )
         )  # fmt: skip
 
 
 def collect(
     study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None
-) -> tuple[list[Example], list[Example]]:
+) -> Sides:
+    """`collecting` at once."""
+    work = collecting(study, learned, begun, left_out)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            sides: Sides = end.value
+            return sides
+
+
+def collecting(
+    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None,
+    measured: frozenset[str] = frozenset(), cancelled: Callable[[], bool] = lambda: False,
+) -> Generator[Progress, None, Sides]:  # fmt: skip
     """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
 
     Parameters
     ----------
     learned
-        The revisions the base model version knows: these are replay.
+        The revisions that the base model version learned from: these are replay.
     begun
         Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
     left_out
         Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
+    measured
+        Those that it was measured on: these are replay where they are held out still. Of a subject that was moved to
+        the train side since, nothing was learned yet.
+    cancelled
+        Asked before each revision: a study may have hundreds of large ones.
+
+    Yields
+    ------
+    Progress before each revision is read.
+
+    Raises
+    ------
+    Cancelled
+        `cancelled` said so.
+    RunError
+        There is too little memory for the label maps of all of them.
     """
     sides: dict[str, list[Example]] = {"train": [], "validation": []}
     seen = SeenLabels(study, begun.labels if begun else None)
     gone = begun.retired if begun else tuple(label.id for label in study.retired)
     chosen = begun.sides if begun else dict.fromkeys(newest_revisions(study))
-    for key, side in chosen.items():
+    refuse_too_many("The corrections", _bytes_of(study, chosen))
+    for number, (key, side) in enumerate(chosen.items(), 1):
+        if cancelled():
+            raise Cancelled("Training was cancelled before its first step.")
+        yield Progress(0, 0, f"Reading correction {number} of {len(chosen)}")
         try:
-            example = _example(study, key, seen, gone, replay=key in learned)
+            example = _example(study, key, seen, gone)
         except (InputError, StudyError) as error:
             if left_out is None:
                 raise
             left_out[key] = clause(error)
             continue
-        sides[side or study.split.assign(example.subject)].append(example)
+        side = side or study.split.assign(example.subject)
+        replay = key in learned or (side == VALIDATION and key in measured)
+        sides[side].append(replace(example, replay=replay))
     both = with_common_sets([*sides["train"], *sides["validation"]])
     return both[: len(sides["train"])], both[len(sides["train"]) :]
 
 
-def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int], *, replay: bool) -> Example:
+def _bytes_of(study: Study, keys: Iterable[str]) -> int:
+    """Of labels and status of revisions (case_id/rNNNN), at least; those of damaged cases are not read."""
+    size = 0
+    for key in keys:
+        with suppress(InputError, StudyError):
+            size += 2 * math.prod(study.cases.info(key.partition("/")[0]).shape)
+    return size
+
+
+def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int]) -> Example:
     case_id, _, name = key.partition("/")
     info, revision = study.cases.info(case_id), study.revisions.info(case_id, name)
     labels, status = study.revisions.read(case_id, name)
     status = _taught(gone, labels, status)
     return Example(
         key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
-        info.channels, replay, seen.open_in(revision, labels, status),
+        info.channels, open=seen.open_in(revision, labels, status),
     )  # fmt: skip
 
 
@@ -281,6 +349,19 @@ def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
     return derive_plan(
         prints, study.schema, memory_mb=float(run.request["memory_mb"]), features=int(run.request["features"])
     )
+
+
+def _how_good(result: FitResult, held_out: Sequence[Example]) -> Iterator[str]:
+    """A sentence on a first model version: nothing is there to compare it with, so it becomes active as it is."""
+    if not held_out:
+        yield "No corrected scan is held out yet, so nothing says how good it is."
+    elif result.dice is not None and result.dice < NOTHING:
+        yield (
+            "It agrees with the held-out corrections nowhere yet (mean Dice 0.000): train anew with more corrections "
+            "or more steps."
+        )
+    elif result.dice is not None:
+        yield f"Mean Dice on held-out corrections: {result.dice:.3f}."
 
 
 def _history(result: FitResult) -> list[list[float | None]]:
