@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 
 import data_sets
@@ -149,6 +151,28 @@ def test_adding_a_data_set_again_gives_cases_the_label_maps_they_lack(study, tmp
     once_more = add(study, folder)
     assert len(once_more.already) == len(once_more.refused) == 3
     assert len(study.revisions.names("brain_001")) == 1
+
+
+def test_a_scan_that_was_packed_or_converted_is_no_second_subject(study, tmp_path):
+    folder = tmp_path / "scans"
+    packed = data_sets.scan(folder / "a.nii.gz", 1, affine=np.diag([1.0, 1, 2, 1]))
+    nib.save(nib.load(packed), folder / "a.nii")
+    sitk.WriteImage(sitk.ReadImage(packed), folder / "other name.nrrd")
+    report = add(study, folder)
+    assert len(report.added) == len(study.cases.ids()) == 1
+    assert len(report.already) == 2
+    # Its grid put right, it is another scan.
+    mended = nib.load(packed)
+    nib.save(nib.Nifti1Image(np.asanyarray(mended.dataobj), np.diag([1, 1, 9, 1])), tmp_path / "mended.nii")
+    assert add(study, tmp_path / "mended.nii").added == ("mended",)
+
+
+def test_the_label_map_beside_a_packed_copy_goes_to_the_case_that_is_there(study, tmp_path):
+    packed = data_sets.scan(tmp_path / "in" / "a.nii.gz", 1)
+    nib.save(nib.load(packed), tmp_path / "a.nii")
+    (case,) = add(study, tmp_path / "a.nii").added
+    data_sets.label_map(tmp_path / "in" / "a_seg.nii.gz", 1, 1)
+    assert add(study, tmp_path / "in").labelled == (case,)
 
 
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):

@@ -12,6 +12,7 @@ from napari_apprentice.errors import InputError
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.reader import case_id_from
+from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.study import Study
 
 
@@ -39,16 +40,24 @@ class Names:
         self._settings = settings
         self._numbers_cases = settings.hide_names or study.encrypted
         self._taken = {info.case_id.lower() for info in infos}
-        self._scans = {d: i.case_id for i in infos for d in (i.source_digest, *_channel_digests(i.steps)) if d}
+        self._scans = {d: i.case_id for i in infos for d in study.cases.scan_digests(i.case_id)}
+        self._shapes = {i.geometry.shape for i in infos}
         self._subjects = {info.subject.lower() for info in infos}
         self._numbered: dict[str, str] = {}
         self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
     def held(self, volume: Volume) -> str | None:
-        """The case that a scan, or a channel of one, is in the study as already, under whatever name."""
+        """The case that a scan, or a channel of one, is in the study as already, under whatever name.
+
+        It is known by its file, else by its voxels: packed, unpacked or converted it is another file and the same scan.
+        """
         digests = (volume.source_digest, *_channel_digests(volume.steps))
-        return next((self._scans[d] for d in digests if d in self._scans), None)
+        return next((self._scans[d] for d in digests if d in self._scans), None) or self._twin(volume)
+
+    def is_whole(self, volume: Volume, held: str) -> bool:
+        """Whether a case is this very scan, not one that has it, or a part of it, as a channel."""
+        return self._study.cases.info(held).source_digest == volume.source_digest or self._twin(volume) == held
 
     def choose(self, case: FoundCase, volume: Volume, *, given: bool = False) -> str:
         """A free case id.
@@ -106,9 +115,8 @@ class Names:
         """Note a case that was added."""
         self._taken.add(case_id.lower())
         self._subjects.add(subject.lower())
-        for digest in (volume.source_digest, *_channel_digests(volume.steps)):
-            if digest:
-                self._scans[digest] = case_id
+        self._scans |= dict.fromkeys(self._study.cases.scan_digests(case_id), case_id)
+        self._shapes.add(volume.geometry.shape)
 
     def notes(self) -> tuple[str, ...]:
         """What numbers in place of names cannot tell."""
@@ -118,6 +126,14 @@ class Names:
             "Names were hidden before in this study, so a person whose scans are there already was not recognised "
             "and got a new number; --subject says who it is.",
         )
+
+    def _twin(self, volume: Volume) -> str | None:
+        """The case of the same voxels on the same grid; one whose grid was put right in its file is another."""
+        if volume.geometry.shape not in self._shapes:
+            return None  # spares reading all voxels once more
+        twin = self._scans.get(digest(volume.voxels))
+        same = twin is not None and self._study.cases.info(twin).geometry.difference(volume.geometry) is None
+        return twin if same else None
 
     def _free(self, wanted: str, case: FoundCase) -> str:
         if wanted.lower() not in self._taken:
