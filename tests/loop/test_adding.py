@@ -167,6 +167,15 @@ def test_a_scan_that_was_packed_or_converted_is_no_second_subject(study, tmp_pat
     assert add(study, tmp_path / "mended.nii").added == ("mended",)
 
 
+def test_a_damaged_case_keeps_no_scan_from_being_added(study, tmp_path):
+    for n, name in enumerate("ab"):
+        add(study, data_sets.scan(tmp_path / f"{name}.nii.gz", n))
+    (study.cases.folder("a") / "image" / "zarr.json").write_text("{")
+    assert add(study, data_sets.scan(tmp_path / "c.nii.gz", 2)).added == ("c",)
+    assert add(study, tmp_path / "b.nii.gz").already
+    assert add(study, data_sets.scan(tmp_path / "more" / "a.nii.gz", 3)).added == ("more_a",), "its id stays taken"
+
+
 def test_the_label_map_beside_a_packed_copy_goes_to_the_case_that_is_there(study, tmp_path):
     packed = data_sets.scan(tmp_path / "in" / "a.nii.gz", 1)
     nib.save(nib.load(packed), tmp_path / "a.nii")

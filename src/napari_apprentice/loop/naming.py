@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from napari_apprentice.core.reading import ReadSettings, Step
+from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.reader import case_id_from
@@ -35,11 +37,11 @@ class Names:
     """
 
     def __init__(self, study: Study, cases: Sequence[FoundCase], settings: ReadSettings) -> None:
-        infos = [study.cases.info(case_id) for case_id in study.cases.ids()]
+        infos = _sound(study)
         self._study = study
         self._settings = settings
         self._numbers_cases = settings.hide_names or study.encrypted
-        self._taken = {info.case_id.lower() for info in infos}
+        self._taken = {case_id.lower() for case_id in study.cases.ids()}
         self._scans = {d: i.case_id for i in infos for d in study.cases.scan_digests(i.case_id)}
         self._shapes = {i.geometry.shape for i in infos}
         self._subjects = {info.subject.lower() for info in infos}
@@ -159,6 +161,15 @@ class Names:
 
     def _counted(self, start: str) -> str:
         return next(name for n in range(1, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
+
+
+def _sound(study: Study) -> list[CaseInfo]:
+    """What is known of each case whose document is whole; one that is damaged keeps no other from being added."""
+    found = []
+    for case_id in study.cases.ids():
+        with suppress(StudyError):
+            found.append(study.cases.info(case_id))
+    return found
 
 
 def next_number(word: str, taken: Iterable[str]) -> str:
