@@ -167,6 +167,16 @@ def test_a_scan_that_was_packed_or_converted_is_no_second_subject(study, tmp_pat
     assert add(study, tmp_path / "mended.nii").added == ("mended",)
 
 
+def test_names_that_are_one_name_in_plain_letters_are_no_reason_to_refuse_a_scan(study, tmp_path):
+    names = ["张伟_CT", "李娜_CT", "王芳_CT", "CT", "a b", "a_b", "a-b "]
+    for n, name in enumerate(names):
+        data_sets.scan(tmp_path / "scans" / f"{name}.nii.gz", n)
+    report = add(study, tmp_path / "scans")
+    assert report.refused == ()
+    assert len(study.cases.ids()) == len({study.cases.info(c).subject for c in report.added}) == len(names)
+    assert {study.cases.info(c).source_name for c in report.added} == {f"{name}.nii.gz" for name in names}
+
+
 def test_a_damaged_case_keeps_no_scan_from_being_added(study, tmp_path):
     for n, name in enumerate("ab"):
         add(study, data_sets.scan(tmp_path / f"{name}.nii.gz", n))

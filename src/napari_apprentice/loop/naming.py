@@ -72,18 +72,21 @@ class Names:
         Raises
         ------
         InputError
-            The name is taken, or could be a person's in an encrypted study.
+            It is taken, or could be a person's in an encrypted study.
         """
         if given:
             self._study.cases.refuse_telling(case.case_id)
-            return self._free(case.case_id, case)
+            return self._free(case.case_id)
         if self._numbers_cases:
             return next_number("case", self._taken)
         if self.is_nameless(case):
             person = str(volume.acquisition.get("subject") or "subject")
             return self._counted(f"{case_id_from(Path(f'{person}.nii'))}_{volume.modality or 'scan'}")
         plain, longer = _plain_names(case)
-        return plain if plain.lower() not in self._taken | self._shared else self._free(longer, case)
+        if plain.lower() not in self._taken | self._shared:
+            return plain
+        # Names in other scripts, and those that differ by a space only, are one name here.
+        return longer if longer.lower() not in self._taken else self._counted(longer[:90], first=2)
 
     def subject(self, case: FoundCase, volume: Volume, case_id: str) -> str:
         """The person a case is of: as the data set or DICOM says, else one of its own."""
@@ -137,15 +140,10 @@ class Names:
         same = twin is not None and self._study.cases.info(twin).geometry.difference(volume.geometry) is None
         return twin if same else None
 
-    def _free(self, wanted: str, case: FoundCase) -> str:
+    def _free(self, wanted: str) -> str:
         if wanted.lower() not in self._taken:
             return wanted
-        plain = case.case_id or wanted
-        raise InputError(
-            f"Case {plain} is in this study already, and so is {wanted}; rename the file and add it again."
-            if plain != wanted
-            else f"Case {wanted} is in this study already; give it another case id."
-        )
+        raise InputError(f"Case {wanted} is in this study already; give it another case id.")
 
     def _telling(self, case: FoundCase, case_id: str) -> str:
         plain, longer = _plain_names(case)
@@ -159,8 +157,8 @@ class Names:
             self._subjects.add(self._numbered[found])
         return self._numbered[found]
 
-    def _counted(self, start: str) -> str:
-        return next(name for n in range(1, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
+    def _counted(self, start: str, first: int = 1) -> str:
+        return next(name for n in range(first, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
 
 
 def _sound(study: Study) -> list[CaseInfo]:
