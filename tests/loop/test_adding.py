@@ -186,6 +186,16 @@ def test_a_damaged_case_keeps_no_scan_from_being_added(study, tmp_path):
     assert add(study, data_sets.scan(tmp_path / "more" / "a.nii.gz", 3)).added == ("more_a",), "its id stays taken"
 
 
+def test_nobody_gets_the_number_of_the_person_of_a_damaged_case(study, tmp_path):
+    hidden = ReadSettings(hide_names=True)
+    for n in range(2):
+        add(study, data_sets.scan(tmp_path / f"{n}.nii.gz", n), settings=hidden)
+    assert study.cases.info("case-0002").subject == "subject-0002"
+    (study.cases.folder("case-0002") / "image" / "zarr.json").write_text("{")
+    (case,) = add(study, data_sets.scan(tmp_path / "new.nii.gz", 2), settings=hidden).added
+    assert study.cases.info(case).subject == "subject-0003"
+
+
 def test_the_label_map_beside_a_packed_copy_goes_to_the_case_that_is_there(study, tmp_path):
     packed = data_sets.scan(tmp_path / "in" / "a.nii.gz", 1)
     nib.save(nib.load(packed), tmp_path / "a.nii")

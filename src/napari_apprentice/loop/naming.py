@@ -47,6 +47,8 @@ class Names:
         self._subjects = {info.subject.lower() for info in infos}
         self._numbered: dict[str, str] = {}
         self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
+        if len(infos) < len(self._taken):  # the number of whom a damaged case is of is nobody else's
+            self._subjects.add(f"subject-{len(self._taken):04}")
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
     def held(self, volume: Volume) -> str | None:
