@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 
 import data_sets
@@ -149,6 +151,57 @@ def test_adding_a_data_set_again_gives_cases_the_label_maps_they_lack(study, tmp
     once_more = add(study, folder)
     assert len(once_more.already) == len(once_more.refused) == 3
     assert len(study.revisions.names("brain_001")) == 1
+
+
+def test_a_scan_that_was_packed_or_converted_is_no_second_subject(study, tmp_path):
+    folder = tmp_path / "scans"
+    packed = data_sets.scan(folder / "a.nii.gz", 1, affine=np.diag([1.0, 1, 2, 1]))
+    nib.save(nib.load(packed), folder / "a.nii")
+    sitk.WriteImage(sitk.ReadImage(packed), folder / "other name.nrrd")
+    report = add(study, folder)
+    assert len(report.added) == len(study.cases.ids()) == 1
+    assert len(report.already) == 2
+    # Its grid put right, it is another scan.
+    mended = nib.load(packed)
+    nib.save(nib.Nifti1Image(np.asanyarray(mended.dataobj), np.diag([1, 1, 9, 1])), tmp_path / "mended.nii")
+    assert add(study, tmp_path / "mended.nii").added == ("mended",)
+
+
+def test_names_that_are_one_name_in_plain_letters_are_no_reason_to_refuse_a_scan(study, tmp_path):
+    names = ["张伟_CT", "李娜_CT", "王芳_CT", "CT", "a b", "a_b", "a-b "]
+    for n, name in enumerate(names):
+        data_sets.scan(tmp_path / "scans" / f"{name}.nii.gz", n)
+    report = add(study, tmp_path / "scans")
+    assert report.refused == ()
+    assert len(study.cases.ids()) == len({study.cases.info(c).subject for c in report.added}) == len(names)
+    assert {study.cases.info(c).source_name for c in report.added} == {f"{name}.nii.gz" for name in names}
+
+
+def test_a_damaged_case_keeps_no_scan_from_being_added(study, tmp_path):
+    for n, name in enumerate("ab"):
+        add(study, data_sets.scan(tmp_path / f"{name}.nii.gz", n))
+    (study.cases.folder("a") / "image" / "zarr.json").write_text("{")
+    assert add(study, data_sets.scan(tmp_path / "c.nii.gz", 2)).added == ("c",)
+    assert add(study, tmp_path / "b.nii.gz").already
+    assert add(study, data_sets.scan(tmp_path / "more" / "a.nii.gz", 3)).added == ("more_a",), "its id stays taken"
+
+
+def test_nobody_gets_the_number_of_the_person_of_a_damaged_case(study, tmp_path):
+    hidden = ReadSettings(hide_names=True)
+    for n in range(2):
+        add(study, data_sets.scan(tmp_path / f"{n}.nii.gz", n), settings=hidden)
+    assert study.cases.info("case-0002").subject == "subject-0002"
+    (study.cases.folder("case-0002") / "image" / "zarr.json").write_text("{")
+    (case,) = add(study, data_sets.scan(tmp_path / "new.nii.gz", 2), settings=hidden).added
+    assert study.cases.info(case).subject == "subject-0003"
+
+
+def test_the_label_map_beside_a_packed_copy_goes_to_the_case_that_is_there(study, tmp_path):
+    packed = data_sets.scan(tmp_path / "in" / "a.nii.gz", 1)
+    nib.save(nib.load(packed), tmp_path / "a.nii")
+    (case,) = add(study, tmp_path / "a.nii").added
+    data_sets.label_map(tmp_path / "in" / "a_seg.nii.gz", 1, 1)
+    assert add(study, tmp_path / "in").labelled == (case,)
 
 
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):

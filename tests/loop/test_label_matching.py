@@ -38,6 +38,11 @@ def test_ids_are_taken_as_they_are_where_the_file_has_no_names():
     assert (matched.ignored, matched.notes) == (None, ())
 
 
+def test_a_label_map_without_a_label_is_told_since_it_may_be_one_that_nobody_has_drawn_yet():
+    (note,) = match_labels(SCHEMA, _map({}), "a.nii").notes
+    assert note == "a.nii: no voxel of it has a label; it teaches that all of the scan is background."
+
+
 def test_names_come_before_ids_in_any_case():
     matched = match_labels(SCHEMA, _map({1: 10, 2: 5}, {1: "TUMOUR", 2: "liver "}), "a.dcm")
     assert _seen(matched) == {2: 10, 1: 5}

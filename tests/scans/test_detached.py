@@ -35,6 +35,22 @@ def test_a_header_does_not_reach_out_of_its_folder(tmp_path, suffix, absolute):
 
 
 @pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_voxels_may_be_a_link_beside_the_header_as_in_a_datalad_data_set(tmp_path, suffix):
+    kept = tmp_path / ".git" / "annex" / "objects"
+    kept.mkdir(parents=True)
+    files = _detached(tmp_path, suffix)
+    for n, file in enumerate(files):
+        file.rename(kept / f"KEY{n}")
+        file.symlink_to(kept / f"KEY{n}")
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    for file in files:
+        (folder / file.name).symlink_to(file)
+    for path in (tmp_path, folder):
+        np.testing.assert_array_equal(np.sort(read_volume(path / f"a{suffix}").voxels, axis=None), np.arange(24))
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
 def test_the_digest_changes_with_the_voxels(tmp_path, suffix):
     path, raw = _detached(tmp_path, suffix)
     before = read_volume(path)

@@ -83,6 +83,13 @@ def test_a_label_that_resampling_loses_is_named():
     assert "nothing is left of label 7" in fit(LabelMap(voxels, fine), CASE, "a.nii", resample=True).warnings[-1]
 
 
+def test_a_map_that_lies_elsewhere_is_refused_instead_of_becoming_background():
+    # Such as one saved by a script that dropped the affine.
+    labels = _labels(_part((50.3, 0, 0), (10, 8, 6)))
+    with pytest.raises(GeometryError, match=r"a\.nii lies elsewhere than the scan: nothing is left of its labels"):
+        fit(labels, CASE, "a.nii", resample=True)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(("shift", "fits"), [(0.0, True), (1e-5, True), (0.5, False), (0.1, False)])
 def test_rounding_of_the_origin_is_accepted_and_half_a_voxel_is_not(tmp_path, shift, fits):

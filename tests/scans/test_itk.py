@@ -45,6 +45,29 @@ def test_flat_and_vector_images(tmp_path):
         read_label_map(tmp_path / "vector.nrrd")
 
 
+NRRD = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 3 2\nencoding: raw\n"
+META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "told"),
+    [
+        ("a.nrrd", NRRD + "\n", ["how large its voxels are", "left and right"]),
+        ("a.nrrd", NRRD + "spacings: 1 2 3\n\n", ["left and right"]),
+        ("a.nrrd", NRRD + "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n\n", []),
+        ("a.mha", META + "ElementDataFile = LOCAL\n", ["how large its voxels are", "left and right"]),
+        ("a.mha", META + "ElementSpacing = 1 1 2\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n", []),
+    ],
+)
+def test_a_header_that_leaves_size_or_orientation_out_is_told(tmp_path, name, header, told):
+    # What pynrrd writes of an array; ITK takes 1 mm and left-posterior-superior for it.
+    path = tmp_path / name
+    path.write_bytes(header.encode() + bytes(range(24)))
+    warnings = read_volume(path).warnings
+    assert len(warnings) == len(told)
+    assert all(words in warning for words, warning in zip(told, warnings, strict=True))
+
+
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_a_cut_file_is_refused(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"

@@ -217,7 +217,7 @@ class _Adding:
             There is nothing to give: a second copy of a scan could end up on the other side of the split.
         """
         info, name = self._study.cases.info(held), shown_name(case)
-        bare = self._study.revisions.newest(held) is None and info.source_digest == volume.source_digest
+        bare = self._study.revisions.newest(held) is None and self._names.is_whole(volume, held)
         if bare and not self._corrected and not info.geometry.difference(volume.geometry):
             labels = self._own_map(case, volume, held)
             if labels is not None:

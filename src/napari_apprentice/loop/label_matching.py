@@ -66,6 +66,8 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
     same = ignored is None and all(value == label for value, label in table.items())
     voxels = labels.voxels if same else _mapped(labels.voxels, table)
     notes = [*labels.warnings, *_told(schema, names, table, name)]
+    if not counts and ignored is None:
+        notes.append(f"{name}: no voxel of it has a label; it teaches that all of the scan is background.")
     if ignored is not None:
         notes.append(f"{name}: {IGNORE} was taken for unknown; its {int(ignored.sum())} voxels stay unseen.")
     return Matched(voxels, ignored, tuple(notes))

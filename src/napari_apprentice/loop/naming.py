@@ -3,15 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from napari_apprentice.core.reading import ReadSettings, Step
+from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.reader import case_id_from
+from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.study import Study
 
 
@@ -34,21 +37,31 @@ class Names:
     """
 
     def __init__(self, study: Study, cases: Sequence[FoundCase], settings: ReadSettings) -> None:
-        infos = [study.cases.info(case_id) for case_id in study.cases.ids()]
+        infos = _sound(study)
         self._study = study
         self._settings = settings
         self._numbers_cases = settings.hide_names or study.encrypted
-        self._taken = {info.case_id.lower() for info in infos}
-        self._scans = {d: i.case_id for i in infos for d in (i.source_digest, *_channel_digests(i.steps)) if d}
+        self._taken = {case_id.lower() for case_id in study.cases.ids()}
+        self._scans = {d: i.case_id for i in infos for d in study.cases.scan_digests(i.case_id)}
+        self._shapes = {i.geometry.shape for i in infos}
         self._subjects = {info.subject.lower() for info in infos}
         self._numbered: dict[str, str] = {}
         self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
+        if len(infos) < len(self._taken):  # the number of whom a damaged case is of is nobody else's
+            self._subjects.add(f"subject-{len(self._taken):04}")
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
 
     def held(self, volume: Volume) -> str | None:
-        """The case that a scan, or a channel of one, is in the study as already, under whatever name."""
+        """The case that a scan, or a channel of one, is in the study as already, under whatever name.
+
+        It is known by its file, else by its voxels: packed, unpacked or converted it is another file and the same scan.
+        """
         digests = (volume.source_digest, *_channel_digests(volume.steps))
-        return next((self._scans[d] for d in digests if d in self._scans), None)
+        return next((self._scans[d] for d in digests if d in self._scans), None) or self._twin(volume)
+
+    def is_whole(self, volume: Volume, held: str) -> bool:
+        """Whether a case is this very scan, not one that has it, or a part of it, as a channel."""
+        return self._study.cases.info(held).source_digest == volume.source_digest or self._twin(volume) == held
 
     def choose(self, case: FoundCase, volume: Volume, *, given: bool = False) -> str:
         """A free case id.
@@ -61,18 +74,21 @@ class Names:
         Raises
         ------
         InputError
-            The name is taken, or could be a person's in an encrypted study.
+            It is taken, or could be a person's in an encrypted study.
         """
         if given:
             self._study.cases.refuse_telling(case.case_id)
-            return self._free(case.case_id, case)
+            return self._free(case.case_id)
         if self._numbers_cases:
             return next_number("case", self._taken)
         if self.is_nameless(case):
             person = str(volume.acquisition.get("subject") or "subject")
             return self._counted(f"{case_id_from(Path(f'{person}.nii'))}_{volume.modality or 'scan'}")
         plain, longer = _plain_names(case)
-        return plain if plain.lower() not in self._taken | self._shared else self._free(longer, case)
+        if plain.lower() not in self._taken | self._shared:
+            return plain
+        # Names in other scripts, and those that differ by a space only, are one name here.
+        return longer if longer.lower() not in self._taken else self._counted(longer[:90], first=2)
 
     def subject(self, case: FoundCase, volume: Volume, case_id: str) -> str:
         """The person a case is of: as the data set or DICOM says, else one of its own."""
@@ -106,9 +122,8 @@ class Names:
         """Note a case that was added."""
         self._taken.add(case_id.lower())
         self._subjects.add(subject.lower())
-        for digest in (volume.source_digest, *_channel_digests(volume.steps)):
-            if digest:
-                self._scans[digest] = case_id
+        self._scans |= dict.fromkeys(self._study.cases.scan_digests(case_id), case_id)
+        self._shapes.add(volume.geometry.shape)
 
     def notes(self) -> tuple[str, ...]:
         """What numbers in place of names cannot tell."""
@@ -119,15 +134,18 @@ class Names:
             "and got a new number; --subject says who it is.",
         )
 
-    def _free(self, wanted: str, case: FoundCase) -> str:
+    def _twin(self, volume: Volume) -> str | None:
+        """The case of the same voxels on the same grid; one whose grid was put right in its file is another."""
+        if volume.geometry.shape not in self._shapes:
+            return None  # spares reading all voxels once more
+        twin = self._scans.get(digest(volume.voxels))
+        same = twin is not None and self._study.cases.info(twin).geometry.difference(volume.geometry) is None
+        return twin if same else None
+
+    def _free(self, wanted: str) -> str:
         if wanted.lower() not in self._taken:
             return wanted
-        plain = case.case_id or wanted
-        raise InputError(
-            f"Case {plain} is in this study already, and so is {wanted}; rename the file and add it again."
-            if plain != wanted
-            else f"Case {wanted} is in this study already; give it another case id."
-        )
+        raise InputError(f"Case {wanted} is in this study already; give it another case id.")
 
     def _telling(self, case: FoundCase, case_id: str) -> str:
         plain, longer = _plain_names(case)
@@ -141,8 +159,17 @@ class Names:
             self._subjects.add(self._numbered[found])
         return self._numbered[found]
 
-    def _counted(self, start: str) -> str:
-        return next(name for n in range(1, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
+    def _counted(self, start: str, first: int = 1) -> str:
+        return next(name for n in range(first, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
+
+
+def _sound(study: Study) -> list[CaseInfo]:
+    """What is known of each case whose document is whole; one that is damaged keeps no other from being added."""
+    found = []
+    for case_id in study.cases.ids():
+        with suppress(StudyError):
+            found.append(study.cases.info(case_id))
+    return found
 
 
 def next_number(word: str, taken: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """The files in which a detached header (.mhd, .nhdr) says that its voxels are."""
 
+import os
 import re
 from pathlib import Path
 
@@ -52,9 +53,10 @@ def _numbered(value: str) -> list[str]:
 
 
 def _inside(path: Path, name: str) -> Path:
-    folder = path.parent.resolve()
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder):
+    # A link beside the header is a file beside it, wherever it leads: DataLad and git-annex keep all files so.
+    folder = path.parent.absolute()
+    file = Path(os.path.normpath(folder / name))
+    if not file.is_relative_to(os.path.normpath(folder)):
         raise ScanError(
             f"{path.name} says that its voxels are in {Path(name).name}, outside of its own folder. Put that file "
             "beside it and correct the name in its header."

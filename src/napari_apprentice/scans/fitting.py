@@ -34,7 +34,8 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
     Raises
     ------
     GeometryError
-        It lies between the voxels of the case, or has labels outside of it, and `resample` is False.
+        It lies between the voxels of the case, or has labels outside of it, and `resample` is False; or all of its
+        labels are outside.
     """
     difference = geometry.difference(labels.geometry)
     if difference is None:
@@ -57,6 +58,8 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
         voxels, said = embed(labels.voxels, offset, geometry.shape), []
     if lost:
         said.append(f"{name}: {lost} labelled voxels outside of the scan were left out.")
+    if lost and not voxels.any():
+        raise GeometryError(f"{name} lies elsewhere than the scan: nothing is left of its labels ({difference}).")
     gone = np.setdiff1d(np.unique(labels.voxels), np.unique(voxels))
     if gone[gone > 0].size:
         said.append(f"{name}: nothing is left of label {', '.join(str(n) for n in gone if n)}.")

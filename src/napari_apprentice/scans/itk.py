@@ -16,6 +16,7 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.detached import voxel_files
+from napari_apprentice.scans.itk_silence import silence_warnings
 from napari_apprentice.scans.meta_header import check_meta_header
 from napari_apprentice.scans.nrrd_vectors import exact_grid
 from napari_apprentice.scans.oddities import spacing_warnings
@@ -49,7 +50,7 @@ def read_itk(path: Path, settings: ReadSettings) -> Volume:
         voxels, names, steps, warnings = _read(reader, path.name, settings)
     except RuntimeError as error:
         raise ScanError(f"{path.name} is damaged or cut off: {_reason(error)}") from error
-    warnings = (*spacing_warnings(geometry, path.name), *warnings)
+    warnings = (*spacing_warnings(geometry, path.name), *silence_warnings(path), *warnings)
     digest = _digest(tuple(dict.fromkeys((path, *files))))
     return Volume(geometry.to_canonical(voxels), geometry, names, path.name, digest, warnings, steps)
 
