@@ -91,6 +91,21 @@ def test_painting_with_the_mouse_is_kept_undone_and_redone(opened: Person) -> No
     assert opened.desk.facts.now.row("c1").state == "in correction"
 
 
+def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "polygon"
+    for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
+        opened.click_at(*corner)
+    opened.press(Qt.Key.Key_Return)
+    labels = opened.session.case.canvas.labels.copy()
+    assert labels.any()
+    assert opened.session.case.unsaved == 1
+    assert edited(opened) == np.count_nonzero(labels)
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert not opened.session.case.canvas.labels.any()
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
+
+
 def test_number_keys_choose_labels_by_position(opened: Person) -> None:
     layer, chooser = opened.desk.layers.labels, opened.dock.correct_panel.labels
     opened.press(Qt.Key.Key_2)

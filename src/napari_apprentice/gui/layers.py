@@ -18,7 +18,7 @@ from napari_apprentice.gui.layer_making import (
     status_layer,
     uncertainty_layer,
 )
-from napari_apprentice.gui.painting import labels_before, painted_box
+from napari_apprentice.gui.painting import labels_around, painted_box
 from napari_apprentice.gui.pictures import Pictures, Scan
 from napari_apprentice.gui.placing import move_to
 from napari_apprentice.gui.scan_layers import ScanLayers, same_place
@@ -41,7 +41,7 @@ class CaseLayers(QObject):
     """
 
     painted = Signal(object, object, object, str)
-    """A committed step: box, labels before, labels after, tool. The step is in the canvas already."""
+    """A committed step: box, labels before, labels after, tool. napari writes it into the canvas, before or after."""
     undo_requested = Signal()
     redo_requested = Signal()
     label_chosen = Signal(int)
@@ -338,9 +338,9 @@ class CaseLayers(QObject):
         box = painted_box(event.value, layer.data.shape)
         if box is None:
             return
-        before = labels_before(event.value, case.canvas.labels, box)
+        before, after = labels_around(event.value, case.canvas.labels, box)
         tool = layer.mode if layer.mode in TOOLS else "paint"
-        self.painted.emit(box, before, case.canvas.labels[box].copy(), tool)
+        self.painted.emit(box, before, after, tool)
         # Undo goes through the session; a second history would only fill memory and contradict it.
         layer._undo_history.clear()
 
