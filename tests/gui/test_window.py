@@ -106,6 +106,16 @@ def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> No
     np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
 
 
+def test_the_status_cannot_be_painted_on_in_any_case(opened: Person) -> None:
+    opened.open_case("c2")
+    status = opened.desk.layers.status
+    status.visible = True
+    opened.viewer.layers.selection.active = status
+    status.mode = "paint"
+    opened.drag()
+    assert not opened.session.case.canvas.status.any()
+
+
 def test_number_keys_choose_labels_by_position(opened: Person) -> None:
     layer, chooser = opened.desk.layers.labels, opened.dock.correct_panel.labels
     opened.press(Qt.Key.Key_2)

@@ -187,6 +187,8 @@ class CaseLayers(QObject):
                     move_to(labels, info.geometry)
                     labels.metadata = metadata_of_case(info)
                     labels._undo_history.clear()
+            if self.status is not None:
+                self.status.editable = False  # napari makes what gets other voxels editable
             for layer in self._seen:
                 layer.visible = True
             self._seen = []
