@@ -238,7 +238,7 @@ class CaseActions(QObject):
         case = self._session.case
         row = self._facts.now.row(case.info.case_id) if case else None
         if row is not None and row.state != "in correction":
-            self._facts.refresh()
+            self._facts.refresh_after_stroke()
 
     def _on_facts(self, facts: Facts) -> None:
         """Another window may have changed the labels."""
