@@ -26,6 +26,7 @@ from napari_apprentice.gui.looking_back import LookingBack
 from napari_apprentice.gui.merge_actions import MergeActions
 from napari_apprentice.gui.model_actions import ModelActions
 from napari_apprentice.gui.orientation_letters import OrientationLetters
+from napari_apprentice.gui.place_keeping import PlaceKeeping
 from napari_apprentice.gui.place_tour import PlaceTour
 from napari_apprentice.gui.presence_watch import PresenceWatch
 from napari_apprentice.gui.raw_prediction import RawPrediction
@@ -91,6 +92,7 @@ class Desk(QObject):
         self.models.predicted.connect(lambda *_: self.raw.refresh())
         self.docks = SideDocks(self.viewer, self)
         self._present = PresenceWatch(self.session, self.runner, self.bridge, self.facts, self)
+        self._place = PlaceKeeping(self.session, self.layers, self)
         self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
         self.mouse = CursorReader(self.viewer, self.session, self.layers, self)

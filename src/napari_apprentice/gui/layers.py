@@ -278,6 +278,11 @@ class CaseLayers(QObject):
         return tuple(self._scan.images)
 
     @property
+    def own(self) -> tuple[Image | Labels, ...]:
+        """All layers of the case."""
+        return tuple(x for x in (*self._scan.images, self.uncertainty, self.status, self.labels) if x is not None)
+
+    @property
     def _first_image(self) -> Image | None:
         return self._scan.images[0] if self._scan.images else None
 
