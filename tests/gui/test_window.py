@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from driving import Person
 from models import add_model, add_prediction
+from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
@@ -104,6 +105,19 @@ def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> No
     assert not opened.session.case.canvas.labels.any()
     opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
+
+
+def test_painting_on_a_copy_of_the_corrections_is_told_once(opened: Person) -> None:
+    opened.drag()
+    _duplicate_layer(opened.viewer.layers)
+    copy = opened.viewer.layers.selection.active
+    assert copy.name == "Corrections copy"
+    copy.mode = "paint"
+    opened.drag((0.4, 0.4))
+    opened.drag((0.3, 0.4))
+    (told,) = opened.notices
+    assert "Corrections copy" in told
+    assert opened.session.case.unsaved == 1
 
 
 def test_the_status_cannot_be_painted_on_in_any_case(opened: Person) -> None:

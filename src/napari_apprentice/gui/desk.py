@@ -31,6 +31,7 @@ from napari_apprentice.gui.place_tour import PlaceTour
 from napari_apprentice.gui.presence_watch import PresenceWatch
 from napari_apprentice.gui.raw_prediction import RawPrediction
 from napari_apprentice.gui.side_docks import SideDocks
+from napari_apprentice.gui.stray_painting import StrayPainting
 from napari_apprentice.gui.study_actions import StudyActions
 from napari_apprentice.gui.upright import Upright
 from napari_apprentice.gui.window_watch import WindowWatch
@@ -92,6 +93,7 @@ class Desk(QObject):
         self.models.predicted.connect(lambda *_: self.raw.refresh())
         self.docks = SideDocks(self.viewer, self)
         self._present = PresenceWatch(self.session, self.runner, self.bridge, self.facts, self)
+        self._stray = StrayPainting(self.viewer, self.session, self.layers, self)
         self._place = PlaceKeeping(self.session, self.layers, self)
         self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
@@ -156,6 +158,7 @@ class Desk(QObject):
         self._present.close()
         self.bridge.close()
         self.box.close()
+        self._stray.close()
         self._extras.close()
         self.layers.close()
         self._watch.close()
