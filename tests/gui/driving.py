@@ -76,12 +76,12 @@ class Person:
         QTest.keyClick(self.canvas, key, modifiers)
         self.rest(0.05)
 
-    def click_at(self, x: float, y: float) -> None:
+    def click_at(self, x: float, y: float, button: Any = Qt.MouseButton.LeftButton) -> None:
         """Click on the canvas, at a point given as shares of its width and height."""
         point = QPoint(int(x * self.canvas.width()), int(y * self.canvas.height()))
         QTest.mouseMove(self.canvas, point)
         self.rest(0.02)
-        QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, point)
+        QTest.mouseClick(self.canvas, button, Qt.KeyboardModifier.NoModifier, point)
         self.rest(0.02)
 
     def drag(self, start: tuple[float, float] = (0.5, 0.5), shift: tuple[int, int] = (60, 30)) -> None:

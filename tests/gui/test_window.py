@@ -107,6 +107,36 @@ def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> No
     np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
 
 
+def test_corners_of_a_polygon_do_not_go_along_to_the_next_case(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "polygon"
+    for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
+        opened.click_at(*corner)
+    opened.open_case("c2")
+    opened.press(Qt.Key.Key_Return)
+    assert not opened.session.case.canvas.labels.any()
+
+
+def test_a_stroke_that_a_right_click_began_is_told_when_something_waits_for_it(opened: Person) -> None:
+    opened.click_at(0.4, 0.4, Qt.MouseButton.RightButton)
+    assert opened.desk.layers.mid_stroke
+    for wait in (opened.desk.cases.save, opened.desk.cases.accept_scan):
+        opened.said.clear()
+        wait()
+        assert "Escape" in opened.said[0]
+    opened.press(Qt.Key.Key_Escape)
+    opened.wait(lambda: opened.session.study.revisions.names("c1") == ("r0001",))
+
+
+def test_the_next_case_opens_when_the_one_before_is_saved(opened: Person) -> None:
+    opened.drag()
+    opened.desk.cases.save()
+    opened.desk.cases.next_case()  # before the window has heard that it is stored
+    opened.wait(lambda: opened.session.case.info.case_id == "c2")
+    opened.settle()
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
+    assert opened.complaints == []
+
+
 def test_painting_on_a_copy_of_the_corrections_is_told_once(opened: Person) -> None:
     opened.drag()
     _duplicate_layer(opened.viewer.layers)

@@ -107,6 +107,8 @@ class CaseLayers(QObject):
             self._show_scan(pictures.scan)
             if fits:
                 self._exchange(pictures)
+                if not again and self.labels is not None:
+                    self.labels._overlays["polygon"].points = []  # corners clicked in the case before
             else:
                 self._add_all(pictures, schema)
         self._scan.sharpen()
