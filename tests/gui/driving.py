@@ -76,6 +76,14 @@ class Person:
         QTest.keyClick(self.canvas, key, modifiers)
         self.rest(0.05)
 
+    def click_at(self, x: float, y: float, button: Any = Qt.MouseButton.LeftButton) -> None:
+        """Click on the canvas, at a point given as shares of its width and height."""
+        point = QPoint(int(x * self.canvas.width()), int(y * self.canvas.height()))
+        QTest.mouseMove(self.canvas, point)
+        self.rest(0.02)
+        QTest.mouseClick(self.canvas, button, Qt.KeyboardModifier.NoModifier, point)
+        self.rest(0.02)
+
     def drag(self, start: tuple[float, float] = (0.5, 0.5), shift: tuple[int, int] = (60, 30)) -> None:
         """Draw on the canvas, from a point given as shares of its width and height, with real mouse events."""
         a = QPoint(int(start[0] * self.canvas.width()), int(start[1] * self.canvas.height()))

@@ -16,6 +16,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.gui.cursor_reader import NOWHERE
+from napari_apprentice.gui.placing import lies_at
 from napari_apprentice.store.study import Study
 from real_data import real_data
 
@@ -63,6 +64,20 @@ def test_all_layers_of_a_case_share_place_unit_and_axes(opened: Person) -> None:
         corner = ours[0].data_to_world((0, 0, 0))
         right, anterior, superior = (case.info.geometry.affine @ [0, 0, 0, 1])[:3]
         np.testing.assert_allclose(corner, (superior, -anterior, -right))
+
+
+def test_a_layer_that_is_moved_by_hand_is_put_back(opened: Person) -> None:
+    scan, labels = opened.desk.layers.images[0], opened.desk.layers.labels
+    opened.viewer.layers.selection.active = scan
+    opened.press(Qt.Key.Key_2)  # on this layer no label, but napari's tool that moves a layer
+    assert scan.mode == "transform"
+    opened.drag()
+    labels.scale = (1, 1, 1)
+    labels.rotate = 20
+    for layer in (scan, labels):
+        assert lies_at(layer, opened.session.case.info.geometry)
+    (told,) = opened.notices
+    assert "c1 was put back" in told
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from builders import SHAPE
 from builders import study as make_study
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
+from napari_apprentice.gui.facts import Facts, read_facts
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 
@@ -301,3 +303,26 @@ def test_what_can_be_reverted_to_is_asked_in_vain_where_the_study_is_gone(opened
     assert "The study's folder cannot be reached" in opened.complaints[0]
     menu.aboutToShow.emit()
     opened.wait(lambda: [a.text() for a in menu.actions()] == ["Prediction"])
+
+
+def test_strokes_quicker_than_the_table_is_read_still_show_in_it(
+    opened: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, most = [], []
+
+    def read_slowly(session: Session) -> Facts:
+        reading.append(1)
+        most.append(len(reading))
+        time.sleep(0.4)
+        found = read_facts(session)
+        reading.pop()
+        return found
+
+    monkeypatch.setattr("napari_apprentice.gui.facts.read_facts", read_slowly)
+    end = time.monotonic() + 10
+    while opened.desk.facts.now.row("c1").state != "in correction" and time.monotonic() < end:
+        opened.desk.cases.undo() if opened.session.case.unsaved % 2 else opened.desk.cases.accept_scan()
+        opened.rest(0.05)
+    assert opened.desk.facts.now.row("c1").state == "in correction"
+    opened.settle()
+    assert max(most) == 1

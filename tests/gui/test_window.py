@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from driving import Person
 from models import add_model, add_prediction
+from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
@@ -89,6 +90,74 @@ def test_painting_with_the_mouse_is_kept_undone_and_redone(opened: Person) -> No
     assert edited(opened) == 0
     opened.settle()
     assert opened.desk.facts.now.row("c1").state == "in correction"
+
+
+def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "polygon"
+    for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
+        opened.click_at(*corner)
+    opened.press(Qt.Key.Key_Return)
+    labels = opened.session.case.canvas.labels.copy()
+    assert labels.any()
+    assert opened.session.case.unsaved == 1
+    assert edited(opened) == np.count_nonzero(labels)
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert not opened.session.case.canvas.labels.any()
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
+
+
+def test_corners_of_a_polygon_do_not_go_along_to_the_next_case(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "polygon"
+    for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
+        opened.click_at(*corner)
+    opened.open_case("c2")
+    opened.press(Qt.Key.Key_Return)
+    assert not opened.session.case.canvas.labels.any()
+
+
+def test_a_stroke_that_a_right_click_began_is_told_when_something_waits_for_it(opened: Person) -> None:
+    opened.click_at(0.4, 0.4, Qt.MouseButton.RightButton)
+    assert opened.desk.layers.mid_stroke
+    for wait in (opened.desk.cases.save, opened.desk.cases.accept_scan):
+        opened.said.clear()
+        wait()
+        assert "Escape" in opened.said[0]
+    opened.press(Qt.Key.Key_Escape)
+    opened.wait(lambda: opened.session.study.revisions.names("c1") == ("r0001",))
+
+
+def test_the_next_case_opens_when_the_one_before_is_saved(opened: Person) -> None:
+    opened.drag()
+    opened.desk.cases.save()
+    opened.desk.cases.next_case()  # before the window has heard that it is stored
+    opened.wait(lambda: opened.session.case.info.case_id == "c2")
+    opened.settle()
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
+    assert opened.complaints == []
+
+
+def test_painting_on_a_copy_of_the_corrections_is_told_once(opened: Person) -> None:
+    opened.drag()
+    _duplicate_layer(opened.viewer.layers)
+    copy = opened.viewer.layers.selection.active
+    assert copy.name == "Corrections copy"
+    copy.mode = "paint"
+    opened.drag((0.4, 0.4))
+    opened.drag((0.3, 0.4))
+    (told,) = opened.notices
+    assert "Corrections copy" in told
+    assert opened.session.case.unsaved == 1
+
+
+def test_the_status_cannot_be_painted_on_in_any_case(opened: Person) -> None:
+    opened.open_case("c2")
+    status = opened.desk.layers.status
+    status.visible = True
+    opened.viewer.layers.selection.active = status
+    status.mode = "paint"
+    opened.drag()
+    assert not opened.session.case.canvas.status.any()
 
 
 def test_number_keys_choose_labels_by_position(opened: Person) -> None:

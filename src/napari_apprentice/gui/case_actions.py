@@ -18,7 +18,8 @@ from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
 
 PATIENCE_SECONDS = 2.0  # the window stands still meanwhile; a disk that is well takes a hundredth of that
-BUSY = "A moment: a stroke is being drawn, or a case is being opened or saved."
+BUSY = "A moment: a case is being opened or saved."
+DRAWING = "A stroke is being drawn: finish it first. One that a right click began ends where it began, or with Escape."
 
 
 class CaseActions(QObject):
@@ -47,6 +48,7 @@ class CaseActions(QObject):
         self._box = box
         self._recording = False
         self._warned = False
+        self._wanted = ""  # case to open when the revision is stored
         self.saving = False
         self.opening = CaseOpening(session, runner, bridge, layers, self._may_exchange, self)
         box.drawn.connect(self.accept_box)
@@ -64,6 +66,9 @@ class CaseActions(QObject):
 
     def open_case(self, case_id: str) -> None:
         """Open a case for correction; the one open before keeps its strokes in its journal."""
+        if self.saving:
+            self._wanted = case_id
+            return
         if not self.may_leave():
             return
         case = self._session.case
@@ -83,7 +88,10 @@ class CaseActions(QObject):
 
     def _may_exchange(self) -> bool | None:
         """Whether another case can be shown now; None for: ask again in a moment."""
-        return None if self._layers.mid_stroke or self.saving else self.may_leave()
+        if self._layers.mid_stroke:
+            self._runner.said.emit(DRAWING)
+            return None
+        return None if self.saving else self.may_leave()
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
@@ -182,7 +190,7 @@ class CaseActions(QObject):
     def change(self, verb: Callable[[], None]) -> bool:
         """Change the open case, unless it is being drawn on, opened or saved; whether it went through."""
         if self.saving or self.opening.under_way or self._layers.mid_stroke:
-            self._runner.said.emit(BUSY)
+            self._runner.said.emit(DRAWING if self._layers.mid_stroke else BUSY)
             return False
         return self._runner.attempt(verb)
 
@@ -213,6 +221,7 @@ class CaseActions(QObject):
             self._runner.said.emit(BUSY)
             return
         if self._layers.mid_stroke:
+            self._runner.said.emit(DRAWING)
             QTimer.singleShot(RETRY_MS, lambda: self.store(title, verb, sentence))
             return
         self._lock(True)
@@ -220,13 +229,23 @@ class CaseActions(QObject):
         self._warned = False
         job.returned.connect(lambda revision: self._runner.said.emit(sentence(revision)))
         job.returned.connect(self.stored)
+        job.failed.connect(lambda _: self._forget_wanted())
         job.ended.connect(lambda: self._lock(False))
+        job.ended.connect(self._open_wanted)
 
     def _lock(self, locked: bool) -> None:
         # A stroke drawn between the copy on disk and the new journal would be in neither.
         self.saving = locked
         self._layers.lock(locked)
         self.saving_changed.emit(locked)
+
+    def _forget_wanted(self) -> None:
+        self._wanted = ""
+
+    def _open_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, ""
+        if wanted:
+            self.open_case(wanted)
 
     # -------------------------------------------------------------- hearing
 
@@ -238,7 +257,7 @@ class CaseActions(QObject):
         case = self._session.case
         row = self._facts.now.row(case.info.case_id) if case else None
         if row is not None and row.state != "in correction":
-            self._facts.refresh()
+            self._facts.refresh_after_stroke()
 
     def _on_facts(self, facts: Facts) -> None:
         """Another window may have changed the labels."""

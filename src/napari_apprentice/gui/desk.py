@@ -26,10 +26,12 @@ from napari_apprentice.gui.looking_back import LookingBack
 from napari_apprentice.gui.merge_actions import MergeActions
 from napari_apprentice.gui.model_actions import ModelActions
 from napari_apprentice.gui.orientation_letters import OrientationLetters
+from napari_apprentice.gui.place_keeping import PlaceKeeping
 from napari_apprentice.gui.place_tour import PlaceTour
 from napari_apprentice.gui.presence_watch import PresenceWatch
 from napari_apprentice.gui.raw_prediction import RawPrediction
 from napari_apprentice.gui.side_docks import SideDocks
+from napari_apprentice.gui.stray_painting import StrayPainting
 from napari_apprentice.gui.study_actions import StudyActions
 from napari_apprentice.gui.upright import Upright
 from napari_apprentice.gui.window_watch import WindowWatch
@@ -91,6 +93,8 @@ class Desk(QObject):
         self.models.predicted.connect(lambda *_: self.raw.refresh())
         self.docks = SideDocks(self.viewer, self)
         self._present = PresenceWatch(self.session, self.runner, self.bridge, self.facts, self)
+        self._stray = StrayPainting(self.viewer, self.session, self.layers, self)
+        self._place = PlaceKeeping(self.session, self.layers, self)
         self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
         self.mouse = CursorReader(self.viewer, self.session, self.layers, self)
@@ -154,6 +158,7 @@ class Desk(QObject):
         self._present.close()
         self.bridge.close()
         self.box.close()
+        self._stray.close()
         self._extras.close()
         self.layers.close()
         self._watch.close()

@@ -10,7 +10,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.ranking import QueueItem
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.gui.bridge import Bridge
-from napari_apprentice.gui.work import Runner
+from napari_apprentice.gui.work import Job, Runner
 from napari_apprentice.loop.launch import is_silent, silent_error
 from napari_apprentice.session import CaseRow, ModelRow, Session
 from napari_apprentice.store.presence import Present
@@ -94,10 +94,13 @@ class FactsReader(QObject):
         self._runner = runner
         self._generation = 0
         self._told = ""
+        self._reading: Job | None = None
+        self._again = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLE_MS)
         self._timer.timeout.connect(self._read)
+        bridge.study_changed.connect(self._forget_reading)
         for signal in (bridge.study_changed, bridge.cases_changed, bridge.models_changed):
             signal.connect(self.refresh)
 
@@ -105,6 +108,13 @@ class FactsReader(QObject):
         """Read again soon; a reading under way is out of date."""
         self._generation += 1
         self._timer.start()
+
+    def refresh_after_stroke(self) -> None:
+        """Read again soon, but show what is being read: strokes come faster than a large study is read."""
+        if self._reading is None:
+            self.refresh()
+        else:
+            self._again = True
 
     def take_present(self, study: Path, present: Mapping[str, tuple[Present, ...]]) -> None:
         """Who else has which case of a study open, where nothing else is to be read anew."""
@@ -118,9 +128,25 @@ class FactsReader(QObject):
         self._timer.stop()
 
     def _read(self) -> None:
-        generation = self._generation
+        if self._reading is not None:  # several at once only keep each other from the disk
+            self._again = True
+            return
+        generation, self._again = self._generation, False
         job = self._runner.run("Reading the study", lambda: _facts_or_error(self._session), quiet=True)
+        self._reading = job
         job.returned.connect(lambda facts: self._show(facts, generation))
+        job.ended.connect(lambda: self._ended(job))
+
+    def _ended(self, job: Job) -> None:
+        if job is not self._reading:
+            return
+        self._reading = None
+        if self._again:
+            self.refresh()
+
+    def _forget_reading(self) -> None:
+        """What is still read of another study, on a disk that may not answer, is not waited for."""
+        self._reading = None
 
     def _show(self, facts: Facts | ApprenticeError, generation: int) -> None:
         if generation != self._generation:

@@ -18,7 +18,7 @@ from napari_apprentice.gui.layer_making import (
     status_layer,
     uncertainty_layer,
 )
-from napari_apprentice.gui.painting import labels_before, painted_box
+from napari_apprentice.gui.painting import labels_around, painted_box
 from napari_apprentice.gui.pictures import Pictures, Scan
 from napari_apprentice.gui.placing import move_to
 from napari_apprentice.gui.scan_layers import ScanLayers, same_place
@@ -41,7 +41,7 @@ class CaseLayers(QObject):
     """
 
     painted = Signal(object, object, object, str)
-    """A committed step: box, labels before, labels after, tool. The step is in the canvas already."""
+    """A committed step: box, labels before, labels after, tool. napari writes it into the canvas, before or after."""
     undo_requested = Signal()
     redo_requested = Signal()
     label_chosen = Signal(int)
@@ -107,6 +107,8 @@ class CaseLayers(QObject):
             self._show_scan(pictures.scan)
             if fits:
                 self._exchange(pictures)
+                if not again and self.labels is not None:
+                    self.labels._overlays["polygon"].points = []  # corners clicked in the case before
             else:
                 self._add_all(pictures, schema)
         self._scan.sharpen()
@@ -187,6 +189,8 @@ class CaseLayers(QObject):
                     move_to(labels, info.geometry)
                     labels.metadata = metadata_of_case(info)
                     labels._undo_history.clear()
+            if self.status is not None:
+                self.status.editable = False  # napari makes what gets other voxels editable
             for layer in self._seen:
                 layer.visible = True
             self._seen = []
@@ -276,6 +280,11 @@ class CaseLayers(QObject):
         return tuple(self._scan.images)
 
     @property
+    def own(self) -> tuple[Image | Labels, ...]:
+        """All layers of the case."""
+        return tuple(x for x in (*self._scan.images, self.uncertainty, self.status, self.labels) if x is not None)
+
+    @property
     def _first_image(self) -> Image | None:
         return self._scan.images[0] if self._scan.images else None
 
@@ -338,9 +347,9 @@ class CaseLayers(QObject):
         box = painted_box(event.value, layer.data.shape)
         if box is None:
             return
-        before = labels_before(event.value, case.canvas.labels, box)
+        before, after = labels_around(event.value, case.canvas.labels, box)
         tool = layer.mode if layer.mode in TOOLS else "paint"
-        self.painted.emit(box, before, case.canvas.labels[box].copy(), tool)
+        self.painted.emit(box, before, after, tool)
         # Undo goes through the session; a second history would only fill memory and contradict it.
         layer._undo_history.clear()
 

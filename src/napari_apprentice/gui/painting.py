@@ -28,12 +28,22 @@ def painted_box(atoms: list[Any], shape: tuple[int, ...]) -> Box | None:
     return z, y, x
 
 
-def labels_before(atoms: list[Any], labels: LabelArray, box: Box) -> LabelArray:
-    """Labels of the box before the step; `labels` is the whole array with the step already in it."""
+def labels_around(atoms: list[Any], labels: LabelArray, box: Box) -> tuple[LabelArray, LabelArray]:
+    """Labels of the box before and after the step.
+
+    Parameters
+    ----------
+    labels
+        The whole array. Whether it has the step in it already depends on the tool: napari reports what the brush
+        did after it is written, but a polygon before that.
+    """
     before: LabelArray = labels[box].copy()
     for atom in reversed(atoms):
-        _take_back(atom, before, box)
-    return before
+        _write(atom, before, box, taken_back=True)
+    after = before.copy()
+    for atom in atoms:
+        _write(atom, after, box, taken_back=False)
+    return before, after
 
 
 def _atom_box(atom: Any, shape: tuple[int, ...]) -> list[slice]:
@@ -42,17 +52,15 @@ def _atom_box(atom: Any, shape: tuple[int, ...]) -> list[slice]:
     return [slice(int(np.min(i)), int(np.max(i)) + 1) for i in atom[0]]
 
 
-def _take_back(atom: Any, before: LabelArray, box: Box) -> None:
+def _write(atom: Any, part: LabelArray, box: Box, *, taken_back: bool) -> None:
+    """Do one change in the labels of a box, or take it back."""
     if hasattr(atom, "slice_key"):
         key = tuple(
-            slice(part.start - whole.start, part.stop - whole.start)
-            for part, whole in zip(atom.slice_key, box, strict=True)
+            slice(inner.start - whole.start, inner.stop - whole.start)
+            for inner, whole in zip(atom.slice_key, box, strict=True)
         )
-        region = before[key]
-        if atom.mask is None:
-            region[...] = atom.old_values
-        else:
-            region[atom.mask] = atom.old_values
+        region = part[key]
+        region[... if atom.mask is None else atom.mask] = atom.old_values if taken_back else atom.new_value
         return
     index = tuple(np.asarray(i) - whole.start for i, whole in zip(atom[0], box, strict=True))
-    before[index] = atom[1]
+    part[index] = atom[1] if taken_back else atom[2]

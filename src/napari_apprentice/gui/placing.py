@@ -113,3 +113,5 @@ def move_to(layer: Any, geometry: Geometry) -> None:
     for name in ("scale", "translate"):
         if not np.array_equal(getattr(layer, name), place[name]):
             setattr(layer, name, place[name])
+    if not _unturned(layer):  # by hand, with napari's tool for that
+        layer.rotate, layer.shear, layer.affine = np.eye(3), np.zeros(3), np.eye(4)
