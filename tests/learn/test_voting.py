@@ -128,6 +128,20 @@ def test_patches_that_do_not_fit_are_cut_out_in_smaller_numbers(monkeypatch):
     assert (found[0] != expected[0]).mean() < 1e-3
 
 
+def test_a_window_that_gives_no_numbers_is_told_and_never_passes_for_background(monkeypatch):
+    source, plan, asked = ArraySource(noise((20, 20, 20)), SPACING), make_plan(patch=(8, 16, 16)), []
+    run = TorchBackend.run
+
+    def too_large(self, patches):
+        asked.append(patches)
+        found = run(self, patches)
+        return found * float("inf") if len(asked) == 2 else found
+
+    monkeypatch.setattr(TorchBackend, "run", too_large)
+    with pytest.raises(ModelError, match="no numbers"):
+        gathered(predictor(plan), source)
+
+
 def test_empty_windows_are_computed_once_and_exactly():
     backend = Counting()
     backend.batch = 1
