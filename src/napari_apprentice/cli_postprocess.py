@@ -59,9 +59,7 @@ def _choose(options: Options, session: Session) -> None:
 
 
 def _take(session: Session, report: PostReport) -> None:
-    recipe = session.postprocessing()
-    for label, steps in report.recipe.steps.items():
-        recipe = recipe.with_label(label, steps)
+    recipe = report.taken_into(session.postprocessing())
     session.set_postprocessing(recipe, f"learned on predictions of {report.model}")
 
 

@@ -124,7 +124,8 @@ class PostprocessSection(QWidget):
             self._show(self._recipe, self._facts.now)  # as it was
 
     def _choose(self, label: int, text: str) -> None:
-        self._session.set_postprocessing(self._recipe.with_label(label, steps_of(text)))
+        # what is stored, not what is shown: the label before this one may have been typed a moment ago
+        self._session.set_postprocessing(self._session.postprocessing().with_label(label, steps_of(text)))
         self._changed("Predictions from now on go through these steps; Apply changes those that are stored.")
 
     def _on_suggest(self) -> None:
@@ -146,9 +147,7 @@ class PostprocessSection(QWidget):
     def _take(self) -> None:
         if self._report is None:
             return
-        recipe = self._recipe
-        for label, steps in self._report.recipe.steps.items():
-            recipe = recipe.with_label(label, steps)
+        recipe = self._report.taken_into(self._session.postprocessing())
         self._session.set_postprocessing(recipe, f"learned on predictions of {self._report.model}")
         self._changed("Taken; predictions from now on go through them, Apply changes those that are stored.")
 

@@ -45,6 +45,10 @@ class PostReport:
         """The accepted steps."""
         return PostRecipe({r.label: r.steps for r in self.rows if r.accepted})
 
+    def taken_into(self, recipe: PostRecipe) -> PostRecipe:
+        """A recipe with the accepted steps; thresholds, which are never tried, stay as they were chosen."""
+        return PostRecipe({**recipe.steps, **self.recipe.steps}).with_thresholds_of(recipe)
+
 
 def suggest(study: Study, model: str) -> Generator[Progress, None, PostReport]:
     """Look for steps that raise Dice on held-out subjects; see `core.postprocess_trial.choose`.
