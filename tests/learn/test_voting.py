@@ -3,15 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small import finish, make_plan, never
-from test_prediction_slabs import SPACING, gathered, noise, predictor, whole_pass
+from small import finish, make_example, make_plan, never
+from test_prediction_slabs import HOW, SPACING, gathered, noise, predictor, whole_pass
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.slabs import ArraySource
-from napari_apprentice.errors import ModelError, RunError
+from napari_apprentice.errors import ModelError, NoNumbersError, RunError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.cells import Cells
+from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.sweep import Sweep
 from napari_apprentice.learn.voting import Voters
@@ -138,8 +139,12 @@ def test_a_window_that_gives_no_numbers_is_told_and_never_passes_for_background(
         return found * float("inf") if len(asked) == 2 else found
 
     monkeypatch.setattr(TorchBackend, "run", too_large)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(NoNumbersError, match="no numbers"):
         gathered(predictor(plan), source)
+    asked.clear()
+    example = replace(make_example(shape=(20, 20, 20)), voxels=source.voxels)
+    found = scores(predictor(plan), [example], HOW, never)  # where a training run measures, it goes on
+    assert {score.label for score in found} == {1, 2}
 
 
 def test_empty_windows_are_computed_once_and_exactly():

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import torch
 
-from napari_apprentice.errors import ModelError
+from napari_apprentice.errors import NoNumbersError
 
 # Labels that nowhere in a cell are likelier than this are left out there. They cannot win, and 117 of them
 # change the entropy by less than a tenth of the step it is stored in.
@@ -28,12 +28,12 @@ def likely(probabilities: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
 
     Raises
     ------
-    ModelError
+    NoNumbersError
         Some are no numbers: what is NaN would pass for background that is certain.
     """
     most = probabilities.flatten(1).amax(1)
     if bool(most.isnan().any()):
-        raise ModelError(
+        raise NoNumbersError(
             "The model gives no numbers (NaN) in a part of this scan, so nothing was proposed: its weights are broken, "
             "or numbers became too large. Try without half precision, or another model version."
         )
