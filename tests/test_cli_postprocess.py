@@ -68,3 +68,11 @@ def test_suggesting_shows_taking_keeps_applying_changes(study: Study, capsys: py
     assert run(capsys, study.path, "--apply", "--model", "v0001")["applied"] == []
     assert run(capsys, study.path, "--clear", "--apply", "--model", "v0001")["applied"] == ["c0", "c1", "c2", "c3"]
     assert study.predictions.read("c0", "v0001").labels[0, 0, 8] == 1
+
+
+def test_taking_what_is_proved_keeps_the_threshold_of_the_label(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, study.path, "--set", "liver=threshold:0.7,holes", "--set", "cyst=threshold:0.6")
+    taken = run(capsys, study.path, "--take", "--model", "v0001")
+    assert taken["steps"] == {"1": ["threshold:0.7", "largest"], "2": ["threshold:0.6"]}

@@ -26,7 +26,8 @@ def postprocess(options: Options, session: Session) -> Answer:
         facts["suggested"], more = _report(report, session.study.schema)
         lines += more
         if options.take and report.recipe:
-            session.set_postprocessing(report.recipe.steps, f"learned on predictions of {report.model}")
+            steps = report.taken_with(session.postprocessing())
+            session.set_postprocessing(steps, f"learned on predictions of {report.model}")
     recipe = session.postprocessing()
     lines += ["Steps of this study:", *(f"  {line}" for line in recipe_lines(recipe, session.study.schema))]
     if not recipe:

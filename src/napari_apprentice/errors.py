@@ -60,6 +60,10 @@ class ModelError(ApprenticeError):
     """No model version, or one that does not fit the case: choose or train another."""
 
 
+class NoNumbersError(ModelError):
+    """A model version gives NaN for a part of a scan: where it is only measured, it found nothing there."""
+
+
 class RunError(ApprenticeError):
     """A prediction or training process ended badly: its run folder says why."""
 

@@ -93,6 +93,23 @@ def test_steps_that_somebody_else_chose_meanwhile_stay(qtbot: QtBot, desk: Desk,
     other.close()
 
 
+def test_steps_of_two_labels_typed_in_a_row_are_both_kept(desk: Desk, study: Study) -> None:
+    desk.open(study)
+    desk.section.table.item(0, STEPS).setText("holes")
+    desk.section.table.item(1, STEPS).setText("largest")  # before the table has read the first one back
+    assert desk.session.postprocessing().to_json() == {"1": ["holes"], "2": ["largest"]}
+
+
+def test_a_threshold_stays_when_proved_steps_are_taken(qtbot: QtBot, desk: Desk, study: Study) -> None:
+    desk.open(study)
+    desk.section.table.item(0, STEPS).setText("threshold:0.7")
+    qtbot.waitUntil(lambda: desk.text(0, STEPS) == "threshold:0.7")
+    desk.section.suggest.click()
+    qtbot.waitUntil(desk.section.take.isEnabled)
+    desk.section.take.click()
+    assert desk.session.postprocessing().to_json() == {"1": ["threshold:0.7", "largest"]}
+
+
 def test_a_step_that_does_not_exist_is_told_and_not_kept(desk: Desk, study: Study) -> None:
     desk.open(study)
     desk.section.table.item(1, STEPS).setText("lagest")

@@ -67,6 +67,36 @@ def test_windows_begun_ahead_are_those_asked_for_and_no_others():
     assert torch.equal(backend.run(some), alone[0])
 
 
+class Failing:
+    """A request of OpenVINO's that runs out of memory once, while it is begun or waited for."""
+
+    def __init__(self, request, what):
+        self.request, self.what = request, what
+
+    def __getattr__(self, name):
+        if name == self.what:
+            self.what = ""
+            raise MemoryError
+        return getattr(self.request, name)
+
+
+@needed
+@pytest.mark.parametrize("what", ["start_async", "wait"])
+def test_windows_that_ran_out_of_memory_are_computed_when_they_are_asked_for_again(what):
+    torch.manual_seed(0)
+    plan = make_plan(patch=(8, 16, 16))
+    backend = OpenVinoBackend(build(plan).eval(), plan, half=False)
+    some, others = (torch.randn(1, 1, *plan.patch) for _ in range(2))
+    expected = backend.run(some).clone()
+    backend.run(others)
+    requests = backend._lanes[0]._requests
+    requests[0] = Failing(requests[0], what)
+    with pytest.raises(MemoryError):
+        backend.run(some)
+    assert not any(lane.busy for lane in backend._lanes)
+    assert torch.equal(backend.run(some), expected)
+
+
 @needed
 def test_the_prediction_after_one_that_was_cancelled_is_the_same_as_ever(starter, scan, reference):
     volume, _ = scan

@@ -3,16 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small import finish, make_plan, never
-from test_prediction_slabs import SPACING, gathered, noise, predictor, whole_pass
+from small import finish, make_example, make_plan, never
+from test_prediction_slabs import HOW, SPACING, gathered, noise, predictor, whole_pass
 
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.slabs import ArraySource
-from napari_apprentice.errors import ModelError, RunError
+from napari_apprentice.errors import ModelError, NoNumbersError, RunError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.backend_torch import TorchBackend
 from napari_apprentice.learn.cells import Cells
+from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.sweep import Sweep
 from napari_apprentice.learn.voting import Voters
 
 CPU = torch.device("cpu")
@@ -109,6 +111,40 @@ def test_a_prediction_goes_on_with_fewer_windows_and_is_the_same(monkeypatch):
     found = gathered(predictor(plan), source)
     assert (np.abs(found[1].astype(int) - expected[1]) <= 1).all()  # another batch, other last bits
     assert (found[0] != expected[0]).mean() < 1e-3
+
+
+def test_patches_that_do_not_fit_are_cut_out_in_smaller_numbers(monkeypatch):
+    source, plan = ArraySource(noise((20, 20, 20)), SPACING), make_plan(patch=(8, 16, 16))
+    expected = gathered(predictor(plan), source)
+    cut = Sweep.cut
+
+    def small(self, voxels, windows):
+        if len(windows) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return cut(self, voxels, windows)
+
+    monkeypatch.setattr(Sweep, "cut", small)
+    found = gathered(predictor(plan), source)
+    assert (np.abs(found[1].astype(int) - expected[1]) <= 1).all()
+    assert (found[0] != expected[0]).mean() < 1e-3
+
+
+def test_a_window_that_gives_no_numbers_is_told_and_never_passes_for_background(monkeypatch):
+    source, plan, asked = ArraySource(noise((20, 20, 20)), SPACING), make_plan(patch=(8, 16, 16)), []
+    run = TorchBackend.run
+
+    def too_large(self, patches):
+        asked.append(patches)
+        found = run(self, patches)
+        return found * float("inf") if len(asked) == 2 else found
+
+    monkeypatch.setattr(TorchBackend, "run", too_large)
+    with pytest.raises(NoNumbersError, match="no numbers"):
+        gathered(predictor(plan), source)
+    asked.clear()
+    example = replace(make_example(shape=(20, 20, 20)), voxels=source.voxels)
+    found = scores(predictor(plan), [example], HOW, never)  # where a training run measures, it goes on
+    assert {score.label for score in found} == {1, 2}
 
 
 def test_empty_windows_are_computed_once_and_exactly():

@@ -146,7 +146,8 @@ class PostprocessSection(QWidget):
     def _take(self) -> None:
         if self._report is None:
             return
-        self._session.set_postprocessing(self._report.recipe.steps, f"learned on predictions of {self._report.model}")
+        steps = self._report.taken_with(self._session.postprocessing())
+        self._session.set_postprocessing(steps, f"learned on predictions of {self._report.model}")
         self._changed("Taken; predictions from now on go through them, Apply changes those that are stored.")
 
     def _changed(self, text: str) -> None:

@@ -131,15 +131,17 @@ class Lane:
     def start(self, patches: torch.Tensor) -> None:
         """Begin (b, c, z, y, x) patches, which are not changed until they are finished."""
         self._asked = patches
-        self._windows = patches.contiguous().numpy()  # not copied by OpenVINO
-        for request, window in zip(self._requests, np.split(self._windows, len(patches)), strict=False):
-            request.start_async({0: window}, share_inputs=True)
+        with self._all_or_none():
+            self._windows = patches.contiguous().numpy()  # not copied by OpenVINO
+            for request, window in zip(self._requests, np.split(self._windows, len(patches)), strict=False):
+                request.start_async({0: window}, share_inputs=True)
 
     def finish(self) -> torch.Tensor:
         """Wait for them; (b, maps, z, y, x)."""
         count = len(self._asked)
-        for request in self._requests[:count]:
-            request.wait()
+        with self._all_or_none():
+            for request in self._requests[:count]:
+                request.wait()
         self._asked = torch.empty(0)
         return torch.from_numpy(self._maps[:count])
 
@@ -149,8 +151,17 @@ class Lane:
         for request in under_way:
             request.cancel()
         for request in under_way:
-            with suppress(RuntimeError):  # so it says that it was cancelled
+            with suppress(RuntimeError, MemoryError):  # that it was cancelled, or again what went wrong
                 request.wait()
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Whoever asks again after one of them went wrong begins anew: the maps may hold other windows' values."""
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
 
 
 def _side_by_side(numbers: int) -> int:

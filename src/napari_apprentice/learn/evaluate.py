@@ -1,6 +1,7 @@
 """How good a model is on scans whose truth is known, at least in part."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import NoNumbersError
 from napari_apprentice.learn.predictor import Predictor
 
 
@@ -47,7 +49,7 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
 def label_map(
     predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
 ) -> LabelArray:
-    """(z, y, x) labels that a model proposes for an example.
+    """(z, y, x) labels that a model proposes for an example; background where its numbers break.
 
     Raises
     ------
@@ -55,7 +57,8 @@ def label_map(
         `cancelled` said so.
     """
     labels: LabelArray = np.zeros(example.labels.shape, dtype=predictor.label_type)
-    for report in predictor.predict(example.source, settings, cancelled):
-        if isinstance(report, PredictedSlab):
-            labels[report.start : report.stop] = report.labels
+    with suppress(NoNumbersError):  # nothing could be proposed there, which the scores are to show
+        for report in predictor.predict(example.source, settings, cancelled):
+            if isinstance(report, PredictedSlab):
+                labels[report.start : report.stop] = report.labels
     return labels

@@ -5,6 +5,8 @@ from itertools import combinations
 
 import torch
 
+from napari_apprentice.errors import NoNumbersError
+
 # Labels that nowhere in a cell are likelier than this are left out there. They cannot win, and 117 of them
 # change the entropy by less than a tenth of the step it is stored in.
 NEGLIGIBLE = 1e-6
@@ -22,8 +24,20 @@ def mean_probabilities(logits: Sequence[torch.Tensor], temperatures: tuple[float
 
 
 def likely(probabilities: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
-    """The rows that are not negligible everywhere, and their probabilities (rows, ...)."""
-    rows = (probabilities.flatten(1).amax(1) >= NEGLIGIBLE).nonzero().flatten()
+    """The rows that are not negligible everywhere, and their probabilities (rows, ...).
+
+    Raises
+    ------
+    NoNumbersError
+        Some are no numbers: what is NaN would pass for background that is certain.
+    """
+    most = probabilities.flatten(1).amax(1)
+    if bool(most.isnan().any()):
+        raise NoNumbersError(
+            "The model gives no numbers (NaN) in a part of this scan, so nothing was proposed: its weights are broken, "
+            "or numbers became too large. Try without half precision, or another model version."
+        )
+    rows = (most >= NEGLIGIBLE).nonzero().flatten()
     kept = probabilities if len(rows) == len(probabilities) else probabilities[rows]
     return tuple(int(r) for r in rows), kept
 

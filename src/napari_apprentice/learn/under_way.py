@@ -13,7 +13,7 @@ from napari_apprentice.core.config import USUAL_MEMORY_MB, PredictSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import Focus, PredictedSlab, unseen
 from napari_apprentice.errors import Cancelled
-from napari_apprentice.learn.device import free_bytes, memory_errors
+from napari_apprentice.learn.device import free_bytes, is_out_of_memory, memory_errors
 from napari_apprentice.learn.own_grid import OwnGrid
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models, Sweep, Window
@@ -143,15 +143,22 @@ class PredictionUnderWay:
 
     def _some_windows(self, row: Row) -> None:
         with memory_errors():
-            # two batches are under way at any time, so that nothing waits while sums are made
-            begun = self._voters.ahead(self._cut(row, row.left[: self._voters.batch]))
-            if len(row.left) > begun:
-                self._voters.ahead(self._cut(row, row.left[begun : begun + self._voters.batch]))
+            self._begin_ahead(row)
             maps = self._voters.retrying(lambda count: self._cut(row, row.left[:count]), self._sweep.cells.halve)
             for window, found in zip(row.left, maps, strict=False):
                 self._sweep.add(window, found)
         del row.left[: len(maps)]
         self._done += len(maps)
+
+    def _begin_ahead(self, row: Row) -> None:
+        """Two batches are under way at any time, so that nothing waits while sums are made."""
+        try:
+            begun = self._voters.ahead(self._cut(row, row.left[: self._voters.batch]))
+            if len(row.left) > begun:
+                self._voters.ahead(self._cut(row, row.left[begun : begun + self._voters.batch]))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):  # else whoever asks for them tries with fewer
+                raise
 
     def _cut(self, row: Row, windows: list[Window]) -> torch.Tensor:
         """Patches; the same ones where they were asked for lately."""

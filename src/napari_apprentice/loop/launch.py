@@ -20,6 +20,7 @@ from napari_apprentice.errors import (
     Cancelled,
     InputError,
     ModelError,
+    NoNumbersError,
     RunError,
     StorageError,
 )
@@ -33,7 +34,9 @@ OVERTAKEN = "overtaken"
 _ENDS = ("done", "failed", "cancelled")
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.5  # between two looks at a process that somebody else started, perhaps over a network
-_ERRORS: dict[str, type[ApprenticeError]] = {e.__name__: e for e in (InputError, ModelError, RunError, StorageError)}
+_ERRORS: dict[str, type[ApprenticeError]] = {
+    e.__name__: e for e in (InputError, ModelError, NoNumbersError, RunError, StorageError)
+}
 
 
 def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":

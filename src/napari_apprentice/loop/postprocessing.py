@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scipy import ndimage
 
 from napari_apprentice.core.metrics import dice
-from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.postprocess import PostRecipe, PostStep
 from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.postprocess_trial import PostRow, Trial, choose, judge_steps, try_steps
 from napari_apprentice.core.progress import Progress
@@ -45,6 +45,11 @@ class PostReport:
     def recipe(self) -> PostRecipe:
         """The accepted steps."""
         return PostRecipe({r.label: r.steps for r in self.rows if r.accepted})
+
+    def taken_with(self, recipe: PostRecipe) -> dict[int, tuple[PostStep, ...]]:
+        """The accepted steps by label id; thresholds, which are never tried, stay as they are in `recipe`."""
+        whole = self.recipe.with_thresholds_of(recipe)
+        return {label: whole.steps[label] for label in self.recipe.steps}
 
 
 def suggest(study: Study, model: str) -> Generator[Progress, None, PostReport]:
