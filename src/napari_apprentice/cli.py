@@ -220,7 +220,12 @@ def _evaluate(options: Options, session: Session) -> Answer:
     lines = [f"{c}: " + ", ".join(f"{n} {d:.3f}" for n, d in row.items()) for c, row in cases.items()]
     lines += [f"{names[i]}: {d:.3f} mean Dice" for i, d in found.by_label().items()] + [f"mean: {found.mean:.3f}"]
     by_label = {names[i]: d for i, d in found.by_label().items()}
-    return {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}, lines
+    facts = {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}
+    rest = found.unlearned()
+    if found.learned:
+        without = f"the mean without is {rest.mean:.3f}" if rest else "nothing else was compared"
+        lines.append(f"{found.model} learned from the subjects of {named(found.learned)}; {without}.")
+    return {**facts, "learned": list(found.learned), "mean_of_others": rest.mean if rest else None}, lines
 
 
 def _demo(options: Options, session: Session) -> Answer:
