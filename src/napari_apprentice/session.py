@@ -5,6 +5,7 @@ generators that yield `Progress` and return a value; the others return at once.
 """
 
 import getpass
+import os
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
@@ -38,6 +39,14 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
+def _login_name() -> str:
+    """The login name, or the user's number where the system has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # which of them depends on the version of Python, and on the system
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+
+
 class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
     """One study, one case under correction, and everything one can do with them.
 
@@ -51,7 +60,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
     def __init__(self, author: str = "", recent: RecentStudies | None = None) -> None:
         self.events = SessionEvents()
-        self.author = author or getpass.getuser()
+        self.author = author or _login_name()
         self.recent = recent or RecentStudies()
         self._rescues = Rescues(self.recent.folder / "rescue")
         self._study: Study | None = None
