@@ -71,17 +71,20 @@ def evaluate(
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
     files = {case_id_from(p): p for p in expand([references])}
     version = "" if what == "corrected" else model or active_model(study)
-    rows: dict[str, dict[int, float]] = {}
-    for case_id in study.cases.ids() if cases is None else cases:
-        path = files.get(case_id)
-        labels = _labels(study, case_id, what, version) if path else None
-        if path is not None and labels is not None:
-            rows[case_id] = _scores(study, case_id, path, labels)
-    if not rows:
+    asked = [c for c in (study.cases.ids() if cases is None else cases) if c in files]
+    if not asked:
         raise InputError(
-            f"No file in {references} belongs to a case with a {what if what == 'prediction' else 'correction'}: "
-            "references are matched by file name, for example case-01.nii.gz for case-01."
+            f"No file in {references} belongs to a case: references are matched by file name, for example "
+            "case-01.nii.gz for case-01."
         )
+    rows: dict[str, dict[int, float]] = {}
+    for case_id in asked:
+        labels = _labels(study, case_id, what, version)
+        if labels is not None:
+            rows[case_id] = _scores(study, case_id, files[case_id], labels)
+    if not rows:
+        none = f"was predicted by {version}: predict them first, or name another model version with --model"
+        raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
     return Evaluation(version, rows, _learned(study, version, rows) if version else ())
