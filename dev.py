@@ -15,6 +15,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import select
 import shutil
 import signal
@@ -102,11 +103,21 @@ def pip_works() -> bool:
     return python.exists() and quiet(python, "-m", "pip", "--version")
 
 
+def was_moved() -> bool:
+    """Whether the environment was made elsewhere: its programs still look for their Python there."""
+    made = VENV / "pyvenv.cfg"
+    lines = made.read_text(encoding="utf-8").splitlines() if made.is_file() else []
+    told = next((line.partition(" -m venv ")[2] for line in lines if line.startswith("command = ")), "")
+    place = re.sub(r"^(--\S+ )*", "", told)
+    return place != "" and Path(place).resolve() != VENV.resolve()
+
+
 def make_environment() -> None:
-    if pip_works():
+    moved = was_moved()
+    if pip_works() and not moved:
         return
     say(f"Making {VENV.name} with Python {platform.python_version()}")
-    if call(sys.executable, "-m", "venv", VENV) != 0:
+    if call(sys.executable, "-m", "venv", *(["--clear"] if moved else []), VENV) != 0:
         raise Stop("The environment could not be made; the lines above say why.")
 
 

@@ -1,6 +1,7 @@
 """The command line, from an empty folder to an exported label map."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -42,6 +43,20 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any
     out = capsys.readouterr().out
     facts: dict[str, Any] = json.loads(out)
     return {"code": code, **facts}
+
+
+def test_a_user_whom_the_system_does_not_know_is_an_author_too(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that was started with --user."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    study = files / "a.study"
+    assert run(capsys, "create", study, "--labels", "lesion")["code"] == 0
+    run(capsys, "add", study, files / "c1.nii.gz")
+    run(capsys, "correct", study, "c1", files / "labels" / "c1.nii.gz")
+    assert run(capsys, "history", study, "c1")["history"][0]["author"] == "user 54321"
 
 
 def test_once_around_the_loop(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,17 @@ def test_runs_are_listed_and_compared(study: Study, capsys: pytest.CaptureFixtur
     assert "Dice 0.800 to 0.700  v0002 (candidate)" in text
 
 
+def test_only_one_run_made_the_model_version_that_is_active(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, model, active in (("train", "v0001", True), ("fine-tune", "v0002", False)):
+        run = study.runs.create(kind, {"base": None, "settings": TrainSettings(steps=9).to_json()})
+        run.emit({"event": "done", "result": {"model": model, "active": active, "steps": 9}})
+    assert "v0001 (active)" in (before := _text(capsys, "runs", study.path))
+    assert "v0002 (candidate)" in before
+    study.models.activate("v0002", "chosen by hand")
+    assert "v0001 (became active)" in (after := _text(capsys, "runs", study.path))
+    assert "v0002 (active)" in after
+
+
 def test_a_subject_is_moved_with_a_reason(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     for n in (1, 2, 3):
         study.split.assign(f"s{n}")

@@ -82,6 +82,24 @@ def test_setup_installs_the_pins_or_asks_what_is_missing_and_nothing_the_second_
     assert installed == [str(ROOT / "constraints.txt"), ".", *([] if sound else ["torch", ".[dev]"])]
 
 
+def test_an_environment_that_was_moved_with_its_folder_is_made_anew(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its programs, lint-imports and apprentice among them, name their Python by its full path."""
+    old, new = tmp_path / "a checkout", tmp_path / "moved"
+    called: list[list[str]] = []
+    monkeypatch.setattr(dev, "call", lambda *words: called.append([str(w) for w in words]) or 0)
+    monkeypatch.setattr(dev, "quiet", lambda *_: True)  # its pip works wherever it is
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", old / ".venv"], check=True)
+    monkeypatch.setattr(dev, "VENV", old / ".venv")
+    dev.make_environment()
+    assert called == []
+    old.rename(new)
+    monkeypatch.setattr(dev, "VENV", new / ".venv")
+    dev.make_environment()
+    assert called == [[sys.executable, "-m", "venv", "--clear", str(new / ".venv")]]
+
+
 def test_setup_elsewhere_installs_torch_first(
     dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,8 +35,10 @@ from napari_apprentice.core.config import steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
+from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.report import table
+from napari_apprentice.loop.rows import DAMAGED
 from napari_apprentice.loop.sample import make_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
@@ -192,9 +194,18 @@ def _correct(options: Options, session: Session) -> Answer:
 
 def _queue(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
-    items = session.queue()
+    rows = session.case_rows()
+    items, damaged = session.queue(rows), [row.case_id for row in rows if row.state == DAMAGED]
     lines = [f"{n}. {i.case_id}: {i.reason}" for n, i in enumerate(items, 1)]
-    return {"queue": [asdict(i) for i in items]}, lines or ["Every case is corrected."]
+    if not rows:
+        lines = [f"There are no cases yet: apprentice add {options.study} PATH adds some."]
+    elif not items and len(damaged) < len(rows):
+        lines = [f"Every {'other ' if damaged else ''}case is corrected."]
+    if damaged:
+        lines.append(
+            f"Damaged, not in the queue: {named(damaged)}. apprentice check {options.study} says what is wrong."
+        )
+    return {"queue": [asdict(i) for i in items], "damaged": damaged}, lines
 
 
 def _export(options: Options, session: Session) -> Answer:
@@ -213,7 +224,12 @@ def _evaluate(options: Options, session: Session) -> Answer:
     lines = [f"{c}: " + ", ".join(f"{n} {d:.3f}" for n, d in row.items()) for c, row in cases.items()]
     lines += [f"{names[i]}: {d:.3f} mean Dice" for i, d in found.by_label().items()] + [f"mean: {found.mean:.3f}"]
     by_label = {names[i]: d for i, d in found.by_label().items()}
-    return {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}, lines
+    facts = {"model": found.model, "cases": cases, "labels": by_label, "mean": found.mean}
+    rest = found.unlearned()
+    if found.learned:
+        without = f"the mean without is {rest.mean:.3f}" if rest else "nothing else was compared"
+        lines.append(f"{found.model} learned from the subjects of {named(found.learned)}; {without}.")
+    return {**facts, "learned": list(found.learned), "mean_of_others": rest.mean if rest else None}, lines
 
 
 def _demo(options: Options, session: Session) -> Answer:

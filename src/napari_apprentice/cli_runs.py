@@ -24,7 +24,8 @@ def runs(options: Options, session: Session) -> Answer:
 def _run_lines(row: RunRow) -> list[str]:
     took = [f"{row.steps} steps" if row.steps is not None else "", f"{row.seconds:.0f} s" if row.seconds else ""]
     dice = "" if row.before is None or row.after is None else f"Dice {row.before:.3f} to {row.after:.3f}"
-    made = f"{row.model}{' (active)' if row.active else ' (candidate)'}" if row.model else ""
+    turn = "active" if row.current else "became active" if row.active else "candidate"
+    made = f"{row.model} ({turn})" if row.model else ""
     state = f"{row.state} on {row.host}" if row.host else row.state
     head = [row.run, row.kind, state, *took, row.device, dice, made]
     unusual = ", ".join(f"{k} {v}" for k, v in (row.settings or {}).items() if k != "steps")

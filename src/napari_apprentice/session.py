@@ -5,14 +5,15 @@ generators that yield `Progress` and return a value; the others return at once.
 """
 
 import getpass
-from collections.abc import Generator, Sequence
+import os
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from napari_apprentice.core.box import inside
 from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.ranking import QueueItem, review_queue
+from napari_apprentice.core.ranking import QueueItem, next_item, review_queue
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
@@ -38,6 +39,14 @@ __all__ = ["CaseRow", "ModelRow", "Session", "SessionEvents"]
 LEAVE_SECONDS = 2.0  # the longest that closing waits until the others know of it
 
 
+def _login_name() -> str:
+    """The login name, or the user's number where the system has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # which of them depends on the version of Python, and on the system
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+
+
 class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs, PostVerbs):
     """One study, one case under correction, and everything one can do with them.
 
@@ -51,12 +60,13 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
     def __init__(self, author: str = "", recent: RecentStudies | None = None) -> None:
         self.events = SessionEvents()
-        self.author = author or getpass.getuser()
+        self.author = author or _login_name()
         self.recent = recent or RecentStudies()
         self._rescues = Rescues(self.recent.folder / "rescue")
         self._study: Study | None = None
         self._presence: Presence | None = None
         self._case: OpenCase | None = None
+        self._passed: dict[QueueItem, int] = {}
         self._engines = Engines()
 
     # ---------------------------------------------------------------- study
@@ -99,6 +109,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
     def _show_study(self, study: Study) -> None:
         self._leave_case()
         self._study = study
+        self._passed = {}
         self._presence = None if study.refusal else Presence(study.journal.root, self.author, study.vault)
         self.recent.remember(study.path)
         self.events.study_changed.emit()
@@ -273,14 +284,23 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
     # ----------------------------------------------------- queue and results
 
-    def queue(self) -> tuple[QueueItem, ...]:
-        """The review queue; its head is the next case. A damaged one is not in it."""
-        return review_queue(candidate(row) for row in self.case_rows() if row.state != DAMAGED)
+    def queue(self, rows: Iterable[CaseRow] | None = None) -> tuple[QueueItem, ...]:
+        """The review queue, of a case table that was read already where one is given. A damaged case is not in it."""
+        rows = self.case_rows() if rows is None else rows
+        return review_queue(candidate(row) for row in rows if row.state != DAMAGED)
+
+    def next_item(self, queue: Iterable[QueueItem]) -> QueueItem | None:
+        """What of a queue comes next, the open case left out; see `core.ranking.next_item`."""
+        return next_item(queue, self._case.info.case_id if self._case else None, self._passed)
+
+    def pass_over(self, item: QueueItem) -> None:
+        """Let all others come before an item of the queue: it was opened as the next one, or could not be."""
+        self._passed[item] = 1 + max(self._passed.values(), default=0)
 
     def next_case(self) -> str | None:
-        """Case id at the head of the queue, the open case left out; None when all are corrected."""
-        here = self._case.info.case_id if self._case else None
-        return next((item.case_id for item in self.queue() if item.case_id != here), None)
+        """Case id of what comes next, the open case left out; None when all others are corrected."""
+        ahead = self.next_item(self.queue())
+        return ahead.case_id if ahead else None
 
     def export(
         self,

@@ -1,6 +1,8 @@
 """The review queue puts first what teaches most, and never hides begun work."""
 
-from napari_apprentice.core.ranking import Candidate, review_queue
+import pytest
+
+from napari_apprentice.core.ranking import Candidate, QueueItem, next_item, review_queue
 
 
 def test_begun_work_then_lowest_quality_then_unpredicted() -> None:
@@ -18,6 +20,53 @@ def test_begun_work_then_lowest_quality_then_unpredicted() -> None:
     assert "0.40" in queue[2].reason
 
 
+def test_a_label_that_was_missed_counts_as_wrong() -> None:
+    """The mean over what was found is best where most was overlooked."""
+    whole = [Candidate(c, 0.8, True, False, False, (("liver", 0.9), ("kidney", 0.7))) for c in "abcd"]
+    missed = Candidate("e", 0.95, True, False, False, (("liver", 0.95),))
+    queue = review_queue([*whole, missed])
+    assert queue[0].case_id == "e"
+    assert queue[0].score == pytest.approx(1 - 0.95 / 2)
+    assert queue[0].reason == "predicted Dice 0.95, and no kidney, found in most other cases"
+    assert review_queue([whole[0], whole[1], missed])[-1].case_id == "e"  # too few to say what is usual
+    few = [Candidate(c, 0.8, True, False, False, (("liver", 0.8),)) for c in "fghi"]
+    assert review_queue([whole[0], *few, missed])[-1].case_id == "e"  # a tumour is not in every scan
+
+
+def test_what_is_not_learned_from_comes_last_and_says_so() -> None:
+    queue = review_queue(
+        [
+            Candidate("held", 0.1, True, False, False, held_out=True),
+            Candidate("held new", None, False, False, False, held_out=True),
+            Candidate("new", None, False, False, False),
+            Candidate("good", 0.9, True, False, False, models=("v0001", "v0002")),
+            Candidate("held begun", 0.9, True, False, True, held_out=True),
+        ]
+    )
+    assert [q.case_id for q in queue] == ["held begun", "good", "new", "held", "held new"]
+    assert queue[3].reason == "predicted Dice 0.10; its subject is held out, not learned from"
+    assert queue[1].reason == "predicted Dice 0.90, which says how well v0001 and v0002 agree"
+
+
 def test_ties_go_by_case_id() -> None:
     items = [Candidate(c, 0.5, True, False, False) for c in "bca"]
     assert [q.case_id for q in review_queue(items)] == ["a", "b", "c"]
+
+
+def test_going_on_without_correcting_comes_by_every_case_before_it_comes_back() -> None:
+    queue = review_queue([Candidate(c, q, True, False, False) for c, q in (("a", 0.2), ("b", 0.3), ("c", 0.4))])
+    passed: dict[QueueItem, int] = {}
+    seen: list[str] = []
+    for press in range(1, 7):
+        ahead = next_item(queue, seen[-1] if seen else None, passed)
+        assert ahead is not None
+        passed[ahead] = press
+        seen.append(ahead.case_id)
+    assert seen == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_new_prediction_makes_a_case_that_was_passed_over_next_again() -> None:
+    first, second = review_queue([Candidate("a", 0.2, True, False, False), Candidate("b", 0.3, True, False, False)])
+    anew = review_queue([Candidate("a", 0.1, True, False, False), Candidate("b", 0.3, True, False, False)])
+    assert next_item(anew, None, {first: 1, second: 2}) == anew[0]
+    assert next_item([], "a") is None

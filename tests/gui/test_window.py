@@ -292,6 +292,21 @@ def test_next_case_by_button_and_by_key(person: Person, tmp_path: Path) -> None:
     assert person.session.case.unsaved == 1
 
 
+def test_next_case_goes_on_to_the_third_and_past_one_that_cannot_be_opened(person: Person, tmp_path: Path) -> None:
+    made = study_of(tmp_path, cases=3)
+    for file in (made.cases.folder("c1") / "image" / "0" / "c").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"not what was stored")
+    person.open_study(made.path)
+    person.click(person.dock.queue_panel.next)
+    person.wait(lambda: bool(person.complaints))
+    person.complaints.clear()
+    for expected in ("c2", "c3"):
+        person.click(person.dock.queue_panel.next)
+        person.wait(lambda e=expected: person.session.case is not None and person.session.case.info.case_id == e)
+        person.settle()
+
+
 def test_a_late_answer_is_dropped(person: Person, study: Study) -> None:
     person.open_study(study.path)
     person.desk.cases.open_case("c1")

@@ -13,6 +13,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.loop.correcting import import_correction, store_label_map
+from napari_apprentice.loop.history import case_history
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.store.study import Study
@@ -58,6 +59,19 @@ def test_a_label_map_comes_in_with_notes_of_what_was_decided(tmp_path: Path) -> 
     assert (stored[1] == 1).all()
     assert (status[1] == 1).all()
     assert (stored[3] == 2).all()
+
+
+def test_a_label_map_made_elsewhere_says_how_much_of_each_label_it_changed(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    before = np.zeros(SHAPE, np.uint8)
+    before[1, 2:4, 3:6] = 1
+    study.revisions.save("c1", before, np.ones(SHAPE, np.uint8), Provenance("ann"))
+    after = before.copy()
+    after[1, 2, 3:6] = 2
+    after[4, 0, 0] = 1
+    revision = store_label_map(study, "c1", after, accept="all", author="bob", origin="import")
+    assert revision.voxels_edited == 4
+    assert case_history(study, "c1")[-1].changed == {"one": 4, "two": 3}
 
 
 def test_another_grid_is_resampled_only_when_asked(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Labels as they were at a moment, kept only where they have changed since."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +48,15 @@ class Baseline:
 
     def voxels_changed(self) -> dict[int, int]:
         """Label id to voxels that it gained or lost; background left out."""
-        counts = np.zeros(65536, np.int64)
-        for z, before in self._planes.items():
-            now = self._labels[z]
-            differs = before != now
-            for labels in (before[differs], now[differs]):
-                counts += np.bincount(labels, minlength=counts.size)
-        counts[0] = 0
-        return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
+        return voxels_changed((before, self._labels[z]) for z, before in self._planes.items())
+
+
+def voxels_changed(planes: Iterable[tuple[LabelArray, LabelArray]]) -> dict[int, int]:
+    """Label id to voxels that it gained or lost between the two of each pair of planes; background left out."""
+    counts = np.zeros(65536, np.int64)
+    for before, now in planes:
+        differs = before != now
+        for labels in (before[differs], now[differs]):
+            counts += np.bincount(labels, minlength=counts.size)
+    counts[0] = 0
+    return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}

@@ -116,16 +116,17 @@ class CaseActions(QObject):
             self.opening.load(self._session.case.info.case_id)
 
     def next_case(self) -> None:
-        """Open the case at the head of the review queue."""
+        """Open what comes next in the review queue."""
         if not self._session.has_study:
             self._runner.tell(InputError("No study is open: create or open one first."))
             return
-        here = self._session.case.info.case_id if self._session.case else None
-        ahead = next((item.case_id for item in self._facts.now.queue if item.case_id != here), None)
+        ahead = self._session.next_item(self._facts.now.queue)
         if ahead is None:
             self._session.events.noticed.emit("Every case is corrected: nothing is left in the review queue.")
             return
-        self.open_case(ahead)
+        if self.may_leave():
+            self._session.pass_over(ahead)
+            self.open_case(ahead.case_id)
 
     # ------------------------------------------------------------- changing
 

@@ -53,8 +53,9 @@ def read_facts(session: Session) -> Facts:
         return Facts()
     study, resumable = session.study, session.resumable_training()
     study.refresh()
+    rows = session.case_rows()
     return Facts(
-        study.path, study.title, study.schema, session.case_rows(), session.queue(), session.models(),
+        study.path, study.title, study.schema, rows, session.queue(rows), session.models(),
         session.previous_model(), session.running_training(), resumable,
         _outgrown(session), str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
     )  # fmt: skip

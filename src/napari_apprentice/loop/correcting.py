@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core.baseline import voxels_changed
 from napari_apprentice.core.correction import ACCEPTED, UNSEEN, compare
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance, Revision
@@ -129,6 +130,8 @@ def store_label_map(
     if ignored is not None:
         labels = np.where(ignored, shown.labels if shown else np.zeros(1, labels.dtype), labels)
         status[ignored] = shown.status[ignored] if shown else UNSEEN
-    provenance = Provenance(author, parent, model, origin=origin)
+    changed = voxels_changed(zip(shown.labels, labels, strict=True)) if shown is not None else {}
+    by_label = {str(label): count for label, count in changed.items()}
+    provenance = Provenance(author, parent, model, voxels_changed=by_label, origin=origin)
     study.split.assign(study.cases.info(case_id).subject)
     return study.revisions.save(case_id, labels, status, provenance)

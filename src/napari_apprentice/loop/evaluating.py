@@ -1,7 +1,8 @@
 """Label maps of a study against references from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
@@ -18,10 +20,15 @@ from napari_apprentice.store.study import Study
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Dice per case and label; a label absent from both maps has no entry."""
+    """Dice per case and label; a label absent from both maps has no entry.
+
+    `learned` are cases of subjects that the model versions which predicted have learned from: scores there say
+    nothing about new scans.
+    """
 
     model: str
     dice: Mapping[str, Mapping[int, float]]
+    learned: tuple[str, ...] = ()
 
     def by_label(self) -> dict[int, float]:
         """Mean Dice of each label over the cases that have it."""
@@ -32,6 +39,11 @@ class Evaluation:
     def mean(self) -> float:
         """Mean of `by_label`."""
         return float(np.mean(list(self.by_label().values())))
+
+    def unlearned(self) -> "Evaluation | None":
+        """The same without what was learned from; None where no label is left."""
+        rest = {case_id: row for case_id, row in self.dice.items() if case_id not in self.learned}
+        return Evaluation(self.model, rest) if any(rest.values()) else None
 
 
 def evaluate(
@@ -60,20 +72,31 @@ def evaluate(
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
     files = {case_id_from(p): p for p in expand([references])}
     version = "" if what == "corrected" else model or active_model(study)
-    rows: dict[str, dict[int, float]] = {}
-    for case_id in study.cases.ids() if cases is None else cases:
-        path = files.get(case_id)
-        labels = _labels(study, case_id, what, version) if path else None
-        if path is not None and labels is not None:
-            rows[case_id] = _scores(study, case_id, path, labels)
-    if not rows:
+    asked = [c for c in (study.cases.ids() if cases is None else cases) if c in files]
+    if not asked:
         raise InputError(
-            f"No file in {references} belongs to a case with a {what if what == 'prediction' else 'correction'}: "
-            "references are matched by file name, for example case-01.nii.gz for case-01."
+            f"No file in {references} belongs to a case: references are matched by file name, for example "
+            "case-01.nii.gz for case-01."
         )
+    rows: dict[str, dict[int, float]] = {}
+    for case_id in asked:
+        labels = _labels(study, case_id, what, version)
+        if labels is not None:
+            rows[case_id] = _scores(study, case_id, files[case_id], labels)
+    if not rows:
+        none = f"was predicted by {version}: predict them first, or name another model version with --model"
+        raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
-    return Evaluation(version, rows)
+    return Evaluation(version, rows, _learned(study, version, rows) if version else ())
+
+
+def _learned(study: Study, model: str, cases: Iterable[str]) -> tuple[str, ...]:
+    """Of cases that a model version predicted, those whose subjects it, or one that predicted with it, learned from."""
+    voters = {case_id: (model, *study.predictions.made(case_id, model).get("models", ())) for case_id in cases}
+    learned = learned_by(study, set(chain(*voters.values())), skip_damaged=True)
+    subjects = {case_id: study.cases.info(case_id).subject for case_id in voters}
+    return tuple(c for c, names in voters.items() if any(subjects[c] in learned.get(n, ()) for n in names))
 
 
 def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | None:

@@ -134,7 +134,10 @@ def _told(study: Study, case_id: str, model: str, weights: str) -> tuple[Mapping
 
 def candidate(row: CaseRow) -> Candidate:
     """What the ranking needs to know of a case."""
-    return Candidate(row.case_id, row.quality, row.predicted, row.revisions > 0, row.state == "in correction")
+    return Candidate(
+        row.case_id, row.quality, row.predicted, row.revisions > 0, row.state == "in correction",
+        row.by_label, row.side == "validation", row.models,
+    )  # fmt: skip
 
 
 def model_rows(study: Study) -> tuple[ModelRow, ...]:

@@ -1,7 +1,7 @@
 """What the runs of a study did, side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_apprentice.core.config import TrainSettings, first_model_settings
@@ -30,7 +30,9 @@ class RunRow:
     before, after
         Mean Dice over labels on held-out corrections, with the active model version and with the new one.
     model, active
-        The model version it made, and whether that became active.
+        The model version it made, and whether that became active then.
+    current
+        Whether it is the active one now.
     verdict
         Why, or what went wrong.
     host
@@ -51,12 +53,14 @@ class RunRow:
     active: bool | None = None
     verdict: str = ""
     host: str = ""
+    current: bool = False
 
 
 def run_rows(study: Study, *, everything: bool = False) -> tuple[RunRow, ...]:
     """Training runs, oldest first; with `everything` also those that predicted or imported."""
     rows = (_row_of(study, run_id, everything=everything) for run_id in study.runs.ids())
-    return tuple(row for row in rows if row is not None)
+    now = study.models.active()
+    return tuple(replace(row, current=row.model is not None and row.model == now) for row in rows if row is not None)
 
 
 def differing(rows: Sequence[RunRow]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,53 @@
+"""Scores against references: which of them say something about new scans."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import SHAPE, volume
+from napari_apprentice.cli import main
+from napari_apprentice.core.records import Prediction
+from napari_apprentice.errors import InputError
+from napari_apprentice.loop.evaluating import evaluate
+from napari_apprentice.loop.exporting import export
+from napari_apprentice.store.study import Study
+from sound_study import sound_study
+
+
+def test_scans_that_were_learned_from_are_named_and_left_out_of_a_second_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))  # v0001 learned from c1
+    study.cases.add("c3", "s3", volume(3, "c3.nii.gz"))
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    _predict(study, "c3", 1)
+    for case_id in ("c1", "c3"):
+        export(study, case_id, refs / f"{case_id}.nii.gz", "prediction")
+    _predict(study, "c3", 2)
+    found = evaluate(study, refs)
+    assert found.learned == ("c1",)
+    rest = found.unlearned()
+    assert rest is not None
+    assert (rest.mean, set(rest.dice)) == (0.0, {"c3"})
+    assert found.mean > 0.4
+    assert main(["evaluate", str(study.path), str(refs)]) == 0
+    assert "v0001 learned from the subjects of c1; the mean without is 0.000." in capsys.readouterr().out
+
+
+def test_a_model_version_that_has_predicted_nothing_yet_is_not_blamed_on_the_files(tmp_path: Path) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    export(study, "c1", refs / "c1.nii.gz", "prediction")
+    with pytest.raises(InputError, match="was predicted by v0002: predict them first"):
+        evaluate(study, refs, model="v0002")
+    (refs / "c1.nii.gz").rename(refs / "else.nii.gz")
+    with pytest.raises(InputError, match="matched by file name"):
+        evaluate(study, refs)
+
+
+def _predict(study: Study, case_id: str, label: int) -> None:
+    labels = np.full(SHAPE, label, np.uint8)
+    study.predictions.write(case_id, "v0001", Prediction(labels, labels, {label: 0.9}, 1.0, "cpu"))
