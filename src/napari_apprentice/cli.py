@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read it, such as head, has seen enough: not a word more, and no more work
         _hush()
         return 1
+    except KeyboardInterrupt:  # before a command began, or behind it
+        return 1
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -1,5 +1,6 @@
 import errno
 import itertools
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -144,6 +145,24 @@ def test_what_cannot_be_written_is_told(tmp_path):
         write_label_map(tmp_path / "a.nii", LABELS.astype(np.int64), GEOMETRY)
     with pytest.raises(GeometryError):
         write_label_map(tmp_path / "a.nii", LABELS[1:], GEOMETRY)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are for POSIX")
+@pytest.mark.parametrize("room", [10, 100])
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd", ".nii", ".nii.gz"])
+def test_a_disk_that_takes_a_part_leaves_what_was_there(tmp_path, suffix, room):
+    import resource
+
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"yesterday's")
+    none = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, none[1]))
+    try:
+        with pytest.raises(StorageError, match="could not be written"):
+            write_label_map(path, LABELS, GEOMETRY, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, none)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {path.name: b"yesterday's"}
 
 
 @pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EIO, "could not be written")])

@@ -96,7 +96,7 @@ def is_silent(run: RunFolder) -> bool:
 def _open_start(run: RunFolder) -> dict[str, Any] | None:
     """What a run said when it was started last; None when it has ended, or never began."""
     events, _ = run.events(0)
-    starts = [e for e in events if e["event"] == "started"]
+    starts = [e for e in events if e.get("event") == "started"]
     return starts[-1] if starts and outcome(events) is None else None
 
 
@@ -115,7 +115,7 @@ def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
 def at_work(run: RunFolder) -> bool:
     """Whether a process computes for a run now: it has begun and not ended, and no other one has overtaken it."""
     events, _ = run.events()
-    return bool(events) and events[-1]["event"] not in (OVERTAKEN, *_ENDS)
+    return bool(events) and events[-1].get("event") not in (OVERTAKEN, *_ENDS)
 
 
 def follow(
@@ -145,7 +145,7 @@ def follow(
         ended = _has_ended(run, process)  # asked before reading: the last words are read after the end
         events, offset = run.events(offset)
         for event in events:
-            if event["event"] == "progress":
+            if event.get("event") == "progress":
                 yield _progress(event, host)
         result = outcome(events)
         if result is not None:

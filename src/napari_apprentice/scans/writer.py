@@ -118,5 +118,13 @@ def _write_itk(path: Path, voxels: NDArray[Any], geometry: Geometry, look: _Look
     if suffix_of(path) == ".nrrd":
         put_segments(image, look.names, look.colours)
     sitk.WriteImage(image, str(path), True)
+    _refuse_cut_short(path, image)
     if suffix_of(path) == ".nrrd" and image.GetDimension() == 3:
         put_exact_grid(path, exact_lps(geometry))
+
+
+def _refuse_cut_short(path: Path, image: sitk.Image) -> None:
+    """Read again what ITK wrote: of a disk that was full it says nothing where the file is a MetaImage."""
+    there = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    if not np.array_equal(there, sitk.GetArrayViewFromImage(image), equal_nan=True):
+        raise RuntimeError(f"{path.name} is not what was written")
