@@ -45,6 +45,15 @@ def test_flat_and_vector_images(tmp_path):
         read_label_map(tmp_path / "vector.nrrd")
 
 
+@pytest.mark.parametrize("suffix", [".MHA", ".MHD", ".NRRD", ".NHDR"])
+def test_suffixes_in_capitals(tmp_path, suffix):
+    voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    written = tmp_path / f"a{suffix.lower()}"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(written))
+    found = read_volume(written.rename(tmp_path / f"B{suffix}"))
+    np.testing.assert_array_equal(found.geometry.to_source(found.voxels)[0].T, voxels)
+
+
 NRRD = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 3 2\nencoding: raw\n"
 META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n"
 

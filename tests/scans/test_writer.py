@@ -103,6 +103,13 @@ def test_names_and_colours_come_back(tmp_path, suffix):
     assert (found.names, found.colours) == (names, colours)
 
 
+@pytest.mark.parametrize("name", ["A.MHA", "A.NRRD", "A.NII.GZ", "A.Nii"])
+def test_suffixes_in_capitals(tmp_path, name):
+    write_label_map(tmp_path / name, LABELS, GEOMETRY)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(read_label_map(tmp_path / name).voxels, LABELS)
+
+
 def test_a_grid_without_a_file_goes_into_the_s_form(tmp_path):
     write_label_map(tmp_path / "a.nii", LABELS, GEOMETRY)
     again = read_label_map(tmp_path / "a.nii")

@@ -30,8 +30,8 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
         raise InputError(f"The folder {path.parent.name} does not exist; create it first.")
     if path.is_dir() and not is_zarr(path):
         raise InputError(f"{path.name} is a folder that this program did not write; choose another name.")
-    # The name ends like the path, because writers choose the format by it.
-    aside = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    # The name ends like the path, because writers choose the format by it; ITK writes A.MHA under another name.
+    aside = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name.lower()}")
     try:
         yield aside
         _sync(aside)

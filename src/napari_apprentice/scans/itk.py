@@ -17,7 +17,7 @@ from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.detached import voxel_files
 from napari_apprentice.scans.itk_silence import silence_warnings
-from napari_apprentice.scans.meta_header import check_meta_header
+from napari_apprentice.scans.meta_header import META, check_meta_header
 from napari_apprentice.scans.nrrd_vectors import exact_grid
 from napari_apprentice.scans.oddities import spacing_warnings
 from napari_apprentice.scans.raw import RATIO
@@ -41,8 +41,7 @@ def read_itk(path: Path, settings: ReadSettings) -> Volume:
     """
     check_meta_header(path)
     files = voxel_files(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = reader_of(path)
     try:
         reader.ReadImageInformation()
         _check(reader, path, files)
@@ -53,6 +52,15 @@ def read_itk(path: Path, settings: ReadSettings) -> Volume:
     warnings = (*spacing_warnings(geometry, path.name), *silence_warnings(path), *warnings)
     digest = _digest(tuple(dict.fromkeys((path, *files))))
     return Volume(geometry.to_canonical(voxels), geometry, names, path.name, digest, warnings, steps)
+
+
+def reader_of(path: Path) -> sitk.ImageFileReader:
+    """ITK's reader of a file, nothing read yet."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    if path.suffix.lower() in META:  # ITK knows .mha and .mhd in small letters only
+        reader.SetImageIO("MetaImageIO")
+    return reader
 
 
 def image_for(voxels: NDArray[Any], geometry: Geometry) -> sitk.Image:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
+from napari_apprentice.scans.itk import reader_of
+
 
 def read_segments(path: Path) -> tuple[dict[int, str], dict[int, str]]:
     """Names and colours (#rrggbb) by label id, from Segment0_LabelValue, Segment0_Name, Segment0_Color ...
@@ -15,8 +17,7 @@ def read_segments(path: Path) -> tuple[dict[int, str], dict[int, str]]:
     RuntimeError
         The header cannot be read.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = reader_of(path)
     reader.ReadImageInformation()
     facts = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
     names, colours = {}, {}
