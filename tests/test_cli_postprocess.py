@@ -76,3 +76,13 @@ def test_taking_what_is_proved_keeps_the_threshold_of_the_label(
     run(capsys, study.path, "--set", "liver=threshold:0.7,holes", "--set", "cyst=threshold:0.6")
     taken = run(capsys, study.path, "--take", "--model", "v0001")
     assert taken["steps"] == {"1": ["threshold:0.7", "largest"], "2": ["threshold:0.6"]}
+
+
+def test_a_damaged_prediction_keeps_no_other_from_the_steps(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    (study.cases.folder("c1") / "predictions" / "v0001" / "zarr.json").write_text("{}")
+    answer = run(capsys, study.path, "--set", "liver=largest", "--apply", "--model", "v0001")
+    assert answer["code"] == 1
+    assert "1 of 4 stored predictions" in answer["text"]
+    assert "prediction of c1 by v0001 is damaged; predict it again" in answer["text"]
+    for case_id in ("c0", "c2", "c3"):
+        assert study.predictions.read(case_id, "v0001").labels[0, 0, 8] == 0

@@ -11,12 +11,14 @@ from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.postprocess_trial import PostRow, Trial, choose, judge_steps, try_steps
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop.leakage import subjects_learned
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import process_again, read_unprocessed
+
+LISTED = 5  # damaged predictions that a person is told of by name
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,24 @@ def apply_recipe(
     Returns
     -------
     The cases whose prediction was put through it now.
+
+    Raises
+    ------
+    StudyError
+        Some are damaged; all others were put through it.
     """
-    changed = []
-    cases = [c for c in case_ids if is_by(study, c, model)]
+    changed, damaged = [], []
+    cases = [c for c in case_ids if study.predictions.has(c, model)]
     for done, case_id in enumerate(cases):
         yield Progress(done, len(cases), f"Post-processing {case_id}", case_id=case_id)
-        if process_again(study, case_id, model, recipe):
-            changed.append(case_id)
+        try:
+            if is_by(study, case_id, model) and process_again(study, case_id, model, recipe):
+                changed.append(case_id)
+        except StudyError as error:
+            damaged.append(str(error))
+    if damaged:
+        told = "\n".join([*damaged[:LISTED], *(["..."] if len(damaged) > LISTED else [])])
+        raise StudyError(
+            f"{len(damaged)} of {len(cases)} stored predictions stay as they were; the others are done.\n{told}"
+        )
     return tuple(changed)
