@@ -22,7 +22,7 @@ from napari_apprentice.loop.launch import OVERTAKEN
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
 from napari_apprentice.loop.worker_import import import_weights
 from napari_apprentice.loop.worker_predict import PredictionTask
-from napari_apprentice.loop.worker_train import let_go, train
+from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.run_claim import ClaimedError
 from napari_apprentice.store.runs import RunFolder
 
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> int:
                 with run.claimed():
                     run_one(run, task)
                 if task is train and _done(run):
-                    let_go(run)
+                    run.let_go()
                 if several() and not _done(run):
                     return 1  # the others may wait for this one, also where it was cancelled: torchrun ends them
     except ClaimedError as error:

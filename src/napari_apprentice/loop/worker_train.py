@@ -34,12 +34,10 @@ from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
-from napari_apprentice.store.files import remove_quietly
-from napari_apprentice.store.runs import RunFolder
+from napari_apprentice.store.runs import CHECKPOINT, RunFolder
 from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
 
-CHECKPOINT = "checkpoint"  # folder in a run's
 Sides = tuple[list[Example], list[Example]]
 
 
@@ -64,12 +62,6 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         return (yield from _Work(run, settings, ranks).done())
     finally:
         turn.end()
-
-
-def let_go(run: RunFolder) -> None:
-    """Remove what a training run that is done needs no more: its model version has the weights, several times less."""
-    for path in (run.path / CHECKPOINT, *run.path.glob("*.safetensors")):
-        remove_quietly(path)
 
 
 class _Work:
@@ -97,7 +89,7 @@ class _Work:
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
         first = self._study.models.active() is None
-        notes = [*self._notes, *result.notes, *(_how_good(result, self._held_out) if first else ())]
+        notes = [*self._notes, *result.notes, *(how_good(result.dice, self._held_out) if first else ())]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
         taught = [e for e in self._examples if e.revision not in result.left_out]
         made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
@@ -351,17 +343,23 @@ def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
     )
 
 
-def _how_good(result: FitResult, held_out: Sequence[Example]) -> Iterator[str]:
-    """A sentence on a first model version: nothing is there to compare it with, so it becomes active as it is."""
+def how_good(dice: float | None, held_out: Sequence[Example]) -> Iterator[str]:
+    """A sentence on a first model version: nothing is there to compare it with, so it becomes active as it is.
+
+    Parameters
+    ----------
+    dice
+        Mean over the held-out examples; None where there was no time to measure.
+    """
     if not held_out:
         yield "No corrected scan is held out yet, so nothing says how good it is."
-    elif result.dice is not None and result.dice < NOTHING:
+    elif dice is not None and dice < NOTHING:
         yield (
             "It agrees with the held-out corrections nowhere yet (mean Dice 0.000): train anew with more corrections "
             "or more steps."
         )
-    elif result.dice is not None:
-        yield f"Mean Dice on held-out corrections: {result.dice:.3f}."
+    elif dice is not None:
+        yield f"Mean Dice on held-out corrections: {dice:.3f}."
 
 
 def _history(result: FitResult) -> list[list[float | None]]:

@@ -24,6 +24,7 @@ from napari_apprentice.store.vault import PLAIN, Vault
 _STALE_SECONDS = 10.0
 LARGEST_EVENTS = 2**28  # bytes; a step of training takes some 200
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
+CHECKPOINT = "checkpoint"  # folder of a training run
 
 
 class RunFolder:
@@ -153,6 +154,11 @@ class RunFolder:
     def cancelled(self) -> bool:
         """Whether the run was asked to stop."""
         return (self.path / CANCEL).exists()
+
+    def let_go(self) -> None:
+        """Remove what a training run that is done needs no more: its model version has the weights."""
+        for path in (self.path / CHECKPOINT, *self.path.glob("*.safetensors")):
+            remove_quietly(path)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
