@@ -149,5 +149,5 @@ def test_a_prediction_of_other_weights_that_had_the_name_before_is_nobodys(tmp_p
             export(study, "c1", tmp_path / "out.nii.gz", what=what)
     (tmp_path / "references").mkdir()
     write_nifti(tmp_path / "references" / "c1.nii.gz", np.ones(shape[::-1], np.uint8))
-    with pytest.raises(InputError, match="belongs to a case with a prediction"):
+    with pytest.raises(InputError, match="was predicted by v0001"):
         evaluate(study, tmp_path / "references")

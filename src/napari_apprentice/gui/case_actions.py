@@ -124,7 +124,7 @@ class CaseActions(QObject):
         if ahead is None:
             self._session.events.noticed.emit("Every case is corrected: nothing is left in the review queue.")
             return
-        if self.may_leave():
+        if self.saving or self.may_leave():  # opened when it is saved
             self._session.pass_over(ahead)
             self.open_case(ahead.case_id)
 
