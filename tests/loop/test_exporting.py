@@ -139,6 +139,8 @@ def test_a_prediction_of_other_weights_that_had_the_name_before_is_nobodys(tmp_p
     found = Prediction(np.full(shape, 2, np.uint8), np.zeros(shape, np.uint8), {2: 0.5}, made=by)
     study.predictions.write("c1", "v0001", found)
     assert load_case(study, "c1").model == "v0001"
+    (study.models.root / "v0001" / "model.json").write_text("{")  # who made it is not told by a damaged one
+    assert load_case(study, "c1").model == "v0001"
     shutil.rmtree(study.models.root / "v0001")
     add_version(study, "v0001", make_plan(), seed=2)
     case = load_case(study, "c1")

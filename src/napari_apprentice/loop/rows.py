@@ -1,13 +1,13 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
-from napari_apprentice.errors import ApprenticeError, StudyError
+from napari_apprentice.errors import StudyError
+from napari_apprentice.loop.shown import by_weights, weights_of
 from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
@@ -84,9 +84,8 @@ class ModelRow:
 
 def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = None) -> tuple[CaseRow, ...]:
     """The case table, by case id; `present` says who else has which case open."""
-    active, weights = study.models.active(), ""
-    with suppress(ApprenticeError):  # damaged or gone: the cases can be looked at all the same
-        weights = study.models.info(active).weights_digest if active else ""
+    active = study.models.active()
+    weights = weights_of(study, active) if active else ""
     sides = study.split.sides()
     rows = (_case_row(study, case_id, active, weights, sides) for case_id in study.cases.ids())
     return tuple(replace(row, others=(present or {}).get(row.case_id, ())) for row in rows)
@@ -126,7 +125,7 @@ def _told(study: Study, case_id: str, model: str, weights: str) -> tuple[Mapping
     if not study.predictions.has(case_id, model):
         return None
     quality, made = study.predictions.told(case_id, model)
-    if weights and made.get("weights", {}).get(model, weights) != weights:
+    if not by_weights(made, model, weights):
         return None
     models = tuple(made.get("models", ()))
     return quality, models if len(models) > 1 else ()

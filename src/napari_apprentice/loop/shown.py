@@ -1,6 +1,7 @@
 """What a case shows before a stroke is drawn: its newest revision, filled up with a prediction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -8,6 +9,7 @@ from numpy.typing import DTypeLike
 from napari_apprentice.core.correction import UNSEEN, Canvas, Stroke, fill_unseen, unfounded
 from napari_apprentice.core.records import CaseInfo, Prediction
 from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.study import Study
 
 
@@ -32,11 +34,26 @@ def base_of(study: Study, case_id: str) -> tuple[str | None, str | None]:
 
 
 def is_by(study: Study, case_id: str, model: str) -> bool:
-    """Whether there is a prediction by a model version; one of other weights, that had its name before, is none."""
+    """Whether there is a prediction by a model version; see `by_weights`."""
     if not study.predictions.has(case_id, model):
         return False
-    weights = study.predictions.made(case_id, model).get("weights", {}).get(model)
-    return weights is None or bool(weights == study.models.info(model).weights_digest)
+    return by_weights(study.predictions.made(case_id, model), model, weights_of(study, model))
+
+
+def weights_of(study: Study, model: str) -> str:
+    """Digest of a model version's weights; "" where it is damaged or gone: its predictions can be looked at still."""
+    try:
+        return study.models.info(model).weights_digest
+    except ApprenticeError:
+        return ""
+
+
+def by_weights(made: Mapping[str, Any], model: str, weights: str) -> bool:
+    """Whether a prediction's record says these weights; those that had a model version's name before it did not.
+
+    True where either of them is not known.
+    """
+    return not weights or bool(made.get("weights", {}).get(model, weights) == weights)
 
 
 def canvas_on(study: Study, info: CaseInfo, parent: str | None, model: str | None) -> Canvas:
