@@ -47,10 +47,12 @@ def test_forgetting_earlier_scans_is_caught() -> None:
 
 
 def test_without_proof_nothing_passes() -> None:
-    assert not judge([], []).passed
+    nothing = judge([], [])
+    assert not nothing.passed
+    assert "no corrected scan is held out" in nothing.reason
     replay_only = judge(_scores(0.5, replay=True), _scores(0.9, replay=True))
     assert not replay_only.passed
-    assert "no corrected scan is held out" in replay_only.reason
+    assert "only scans corrected earlier are held out" in replay_only.reason
     assert not replay_only.found_worse
 
 

@@ -203,17 +203,19 @@ _NO_AGREEMENT = (
 )
 
 
-def _no_proof(left_out: int, corrections: int) -> str:
+def _no_proof(report: GateReport, corrections: int) -> str:
     if corrections:
         return (
             "the held-out corrections are background alone, where both model versions find no label either, so nothing "
             "proves that it is better; hold out a correction with labels"
         )
-    if left_out:
+    if report.left_out:
         return (
             "no corrected scan is held out of which neither model version has learned the subject, so nothing proves "
             "that it is better"
         )
+    if report.rows:  # the table shows these
+        return "only scans corrected earlier are held out, no newer one yet, so nothing proves that it is better"
     return "no corrected scan is held out yet, so nothing proves that it is better"
 
 
@@ -223,7 +225,7 @@ def _fault(report: GateReport, names: Mapping[int, str], corrections: int) -> st
     if measured is not None:
         return measured
     if means is None:
-        return _no_proof(report.left_out, corrections)
+        return _no_proof(report, corrections)
     return _NO_AGREEMENT if means[1] < NOTHING else None
 
 
