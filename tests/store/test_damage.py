@@ -62,7 +62,8 @@ def known(sound: Path) -> dict[str, object]:
 
 
 def _files(study: Path) -> list[str]:
-    return sorted(str(p.relative_to(study)) for p in study.rglob("*") if p.is_file())
+    found = (p for p in study.rglob("*") if p.is_file() and p.suffix != ".lock")  # those hold nothing
+    return sorted(str(p.relative_to(study)) for p in found)
 
 
 def _same_or_told(path: Path, before: dict[str, object], harm: str) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop.opening import load_case
 from napari_apprentice.store.check import check
-from napari_apprentice.store.files import aside_of, commit_folder
+from napari_apprentice.store.files import aside_of, commit_folder, write_durably
 from napari_apprentice.store.presence import Presence
 from napari_apprentice.store.repair import repair
 from napari_apprentice.store.study import Study
@@ -189,6 +190,25 @@ def test_an_unreadable_line_of_a_ledger_goes_and_the_others_stay(path):
     _mended(path, "line 1 out of split.jsonl")
     assert file.read_bytes() == whole
     assert dict(Study.open(path).split.sides()) == {"s1": "train", "s2": "train"}
+
+
+def test_a_line_that_somebody_adds_to_a_ledger_while_it_is_repaired_is_kept(path, monkeypatch):
+    ledger = Study.open(path).split.ledger
+    with ledger.path.open("ab") as file:
+        file.write(b"no JSON\n")
+    adding = threading.Thread(target=ledger.append, args=({"subject": "s9", "side": "train"},))
+
+    def slowly(target, data):
+        if target == ledger.path:
+            adding.start()
+            adding.join(0.3)
+        write_durably(target, data)
+
+    monkeypatch.setattr("napari_apprentice.store.repair.write_durably", slowly)
+    done = finish(repair(path))
+    adding.join()
+    assert "Took line" in done[0]
+    assert [r["subject"] for r in ledger.read()] == ["s1", "s2", "s9"]
 
 
 def test_revisions_and_scans_are_never_touched(path):

@@ -1,5 +1,7 @@
+import os
 import re
 import sys
+import threading
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from builders import study
 from napari_apprentice.errors import InputError, StorageError, StudyError
 from napari_apprentice.store.runs import RunFolder, Runs
+from napari_apprentice.store.runs import _age as age_of
 
 
 def test_a_run_is_opened_again_elsewhere(tmp_path):
@@ -83,3 +86,33 @@ def test_what_is_no_run_is_told(tmp_path):
     (run.path / "run.json").write_text("{}")
     with pytest.raises(StudyError):
         runs.open(run.run_id)
+
+
+def test_of_two_that_find_the_gate_of_a_killed_process_one_goes_in_at_a_time(tmp_path, monkeypatch):
+    (tmp_path / ".alone").mkdir()
+    os.utime(tmp_path / ".alone", (1, 1))
+    looked, may_go_on, inside, at_once = threading.Event(), threading.Event(), [], []
+
+    def slowly(gate):
+        found = age_of(gate)
+        if threading.current_thread() is first:
+            looked.set()
+            may_go_on.wait(0.5)
+        return found
+
+    def decide():
+        with Runs(tmp_path).alone():
+            inside.append(1)
+            at_once.append(len(inside))
+            may_go_on.set()
+            time.sleep(0.2)
+            inside.pop()
+
+    monkeypatch.setattr("napari_apprentice.store.runs._age", slowly)
+    first, second = (threading.Thread(target=decide) for _ in range(2))
+    first.start()
+    looked.wait()
+    second.start()
+    first.join()
+    second.join()
+    assert at_once == [1, 1]

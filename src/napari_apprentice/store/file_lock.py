@@ -1,12 +1,23 @@
 """A file that one process at a time has for itself."""
 
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
+
+from napari_apprentice.errors import StorageError
+from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.trust import refuse_links, refuse_odd_file
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_LARGEST = 4096  # bytes; a study may come from a stranger
+_PATIENCE_SECONDS = 20.0  # what is done under a lock takes a moment
 
 
 def lock(file: BinaryIO) -> bool:
@@ -23,3 +34,44 @@ def lock(file: BinaryIO) -> bool:
     except OSError:
         return sys.platform != "win32"
     return True
+
+
+@contextmanager
+def one_at_a_time(path: Path, what: str) -> Iterator[None]:
+    """Let one process at a time change a file, as far as the locks of its file system reach.
+
+    The lock is on a hidden neighbour that stays: the file itself may be replaced, and a lock goes with what it was on.
+
+    Parameters
+    ----------
+    path
+        What is changed; it need not be there.
+    what
+        The same as it stands in a sentence: "the file split.jsonl".
+
+    Raises
+    ------
+    StorageError
+        Another process has had it for longer than that takes, or the disk is full, gone or read-only.
+    """
+    neighbour = path.with_name(f".{path.name.lstrip('.')}.lock")
+    with storage_errors(what):
+        refuse_links(path.parent, neighbour)
+        if not neighbour.exists():
+            neighbour.touch()
+        refuse_odd_file(neighbour, _LARGEST)
+        file = _opened(neighbour)
+    with file:
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not lock(file):
+            if time.monotonic() > end:
+                raise StorageError(f"Another process is changing {what} in this study; try again.")
+            time.sleep(0.01)
+        yield
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("r+b", buffering=0)
+    except PermissionError:  # somebody else made it, in a folder that both may write to
+        return path.open("rb", buffering=0)

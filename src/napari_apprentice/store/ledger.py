@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.errors import StudyError
+from napari_apprentice.store.file_lock import one_at_a_time
 from napari_apprentice.store.files import append_durably, storage_errors, write_durably
 from napari_apprentice.store.trust import read_plain, refuse_links
 from napari_apprentice.store.vault import PLAIN, Vault
@@ -39,13 +40,21 @@ class Ledger:
         return [self._parse(n, line) for n, line in enumerate(complete(self._bytes()).splitlines(), 1)]
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add one line durably, after cutting off a torn one."""
+        """Add one line durably, after cutting off a torn one.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, gone or read-only, or another process is changing the file; nothing was added.
+        """
         refuse_links(self.path.parent, self.path)
-        data = self._bytes()
-        good = complete(data)
-        if len(good) < len(data):
-            write_durably(self.path, good)
-        append_durably(self.path, (json.dumps(self._vault.close_record(record)) + "\n").encode())
+        with one_at_a_time(self.path, f"the file {self.path.name}"):
+            # Else what looks torn may be a line on its way, and a file that is replaced may lose one.
+            data = self._bytes()
+            good = complete(data)
+            if len(good) < len(data):
+                write_durably(self.path, good)
+            append_durably(self.path, (json.dumps(self._vault.close_record(record)) + "\n").encode())
 
     def _bytes(self) -> bytes:
         with storage_errors(f"the file {self.path.name}"):

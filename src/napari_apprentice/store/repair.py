@@ -14,6 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.check_case import damaged_archives
+from napari_apprentice.store.file_lock import one_at_a_time
 from napari_apprentice.store.files import clock_of, remove_quietly, storage_errors, write_durably
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.journal_content import content_of
@@ -156,17 +157,27 @@ def _mend_archives(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
 
 
 def _mend_ledger(away: Repaired, path: Path) -> Iterator[str]:
-    with storage_errors(f"the file {path.name}"):
-        data = path.read_bytes() if path.is_file() else b""
-    lines = complete(data).splitlines(keepends=True)
-    bad = [number for number, line in enumerate(lines, 1) if not _is_record(line)]
-    good = b"".join(line for line in lines if _is_record(line))
+    data, good, _ = _lines_of(path)
     if good == data:
         return
-    place = away.keep_copy(path)
-    write_durably(path, good)
+    with one_at_a_time(path, f"the file {path.name}"):
+        # Else a line that somebody adds meanwhile would go with the file that is replaced.
+        data, good, bad = _lines_of(path)
+        if good == data:  # what looked torn was a line on its way
+            return
+        place = away.keep_copy(path)
+        write_durably(path, good)
     what = f"line {', '.join(map(str, bad))}" if bad else "an unfinished last line"
     yield f"Took {what} out of {path.name}, which could not be read. All of it as it was is in {place}."
+
+
+def _lines_of(ledger: Path) -> tuple[bytes, bytes, list[int]]:
+    """All of a ledger, its whole lines that can be read, and the numbers of those that cannot."""
+    with storage_errors(f"the file {ledger.name}"):
+        data = ledger.read_bytes() if ledger.is_file() else b""
+    lines = complete(data).splitlines(keepends=True)
+    bad = [number for number, line in enumerate(lines, 1) if not _is_record(line)]
+    return data, b"".join(line for line in lines if _is_record(line)), bad
 
 
 def _is_record(line: bytes) -> bool:

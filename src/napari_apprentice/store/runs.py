@@ -15,6 +15,7 @@ from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, RunError, StudyError
 from napari_apprentice.store.documents import read_document, write_document
 from napari_apprentice.store.encryption import study_vault
+from napari_apprentice.store.file_lock import one_at_a_time
 from napari_apprentice.store.files import aside_of, clock_of, commit_folder, remove_quietly, storage_errors
 from napari_apprentice.store.names import check_name, folders_in, is_name
 from napari_apprentice.store.run_claim import CLAIM, Claim, is_claimed, silent_seconds
@@ -270,9 +271,15 @@ class Runs:
         RunError
             Another process has been deciding for longer than that takes.
         StorageError
-            The disk is full, gone or read-only.
+            The same, or the disk is full, gone or read-only.
         """
         gate = self.root / ".alone"
+        with one_at_a_time(gate, what), self._gate(gate, what):
+            yield
+
+    @contextmanager
+    def _gate(self, gate: Path, what: str) -> Iterator[None]:
+        """For computers that the lock does not reach; the lock lets only one of those it reaches clear a stale one."""
         patience = time.monotonic() + 2 * _STALE_SECONDS
         with storage_errors(what):
             while not _made(gate):
