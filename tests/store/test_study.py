@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,45 @@ def test_a_full_disk_leaves_no_half_study(tmp_path, monkeypatch):
         with pytest.raises(StorageError):
             Study.create(tmp_path / "a.study", SCHEMA)
     Study.create(tmp_path / "a.study", SCHEMA)
+
+
+_CREATES_AND_IS_KILLED = """
+import os, sys
+from pathlib import Path
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.store import files, study
+
+place, calls = int(sys.argv[2]), 0
+
+def killed_at(change):
+    def changed(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls > place:
+            os._exit(9)
+        return change(*args, **kwargs)
+    return changed
+
+os.mkdir, os.replace, os.rename, os.fsync = map(killed_at, (os.mkdir, os.replace, os.rename, os.fsync))
+study.Study.create(Path(sys.argv[1]), LabelSchema.from_names(["one"]))
+"""
+
+
+@pytest.mark.parametrize("place", [4, 7, 8, 9, 10])
+def test_a_folder_where_create_was_killed_is_taken_again(tmp_path, place):
+    path = tmp_path / "a.study"
+    killed = subprocess.run([sys.executable, "-c", _CREATES_AND_IS_KILLED, path, str(place)], check=False)
+    assert killed.returncode == 9
+    assert any(path.iterdir())
+    Study.create(path, SCHEMA)
+    assert finish(check(path)) == ()
+
+
+def test_a_study_whose_document_is_lost_is_not_laid_over(tmp_path):
+    path = study(tmp_path).path
+    (path / "study.json").unlink()
+    with pytest.raises(InputError, match="not empty"):
+        Study.create(path, SCHEMA)
 
 
 def test_changed_labels_are_kept(tmp_path):

@@ -84,13 +84,14 @@ class Study:
         Raises
         ------
         InputError
-            The path is taken by a file or by a folder that is not empty; or it is to be encrypted, and a package
+            The path is taken by a file or by a folder that is not empty, other than by what a `create` that was killed
+            left there; or it is to be encrypted, and a package
             for that is missing or there is no place for its key.
         StorageError
             The disk is full, gone or read-only.
         """
         with storage_errors(f"the study {path.name}"):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and not (path.is_dir() and _is_free(path)):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
             hidden = {"title": title or path.stem, "labels": schema.to_json()}
             if not encrypted:
@@ -254,6 +255,7 @@ class Study:
 def _lay_down(path: Path, document: dict[str, Any]) -> None:
     try:
         for name in _FOLDERS:
+            remove_quietly(path / name)  # what a `create` that was killed left
             (path / name).mkdir(parents=True, exist_ok=True)
         create_group(path / "cases.zarr", {})
         # Last, because it is what makes the folder a study.
@@ -262,6 +264,20 @@ def _lay_down(path: Path, document: dict[str, Any]) -> None:
         for name in _FOLDERS:  # so that the same folder can be tried again
             remove_quietly(path / name)
         raise
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what `_lay_down` makes before the document; no case, no run."""
+    for found in path.iterdir():
+        if found.name == "cases.zarr" and found.is_dir():
+            inside = [p for p in found.iterdir() if not p.name.startswith("zarr.")]
+        elif found.name in _FOLDERS and found.is_dir():
+            inside = list(found.iterdir())
+        else:
+            inside = [] if found.match(f".{DOCUMENT}.*.aside") else [found]
+        if inside:
+            return False
+    return True
 
 
 def _hidden(document: dict[str, Any], vault: Vault) -> dict[str, Any]:
