@@ -71,6 +71,24 @@ def test_an_earlier_revision_comes_back_where_the_newest_is_damaged(
     assert [row["author"] for row in _run(capsys, "history", study, "c1")["history"]] == ["Ada", "Bo", "Cy"]
 
 
+def test_what_is_damaged_hides_no_other_revision_and_no_other_case(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "cases.zarr/c1/image/labels/r0001/zarr.json").write_text("{")
+    (study / "cases.zarr/c2/image/zarr.json").write_text("{")
+    (study / "journal/c2/strokes.bin").write_bytes(b"no strokes")
+    assert main(["history", str(study), "c1"]) == 0
+    told = capsys.readouterr().out
+    assert "r0001  damaged: who made it, and when, cannot be read\n    learned by v0001\nr0002" in told
+    assert "Bo" in told
+    assert f"apprentice check {study} says" in told
+    assert _run(capsys, "export-audit", study, tmp_path / "a.csv")["rows"] == 4
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(r["case_id"], r["subject"], r["revision"], r["author"], r["origin"]) for r in csv.DictReader(file)]
+    assert rows[:2] == [("c1", "s1", "r0001", "", "damaged"), ("c1", "s1", "r0002", "Bo", "correction")]
+    assert rows[3] == ("c2", "", "", "", "damaged")
+
+
 @pytest.mark.parametrize("wrong", ["cases.zarr", "study.json"])
 def test_nothing_that_is_written_takes_the_place_of_the_study(
     study: Path, capsys: pytest.CaptureFixture[str], wrong: str

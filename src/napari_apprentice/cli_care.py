@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from napari_apprentice.cli_progress import drain
-from napari_apprentice.loop.history import HistoryRow
+from napari_apprentice.loop.history import DAMAGED, HistoryRow
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.repair import repair
@@ -36,10 +36,14 @@ def history(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     rows = session.case_history(options.case)
     lines = [line for row in rows for line in _lines(row)]
+    if any(row.origin == DAMAGED for row in rows):
+        lines.append(f"apprentice check {options.study} says what is damaged.")
     return {"history": [asdict(row) for row in rows]}, lines or [f"Case {options.case} was never corrected."]
 
 
 def _lines(row: HistoryRow) -> list[str]:
+    if row.origin == DAMAGED:
+        return [f"{row.revision or 'strokes'}  damaged: who made it, and when, cannot be read", *_lessons(row)]
     who = f"{row.created}  {row.author}" if row.revision else "not saved yet"
     parents = " and ".join(name for name in (row.parent, *row.merged) if name)
     start = f"from {parents or 'nothing'}" + (f" and the prediction of {row.model}" if row.model else "")
@@ -49,11 +53,13 @@ def _lines(row: HistoryRow) -> list[str]:
     lines.append("    " + ", ".join(work))
     if row.changed:
         lines.append("    changed: " + ", ".join(f"{name} {count}" for name, count in row.changed.items()))
-    if row.learned or row.measured:
-        told = [f"learned by {' '.join(row.learned)}"] if row.learned else []
-        told += [f"held out for {' '.join(row.measured)}"] if row.measured else []
-        lines.append("    " + ", ".join(told))
-    return lines
+    return [*lines, *_lessons(row)]
+
+
+def _lessons(row: HistoryRow) -> list[str]:
+    told = [f"learned by {' '.join(row.learned)}"] if row.learned else []
+    told += [f"held out for {' '.join(row.measured)}"] if row.measured else []
+    return ["    " + ", ".join(told)] if told else []
 
 
 def restore(options: Options, session: Session) -> Answer:
@@ -67,5 +73,5 @@ def restore(options: Options, session: Session) -> Answer:
 def audit(options: Options, session: Session) -> Answer:
     """Write the history of all cases to a file."""
     session.open_study(options.study)
-    lines = session.export_audit(options.out, overwrite=options.overwrite)
-    return {"written": str(options.out), "rows": lines}, [f"Wrote {options.out}: {lines} lines."]
+    count = session.export_audit(options.out, overwrite=options.overwrite)
+    return {"written": str(options.out), "rows": count}, [f"Wrote {options.out}: {count} line{'s' * (count != 1)}."]

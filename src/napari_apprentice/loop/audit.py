@@ -25,6 +25,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     """Write one line per revision, and per case with strokes that are in none, as .csv or .json.
 
+    What cannot be read has a line too, of origin "damaged".
+
     Returns
     -------
     How many lines.
@@ -34,7 +36,7 @@ def export_audit(study: Study, out: Path, *, overwrite: bool = False) -> int:
     InputError
         Another suffix, the file is there already, or it is a part of the study.
     StudyError
-        A record is damaged; nothing was written.
+        The split or the list of activations is damaged; nothing was written.
     StorageError
         The file cannot be written.
     """

@@ -1,13 +1,17 @@
 """Who changed what in a case, when, and which model versions learned from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import Revision
+from napari_apprentice.errors import StudyError
+from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.study import Study
+
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class HistoryRow:
     created
         When, UTC, ISO 8601; "" for strokes that are in no revision yet.
     author, origin, parent, model, strokes, seconds
-        As in `core.records.Provenance`; the author of unsaved strokes is not known.
+        As in `core.records.Provenance`; the author of unsaved strokes is not known. Where the record cannot be read,
+        `origin` is "damaged" and nothing but the names is known.
     accepted, edited
         Voxels with that status in the revision; of strokes, those they changed the label of count as edited.
     changed
@@ -86,14 +91,34 @@ def case_history(study: Study, case_id: str, lessons: Lessons | None = None) -> 
     ------
     InputError
         No such case.
-    StudyError
-        A revision or the journal is damaged.
     """
     lessons = lessons or Lessons.of(study)
-    subject = study.cases.info(case_id).subject
-    names = study.revisions.names(case_id)
-    rows = [_saved(study, subject, study.revisions.info(case_id, name), lessons) for name in names]
-    return (*rows, *_unsaved(study, case_id, subject))
+    subject = _subject(study, case_id)
+    rows = [_told(study, case_id, subject, name, lessons) for name in study.revisions.names(case_id)]
+    try:
+        return (*rows, *_unsaved(study, case_id, subject))
+    except StudyError:
+        return (*rows, _damaged(case_id, subject))
+
+
+def _subject(study: Study, case_id: str) -> str:
+    try:
+        return study.cases.info(case_id).subject
+    except StudyError:  # who corrected a scan is told also where the scan is damaged
+        return ""
+
+
+def _told(study: Study, case_id: str, subject: str, name: str, lessons: Lessons) -> HistoryRow:
+    try:
+        return _saved(study, subject, study.revisions.info(case_id, name), lessons)
+    except (StudyError, *MALFORMED):
+        key = f"{case_id}/{name}"
+        found = _damaged(case_id, subject, name)
+        return replace(found, learned=lessons.learned.get(key, ()), measured=lessons.measured.get(key, ()))
+
+
+def _damaged(case_id: str, subject: str, revision: str = "") -> HistoryRow:
+    return HistoryRow(case_id, subject, revision, "", "", DAMAGED, None, None, 0, 0.0, 0, 0, {})
 
 
 def _saved(study: Study, subject: str, revision: Revision, lessons: Lessons) -> HistoryRow:
