@@ -86,3 +86,27 @@ def test_a_damaged_prediction_keeps_no_other_from_the_steps(study: Study, capsys
     assert "prediction of c1 by v0001 is damaged; predict it again" in answer["text"]
     for case_id in ("c0", "c2", "c3"):
         assert study.predictions.read(case_id, "v0001").labels[0, 0, 8] == 0
+
+
+def test_damaged_cases_keep_nobody_from_steps_and_are_told(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    for case_id in ("c4", "c5"):
+        study.cases.add(case_id, case_id, volume(4, f"{case_id}.nii.gz"))
+        study.split.assign(case_id, side="train")
+        study.revisions.save(case_id, *study.revisions.read("c0", "r0001"), Provenance("ann"))
+        study.predictions.write(case_id, "v0001", study.predictions.read("c0", "v0001"))
+    (study.cases.folder("c1") / "predictions" / "v0001" / "zarr.json").write_text("{}")
+    (study.cases.folder("c4") / "image" / "labels" / "r0001" / "zarr.json").write_text("{}")
+    (study.cases.folder("c5") / "image" / "zarr.json").write_text("{}")
+    answer = run(capsys, study.path, "--suggest", "--model", "v0001")
+    assert (answer["code"], answer["suggested"]["steps"]) == (0, {"1": ["largest"]})
+    assert (answer["suggested"]["learning"], answer["suggested"]["held_out"]) == (1, 2)
+    for case_id, text in zip(("c1", "c4", "c5"), answer["suggested"]["damaged"], strict=True):
+        assert case_id in text
+
+
+def test_steps_are_not_applied_to_a_model_version_that_is_not_there(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = run(capsys, study.path, "--apply", "--model", "v0010")
+    assert (answer["code"], answer["error"]) == (1, "ModelError")
+    assert "no model version 'v0010'" in answer["text"]

@@ -65,9 +65,10 @@ def _report(report: PostReport, schema: LabelSchema) -> tuple[dict[str, Any], li
     lines += [f"  {_row_line(row, schema)}" for row in report.rows]
     if report.unpredicted:
         lines.append(f"  Not predicted by {report.model}, so left out: {', '.join(report.unpredicted)}.")
+    lines += [f"  Left out: {text}" for text in report.damaged]
     facts = {
         "model": report.model, "labels": rows, "steps": report.recipe.to_json(), "learning": report.learning,
-        "held_out": report.held_out, "unpredicted": list(report.unpredicted),
+        "held_out": report.held_out, "unpredicted": list(report.unpredicted), "damaged": list(report.damaged),
     }  # fmt: skip
     return facts, lines
 

@@ -137,6 +137,8 @@ class PostprocessSection(QWidget):
         cases = f"{report.learning} cases to learn from, {report.held_out} held out"
         if report.unpredicted:
             cases += f", {len(report.unpredicted)} not predicted yet"
+        if report.damaged:
+            cases += f", {len(report.damaged)} damaged and left out"
         self.told.setText(f"{proved} of {len(report.rows)} labels have steps that are proved ({cases}).")
         self._read(self._facts.now)
 

@@ -35,6 +35,8 @@ class PostReport:
         How many corrected cases of either side could be compared.
     unpredicted
         Corrected cases that this model version has not predicted.
+    damaged
+        What is wrong with corrected cases that were left out for it, as sentences.
     """
 
     model: str
@@ -42,6 +44,7 @@ class PostReport:
     learning: int
     held_out: int
     unpredicted: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> PostRecipe:
@@ -58,29 +61,52 @@ def suggest(study: Study, model: str) -> Generator[Progress, None, PostReport]:
     """Look for steps that raise Dice on held-out subjects; see `core.postprocess_trial.choose`.
 
     Predictions are compared as the network made them, before any post-processing, and voxels of status 1
-    and 2 count. What is accepted label by label is measured once more all together, because what one label
-    gives up another one's step may fill.
+    and 2 count. Cases that are damaged are left out. What is accepted label by label is measured once more all
+    together, because what one label gives up another one's step may fill.
 
     Raises
     ------
     InputError
         No corrected case was predicted by this model version.
+    StudyError
+        All that could be compared is damaged.
     """
-    corrected = [c for c in study.cases.ids() if study.revisions.names(c)]
-    cases = [c for c in corrected if is_by(study, c, model)]
-    if not cases:
+    cases, unpredicted, damaged = _comparable(study, model)
+    learned = subjects_learned(study, model) if cases else frozenset()
+    trials: dict[int, list[Trial]] = {i: [] for i in study.schema.ids}
+    sides: dict[str, bool] = {}
+    for done, case_id in enumerate(cases):
+        try:
+            held_out = _is_held_out(study, case_id, learned)
+            yield from _try_case(study, case_id, model, trials, (done, len(cases)), held_out=held_out)
+            sides[case_id] = held_out
+        except StudyError as error:
+            damaged.append(str(error))
+    if not sides:
+        raise StudyError(damaged[0])
+    rows = tuple(choose(label, found) for label, found in trials.items())
+    held = [case_id for case_id, held_out in sides.items() if held_out]
+    rows = yield from _together(study, model, rows, held)
+    return PostReport(model, rows, len(sides) - len(held), len(held), unpredicted, tuple(damaged))
+
+
+def _comparable(study: Study, model: str) -> tuple[list[str], tuple[str, ...], list[str]]:
+    """Corrected cases that a model version predicted, those that it did not, and what is damaged."""
+    predicted: list[str] = []
+    unpredicted: list[str] = []
+    damaged: list[str] = []
+    for case_id in study.cases.ids():
+        try:
+            if study.revisions.names(case_id):
+                (predicted if is_by(study, case_id, model) else unpredicted).append(case_id)
+        except StudyError as error:
+            damaged.append(str(error))
+    if not predicted and not damaged:
         raise InputError(
             f"No corrected case was predicted by {model}, so there is nothing to learn from: "
             "predict the corrected cases first."
         )
-    learned = subjects_learned(study, model)
-    held = [c for c in cases if _is_held_out(study, c, learned)]
-    trials: dict[int, list[Trial]] = {i: [] for i in study.schema.ids}
-    for done, case_id in enumerate(cases):
-        yield from _try_case(study, case_id, model, trials, (done, len(cases)), held_out=case_id in held)
-    rows = tuple(choose(label, found) for label, found in trials.items())
-    rows = yield from _together(study, model, rows, held)
-    return PostReport(model, rows, len(cases) - len(held), len(held), tuple(c for c in corrected if c not in cases))
+    return predicted, tuple(unpredicted), damaged
 
 
 def _is_held_out(study: Study, case_id: str, learned: frozenset[str]) -> bool:
@@ -155,11 +181,15 @@ def apply_recipe(
 
     Raises
     ------
+    ModelError
+        There is no such model version.
     StudyError
         Some are damaged; all others were put through it.
     """
     changed, damaged = [], []
     cases = [c for c in case_ids if study.predictions.has(c, model)]
+    if not cases and model not in study.models.names():
+        study.models.record(model)  # says which there are
     for done, case_id in enumerate(cases):
         yield Progress(done, len(cases), f"Post-processing {case_id}", case_id=case_id)
         try:
