@@ -11,6 +11,7 @@ from napari_apprentice.core.records import Prediction
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.evaluating import evaluate
 from napari_apprentice.loop.exporting import export
+from napari_apprentice.scans.writer import write_label_map
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
@@ -45,6 +46,39 @@ def test_a_model_version_that_has_predicted_nothing_yet_is_not_blamed_on_the_fil
         evaluate(study, refs, model="v0002")
     (refs / "c1.nii.gz").rename(refs / "else.nii.gz")
     with pytest.raises(InputError, match="matched by file name"):
+        evaluate(study, refs)
+
+
+def test_labels_of_a_reference_are_the_studys_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))  # its labels are 1 one, 2 two
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    for case_id, names, value in (("other", {1: "two", 2: "One", 7: "x"}, 2), ("same", {1: "one", 2: "two"}, 1)):
+        study.cases.add(case_id, case_id, volume(3, f"{case_id}.nii.gz"))
+        _predict(study, case_id, 1)
+        labels = np.full(SHAPE, value, np.uint8)
+        labels[0] = max(names)
+        write_label_map(refs / f"{case_id}.nii.gz", labels, study.cases.info(case_id).geometry, names)
+    found = evaluate(study, refs)
+    assert found.dice["other"] == {1: pytest.approx(10 / 11)}, "all but a sixth is One, whatever its number"
+    assert found.dice["same"] == {1: pytest.approx(10 / 11), 2: 0.0}
+
+    geometry = study.cases.info("same").geometry
+    write_label_map(refs / "same.nii.gz", np.ones(SHAPE, np.uint8), geometry, {1: "liver"}, overwrite=True)
+    assert main(["evaluate", str(study.path), str(refs)]) == 1
+    told = capsys.readouterr().err
+    assert "same.nii.gz names its labels 1 liver; this study has 1 one, 2 two, and no liver" in told
+    assert "--match ids" in told
+    assert main(["evaluate", str(study.path), str(refs), "--match", "ids"]) == 0
+
+
+def test_two_files_that_may_be_the_reference_of_one_case_are_told(tmp_path: Path) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    export(study, "c1", refs / "c1.nii.gz", "prediction")
+    export(study, "c1", refs / "c1.mha", "corrected")
+    with pytest.raises(InputError, match=r"c1\.mha and c1\.nii\.gz in .* reference of case c1"):
         evaluate(study, refs)
 
 

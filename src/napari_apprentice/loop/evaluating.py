@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_apprentice.core.metrics import dice
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
+from napari_apprentice.loop.label_matching import known_labels
 from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
@@ -53,8 +55,9 @@ def evaluate(
     what: str = "prediction",
     model: str | None = None,
     cases: Sequence[str] | None = None,
+    settings: ReadSettings | None = None,
 ) -> Evaluation:
-    """Compare with a folder of reference label maps; files are matched to cases by name.
+    """Compare with a folder of reference label maps; files are matched to cases by name, and so are their labels.
 
     Parameters
     ----------
@@ -62,15 +65,21 @@ def evaluate(
         "prediction" of `model` (by default the active one), or "corrected" for newest revisions.
     cases
         Only these; by default every case that has a file.
+    settings
+        Answers to what the files leave open.
 
     Raises
     ------
     InputError
-        The folder has no file that belongs to a case with a prediction or revision.
+        The folder has no file that belongs to a case with a prediction or revision, or several that belong to one.
+    ChoiceError
+        A file can be read in several ways, or has names for its labels that the study lacks.
     """
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
-    files = {case_id_from(p): p for p in expand([references])}
+    files: dict[str, list[Path]] = {}
+    for path in expand([references]):
+        files.setdefault(case_id_from(path), []).append(path)
     version = "" if what == "corrected" else model or active_model(study)
     asked = [c for c in (study.cases.ids() if cases is None else cases) if c in files]
     if not asked:
@@ -78,11 +87,15 @@ def evaluate(
             f"No file in {references} belongs to a case: references are matched by file name, for example "
             "case-01.nii.gz for case-01."
         )
+    for case_id in asked:
+        if len(files[case_id]) > 1:
+            names = " and ".join(p.name for p in files[case_id])
+            raise InputError(f"{names} in {references} may all be the reference of case {case_id}: leave one of them.")
     rows: dict[str, dict[int, float]] = {}
     for case_id in asked:
         labels = _labels(study, case_id, what, version)
         if labels is not None:
-            rows[case_id] = _scores(study, case_id, files[case_id], labels)
+            rows[case_id] = _scores(study, case_id, files[case_id][0], labels, settings or ReadSettings())
     if not rows:
         none = f"was predicted by {version}: predict them first, or name another model version with --model"
         raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
@@ -106,8 +119,9 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
     return study.revisions.read(case_id, newest.name)[0] if newest else None
 
 
-def _scores(study: Study, case_id: str, path: Path, labels: LabelArray) -> dict[int, float]:
+def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
-    reference = fit(read_label_map(path, geometry=geometry), geometry, path.name)
-    scores = {i: dice(labels, reference.voxels, i) for i in study.schema.ids}
+    read = fit(read_label_map(path, settings, geometry), geometry, path.name)
+    reference = known_labels(study.schema, read, path.name, settings.match)
+    scores = {i: dice(labels, reference, i) for i in study.schema.ids}
     return {i: s for i, s in scores.items() if s is not None}
