@@ -72,6 +72,30 @@ class LabelSchema:
         """These labels and more of the given names, with ids from `first` on."""
         return LabelSchema((*self.labels, *_numbered(names, first)))
 
+    def refuse_alike(self, was: "LabelSchema | None" = None) -> None:
+        """Make sure that no new label has the name of another one, but for case, spaces, _ and -.
+
+        A file's labels are found by name, and of two that are called alike neither would be.
+
+        Parameters
+        ----------
+        was
+            The labels before; what two of them are called is left as it is.
+
+        Raises
+        ------
+        InputError
+            Two are called alike.
+        """
+        before = {(x.id, x.name) for x in was.labels} if was else set()
+        for label in self.labels:
+            alike = [x.name for x in self.labels if x.called(label.name)]
+            if len(alike) > 1 and (label.id, label.name) not in before:
+                raise InputError(
+                    f"Labels {' and '.join(alike)} differ by case, spaces, _ or - only, by which labels are not told "
+                    "apart; give them other names."
+                )
+
     @property
     def ids(self) -> tuple[int, ...]:
         """The ids in ascending order, without background."""

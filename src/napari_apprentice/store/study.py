@@ -84,12 +84,13 @@ class Study:
         Raises
         ------
         InputError
-            The path is taken by a file or by a folder that is not empty, other than by what a `create` that was killed
-            left there; or it is to be encrypted, and a package
-            for that is missing or there is no place for its key.
+            Two labels are called alike. Or the path is taken by a file or by a folder that is not empty, other than by
+            what a `create` that was killed left there; or it is to be encrypted, and a package for that is missing or
+            there is no place for its key.
         StorageError
             The disk is full, gone or read-only.
         """
+        schema.refuse_alike()
         with storage_errors(f"the study {path.name}"):
             if path.exists() and not (path.is_dir() and _is_free(path)):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
@@ -223,13 +224,15 @@ class Study:
         Raises
         ------
         InputError
-            Another window or process has changed them since; nothing was written, and they are known from now on.
+            Two are called alike; or another window or process has changed them since, and they are known from now on.
+            Nothing was written.
         StorageError
             The disk is full, gone or read-only, or the study is of a newer layout.
         """
         if self.refusal:
             raise StorageError(self.refusal)
         was = was or self.schema
+        schema.refuse_alike(was)
         with self.runs.alone("the study's labels"):
             self._take(read_document(self.path / DOCUMENT))
             self.refuse_changed(was)
