@@ -1,6 +1,7 @@
 """import-model and export-model on the command line."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from builders import study as make_study
 from napari_apprentice.cli import main
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.errors import StorageError
+from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
@@ -59,3 +62,23 @@ def test_what_is_no_model_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "model folder of nnU-Net v2" in facts["text"]
     facts = _run(capsys, "import-model", target, "--from", tmp_path, "--orientation", "up")
     assert "no orientation" in facts["text"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are for POSIX")
+def test_a_disk_that_is_full_leaves_no_half_model_behind(tmp_path: Path) -> None:
+    import resource
+
+    study, out = sound_study(tmp_path / "a.study"), tmp_path / "out"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    session = Session()
+    session.open_study(study)
+    for room in (200, 1000):  # the weights do not fit; the description does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+        try:
+            with pytest.raises(StorageError, match="The disk is full"):
+                session.export_model("v0001", out)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert not out.exists()
+    session.close()
+    assert main(["export-model", str(study), "v0001", str(out)]) == 0

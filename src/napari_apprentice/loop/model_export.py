@@ -13,7 +13,7 @@ from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.errors import InputError, ModelError, StudyError
 from napari_apprentice.loop.leakage import scans_learned
 from napari_apprentice.store.documents import MALFORMED, read_document
-from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.files import remove_quietly, storage_errors, sync_all
 from napari_apprentice.store.models import DOCUMENT, WEIGHTS, file_digest
 from napari_apprentice.store.study import Study
 
@@ -32,6 +32,8 @@ def export_model(study: Study, name: str, out: Path) -> Path:
         The folder is there and not empty.
     ModelError
         No such model version, or its weights are damaged.
+    StorageError
+        The disk is full, gone or read-only; nothing of it is left.
     """
     version = study.models.info(name)
     weights = study.models.weights(name)
@@ -40,12 +42,19 @@ def export_model(study: Study, name: str, out: Path) -> Path:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out.name} exists already and is not empty; choose a new folder.")
     material, ancestors = _material(study, version), lineage(study, name)[1:]
+    document = _document(version, material, ancestors, scans_learned(study, name))
+    fresh = not out.exists()
     with storage_errors(f"the model folder {out.name}"):
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(weights, out / WEIGHTS)
-        text = json.dumps(_document(version, material, ancestors, scans_learned(study, name)), indent=2)
-        (out / DOCUMENT).write_text(text + "\n", encoding="utf-8")
-        (out / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(weights, out / WEIGHTS)
+            (out / DOCUMENT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            (out / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
+            sync_all(out)
+        except BaseException:  # also Ctrl-C: half of a model must not be handed on, nor be in the way of the next try
+            for left in (out,) if fresh else (out / WEIGHTS, out / DOCUMENT, out / CARD):
+                remove_quietly(left)
+            raise
     return out
 
 
