@@ -82,3 +82,12 @@ def test_a_disk_that_is_full_leaves_no_half_model_behind(tmp_path: Path) -> None
         assert not out.exists()
     session.close()
     assert main(["export-model", str(study), "v0001", str(out)]) == 0
+
+
+def test_one_scan_is_not_told_as_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = sound_study(tmp_path / "a.study")
+    assert main(["export-model", str(study), "v0001", str(tmp_path / "out")]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "1 corrected scan of 1 subject; 1 scan of 1 other subject was held out" in card
+    assert main(["models", str(study), "--show", "v0001"]) == 0
+    assert "It learned from 1 corrected scan; 1 was held out." in capsys.readouterr().out

@@ -34,6 +34,7 @@ from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import steps_from
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.words import counted
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
@@ -190,7 +191,8 @@ def _correct(options: Options, session: Session) -> Answer:
     revision = imported.revision
     facts = {"case": options.case, "revision": revision.name, "edited": revision.voxels_edited,
              "accepted": revision.voxels_accepted, "notes": list(imported.notes)}  # fmt: skip
-    text = f"Stored {revision.key}: {revision.voxels_edited} voxels edited, {revision.voxels_accepted} accepted."
+    edited = counted(revision.voxels_edited, "voxel")
+    text = f"Stored {revision.key}: {edited} edited, {revision.voxels_accepted} accepted."
     return facts, [text, *imported.notes]
 
 

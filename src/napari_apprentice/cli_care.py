@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from napari_apprentice.cli_progress import drain
+from napari_apprentice.core.words import counted
 from napari_apprentice.loop.history import DAMAGED, HistoryRow
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
@@ -48,8 +49,8 @@ def _lines(row: HistoryRow) -> list[str]:
     parents = " and ".join(name for name in (row.parent, *row.merged) if name)
     start = f"from {parents or 'nothing'}" + (f" and the prediction of {row.model}" if row.model else "")
     lines = [f"{row.revision or 'strokes'}  {who}  {row.origin}, {start}"]
-    strokes = f"{row.strokes} stroke{'' if row.strokes == 1 else 's'}"
-    work = [strokes, f"{row.seconds:.0f} s", f"{row.edited} voxels edited", f"{row.accepted} accepted"]
+    edited = f"{counted(row.edited, 'voxel')} edited"
+    work = [counted(row.strokes, "stroke"), f"{row.seconds:.0f} s", edited, f"{row.accepted} accepted"]
     lines.append("    " + ", ".join(work))
     if row.changed:
         lines.append("    changed: " + ", ".join(f"{name} {count}" for name, count in row.changed.items()))
@@ -74,4 +75,4 @@ def audit(options: Options, session: Session) -> Answer:
     """Write the history of all cases to a file."""
     session.open_study(options.study)
     count = session.export_audit(options.out, overwrite=options.overwrite)
-    return {"written": str(options.out), "rows": count}, [f"Wrote {options.out}: {count} line{'s' * (count != 1)}."]
+    return {"written": str(options.out), "rows": count}, [f"Wrote {options.out}: {counted(count, 'line')}."]

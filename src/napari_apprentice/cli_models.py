@@ -9,6 +9,7 @@ from napari_apprentice.cli_gate import gate_lines
 from napari_apprentice.cli_options import settings_from
 from napari_apprentice.cli_progress import drain
 from napari_apprentice.core.import_settings import ImportSettings
+from napari_apprentice.core.words import counted
 from napari_apprentice.loop.choosing import ModelDetails
 from napari_apprentice.session import ModelRow, Session
 
@@ -77,7 +78,8 @@ def _shown(known: ModelDetails) -> Answer:
     lines = [
         f"{version.name}{', active' * known.active}, made {version.created}",
         *(f"from {a['name']}, made {a.get('created', '?')}" for a in known.lineage[1:]),
-        f"It learned from {len(version.revisions)} corrected scans; {len(version.held_out)} were held out.",
+        f"It learned from {counted(len(version.revisions), 'corrected scan')}; "
+        f"{len(version.held_out)} {'was' if len(version.held_out) == 1 else 'were'} held out.",
         *gate_lines(version.gate, names),
         *([f"{'Passed' if version.gate.passed else 'Refused'}: {version.gate.told}."] if version.gate else []),
         f"Temperature {version.temperature:.3g}{_calibrated(version.metrics)}.",

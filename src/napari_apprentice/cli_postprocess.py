@@ -7,6 +7,7 @@ from napari_apprentice.cli_progress import drain
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.postprocess import THRESHOLD, PostStep, recipe_lines, steps_of
 from napari_apprentice.core.postprocess_trial import PostRow
+from napari_apprentice.core.words import counted
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.postprocessing import PostReport
 from napari_apprentice.session import Session
@@ -35,7 +36,7 @@ def postprocess(options: Options, session: Session) -> Answer:
     if options.apply:
         done = drain(session.apply_postprocessing(None, options.model), options.json)
         facts["applied"] = list(done)
-        lines.append(f"Applied to {len(done)} stored prediction{'' if len(done) == 1 else 's'}.")
+        lines.append(f"Applied to {counted(len(done), 'stored prediction')}.")
         if recipe.amounts(THRESHOLD):
             lines.append("Thresholds need probabilities, which are not stored: `apprentice predict` applies them.")
     return {"steps": recipe.to_json(), **facts}, lines
@@ -61,7 +62,8 @@ def _choose(options: Options, session: Session) -> None:
 
 def _report(report: PostReport, schema: LabelSchema) -> tuple[dict[str, Any], list[str]]:
     rows = [_row_facts(row, schema) for row in report.rows]
-    lines = [f"Predictions of {report.model} on {report.learning} cases to learn from and {report.held_out} held out:"]
+    cases = counted(report.learning, "case")
+    lines = [f"Predictions of {report.model} on {cases} to learn from and {report.held_out} held out:"]
     lines += [f"  {_row_line(row, schema)}" for row in report.rows]
     if report.unpredicted:
         lines.append(f"  Not predicted by {report.model}, so left out: {', '.join(report.unpredicted)}.")

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from napari_apprentice.core.words import counted
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.run_rows import RunRow, differing
 from napari_apprentice.loop.sides import SubjectSide
@@ -22,7 +23,7 @@ def runs(options: Options, session: Session) -> Answer:
 
 
 def _run_lines(row: RunRow) -> list[str]:
-    took = [f"{row.steps} steps" if row.steps is not None else "", f"{row.seconds:.0f} s" if row.seconds else ""]
+    took = [counted(row.steps, "step") if row.steps is not None else "", f"{row.seconds:.0f} s" if row.seconds else ""]
     dice = "" if row.before is None or row.after is None else f"Dice {row.before:.3f} to {row.after:.3f}"
     turn = "active" if row.current else "became active" if row.active else "candidate"
     made = f"{row.model} ({turn})" if row.model else ""

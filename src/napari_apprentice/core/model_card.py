@@ -8,6 +8,7 @@ from napari_apprentice.core.architecture import MonaiNetwork, NnUNet
 from napari_apprentice.core.gate import ALL_LABELS, GateRow
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import ModelVersion
+from napari_apprentice.core.words import counted
 
 _LIMITS = (
     "- It was measured on the scans counted above and on no others. On other scanners, protocols, ages or diseases it "
@@ -89,8 +90,9 @@ def _network(plan: Plan, channels: Sequence[str]) -> str:
 def _data(material: Material, origin: Mapping[str, Any]) -> str:
     if material.scans:
         return (
-            f"{material.scans} corrected scans of {material.subjects} subjects; {material.held_out} scans of "
-            f"{material.held_out_subjects} other subjects were held out to measure on."
+            f"{counted(material.scans, 'corrected scan')} of {counted(material.subjects, 'subject')}; "
+            f"{counted(material.held_out, 'scan')} of {counted(material.held_out_subjects, 'other subject')} "
+            f"{'was' if material.held_out == 1 else 'were'} held out to measure on."
         )
     if origin:
         return f"It was imported from {origin.get('library', 'elsewhere')}; what it learned from is told there."
@@ -122,8 +124,8 @@ def _calibration(version: ModelVersion) -> str:
         return ""
     return (
         f"Its logits are divided by {version.temperature:.3g} (temperature scaling). On held-out scans of "
-        f"{found['subjects']} subjects that takes the expected calibration error from {found['ece_before']:.4f} to "
-        f"{found['ece_after']:.4f}."
+        f"{counted(found['subjects'], 'subject')} that takes the expected calibration error "
+        f"from {found['ece_before']:.4f} to {found['ece_after']:.4f}."
     )
 
 

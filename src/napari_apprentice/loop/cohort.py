@@ -7,6 +7,7 @@ from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
+from napari_apprentice.core.words import counted
 from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.channel_order import prediction_notes
 from napari_apprentice.loop.cohort_cluster import predict_there
@@ -47,7 +48,7 @@ def predict_cohort(
     done: list[Outcome] = []
     notes = prediction_notes(study, version, names)
     if todo:
-        for text in (*notes, f"Starting to predict {len(todo)} cases"):
+        for text in (*notes, f"Starting to predict {counted(len(todo), 'case')}"):
             yield Progress(0, len(todo), text)
         yield from _predict(study, todo, settings, cohort, version, done)
     good, bad = (tuple(o for o in done if bool(o.error) == failed) for failed in (False, True))
