@@ -192,19 +192,35 @@ class _Adding:
 
     def _keep(self, case: FoundCase, volume: Volume) -> None:
         """Store a case that was read, and its label map; what is wrong with a given one stops the case too."""
+        self._names.catch_up()
         held = self._names.held(volume)
         if held is not None:
             self._label_held(case, volume, held)
             return
         case_id = self._names.choose(case, volume, given=self._named)
+        named = self._names.without_names(case, volume, case_id)
+        labels = self._labels.read(self._corrected, named) if self._corrected else self._own_map(case, named, case_id)
+        self._store(case, volume, case_id, labels)
+
+    def _store(self, case: FoundCase, volume: Volume, case_id: str, labels: Matched | None) -> None:
         subject = self._subject or self._names.subject(case, volume, case_id)
-        volume = self._names.without_names(case, volume, case_id)
-        labels = self._labels.read(self._corrected, volume) if self._corrected else self._own_map(case, volume, case_id)
-        channels = volume.channels if len(case.channels) > 1 or case.channels[0].name else ()
-        add_volume(self._study, volume, case_id, subject=subject, channels=channels)
-        self._names.take(case_id, subject, volume)
+        named = self._names.without_names(case, volume, case_id)
+        channels = named.channels if len(case.channels) > 1 or case.channels[0].name else ()
+        try:
+            add_volume(self._study, named, case_id, subject=subject, channels=channels)
+        except InputError:
+            if self._named or not self._names.catch_up():
+                raise
+            # Somebody else, who is adding too, took the id first; for this very scan, or for another one.
+            held = self._names.held(volume)
+            if held is not None:
+                self._label_held(case, volume, held)
+            else:
+                self._store(case, volume, self._names.choose(case, volume), labels)
+            return
+        self._names.take(case_id, subject, named)
         self._added.append(case_id)
-        self._warnings += volume.warnings
+        self._warnings += named.warnings
         if labels is not None:
             self._accept(case_id, labels)
 

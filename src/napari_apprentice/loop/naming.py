@@ -3,12 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from napari_apprentice.core.reading import ReadSettings, Step
-from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.scans.datasets.found import Found, FoundCase
@@ -37,19 +35,35 @@ class Names:
     """
 
     def __init__(self, study: Study, cases: Sequence[FoundCase], settings: ReadSettings) -> None:
-        infos = _sound(study)
         self._study = study
         self._settings = settings
         self._numbers_cases = settings.hide_names or study.encrypted
-        self._taken = {case_id.lower() for case_id in study.cases.ids()}
-        self._scans = {d: i.case_id for i in infos for d in study.cases.scan_digests(i.case_id)}
-        self._shapes = {i.geometry.shape for i in infos}
-        self._subjects = {info.subject.lower() for info in infos}
+        self._taken: set[str] = set()
+        self._scans: dict[str, str] = {}
+        self._shapes: set[tuple[int, int, int]] = set()
+        self._subjects: set[str] = set()
         self._numbered: dict[str, str] = {}
+        self._ours: set[str] = set()
+        self.catch_up()
         self._hid_before = any(re.fullmatch(r"subject-\d+", s) for s in self._subjects)
-        if len(infos) < len(self._taken):  # the number of whom a damaged case is of is nobody else's
-            self._subjects.add(f"subject-{len(self._taken):04}")
         self._shared = {n for n, count in Counter(c.case_id.lower() for c in cases if c.case_id).items() if count > 1}
+
+    def catch_up(self) -> bool:
+        """Take note of cases that others have added since; whether there are any."""
+        new = [case_id for case_id in self._study.cases.ids() if case_id.lower() not in self._taken]
+        self._taken |= {case_id.lower() for case_id in new}
+        for case_id in new:
+            try:
+                info = self._study.cases.info(case_id)
+                self._scans |= dict.fromkeys(self._study.cases.scan_digests(case_id), case_id)
+            except StudyError:  # it keeps no other from being added; the number of whom it is of is nobody else's
+                self._subjects.add(f"subject-{len(self._taken):04}")
+                continue
+            self._shapes.add(info.geometry.shape)
+            self._subjects.add(info.subject.lower())
+            if info.subject not in self._ours:  # who was to get this number here gets another one
+                self._numbered = {found: number for found, number in self._numbered.items() if number != info.subject}
+        return bool(new)
 
     def held(self, volume: Volume) -> str | None:
         """The case that a scan, or a channel of one, is in the study as already, under whatever name.
@@ -122,6 +136,7 @@ class Names:
         """Note a case that was added."""
         self._taken.add(case_id.lower())
         self._subjects.add(subject.lower())
+        self._ours.add(subject)
         self._scans |= dict.fromkeys(self._study.cases.scan_digests(case_id), case_id)
         self._shapes.add(volume.geometry.shape)
 
@@ -161,15 +176,6 @@ class Names:
 
     def _counted(self, start: str, first: int = 1) -> str:
         return next(name for n in range(first, 10**6) if (name := f"{start}_{n}").lower() not in self._taken)
-
-
-def _sound(study: Study) -> list[CaseInfo]:
-    """What is known of each case whose document is whole; one that is damaged keeps no other from being added."""
-    found = []
-    for case_id in study.cases.ids():
-        with suppress(StudyError):
-            found.append(study.cases.info(case_id))
-    return found
 
 
 def next_number(word: str, taken: Iterable[str]) -> str:
