@@ -74,6 +74,20 @@ def test_a_label_map_made_elsewhere_says_how_much_of_each_label_it_changed(tmp_p
     assert case_history(study, "c1")[-1].changed == {"one": 4, "two": 3}
 
 
+def test_what_somebody_else_saved_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study: Study = make_study(tmp_path)
+    labels, assign = np.ones(SHAPE, np.uint8), study.split.assign
+
+    def while_read(subject: str) -> str:
+        study.revisions.save("c1", labels, labels, Provenance("Bo"))
+        return assign(subject)
+
+    monkeypatch.setattr(study.split, "assign", while_read)
+    imported = import_correction(study, "c1", _nifti(tmp_path / "a.nii.gz", labels), accept="all", author="ann")
+    assert imported.revision.name == "r0002"
+    assert imported.notes[-1] == "Bo saved c1/r0001 in the meantime. Both are kept."
+
+
 def test_another_grid_is_resampled_only_when_asked(tmp_path: Path) -> None:
     study: Study = make_study(tmp_path)
     labels = np.zeros(SHAPE, np.uint8)

@@ -102,7 +102,9 @@ def import_correction(
     revision = store_label_map(
         study, case_id, matched.voxels, accept=accept, author=author, origin="import", ignored=matched.ignored
     )
-    return Imported(revision, matched.notes)
+    other = _saved_meanwhile(study, case_id, revision.provenance.parent, revision)
+    told = f"{other.provenance.author} saved {other.key} in the meantime. Both are kept." if other else ""
+    return Imported(revision, (*matched.notes, *([told] if told else [])))
 
 
 def store_label_map(
