@@ -60,6 +60,17 @@ def test_names_go_on(tmp_path, weights):
         models.register(_version("v0007"), weights)
 
 
+def test_a_number_that_somebody_took_meanwhile_is_not_taken_again(tmp_path, weights):
+    models = study(tmp_path, 0).models
+    mine = _version(models.next_name())
+    theirs = models.register(replace(mine, note="theirs"), weights)
+    assert models.register_as_next(replace(mine, note="mine"), weights).name == "v0002"
+    assert models.info("v0001") == theirs
+    assert models.info("v0002").note == "mine"
+    with pytest.raises(InputError, match="cannot be a picture"):
+        models.register_as_next(mine, weights, {"../a": b""})
+
+
 def test_the_last_activation_wins_and_all_are_kept(tmp_path, weights):
     models = study(tmp_path, 0).models
     assert models.active() is None

@@ -166,7 +166,8 @@ def _taken_over(
         note=f"imported from {origin['library']}: {origin['name']}",
         origin={**origin, "digest": version.weights_digest, "labels": names},
     )
-    registered = study.models.register(made, weights)
+    register = study.models.register if settings.name else study.models.register_as_next
+    registered = register(made, weights)
     first = study.models.activate_in_place_of(None, registered.name, FIRST)
     return ImportReport(
         registered.name, first, str(origin["library"]), version.name, _told(study, names, ids), ()

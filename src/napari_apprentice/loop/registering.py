@@ -45,7 +45,7 @@ def registered(study: Study, run_id: str) -> ModelVersion | None:
 def register(
     study: Study, made: Candidate, verdict: Verdict, settings: TrainSettings, found: Findings, run_id: str
 ) -> ModelVersion:
-    """Store weights with all that is to be known of them under the next free name; see `Models.register`."""
+    """Store weights with all that is to be known of them under the next free name; see `Models.register_as_next`."""
     version = ModelVersion(
         name=study.models.next_name(),
         parent=made.base.name if made.base else None,
@@ -66,7 +66,7 @@ def register(
         channels=made.channels,
         run=run_id,
     )
-    return study.models.register(version, verdict.weights, found.pictures)
+    return study.models.register_as_next(version, verdict.weights, found.pictures)
 
 
 def activate(study: Study, version: ModelVersion, report: GateReport | None, *, resumed: bool = False) -> bool:

@@ -39,7 +39,8 @@ def import_weights(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         raise Cancelled("The import was cancelled; nothing was added.")
     fitted = run.path / weights_name()
     weights.write(imported.weights, fitted)
-    version = study.models.register(_version(run, study, imported, digest), fitted)
+    register = study.models.register if run.request["name"] else study.models.register_as_next
+    version = register(_version(run, study, imported, digest), fitted)
     fitted.unlink(missing_ok=True)
     first = study.models.activate_in_place_of(None, version.name, FIRST)
     yield Progress(3, 3, f"Imported {version.name}")

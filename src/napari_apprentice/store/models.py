@@ -201,6 +201,18 @@ class Models:
             raise InputError(f"Model version {version.name} exists already; take the next free name.")
         return version
 
+    def register_as_next(
+        self, version: ModelVersion, weights: Path, pictures: Mapping[str, bytes] | None = None
+    ) -> ModelVersion:
+        """As `register`, under the next free number where somebody else has taken the version's name meanwhile."""
+        while True:
+            try:
+                return self.register(version, weights, pictures)
+            except InputError:
+                if version.name not in self.names():
+                    raise
+                version = replace(version, name=self.next_name())
+
     def _draw(self, version: ModelVersion, folder: Path, pictures: Mapping[str, bytes]) -> dict[str, Any]:
         """Write pictures, and say what they show and are."""
         told = dict(version.pictures)
