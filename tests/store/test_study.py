@@ -107,16 +107,19 @@ def test_a_damaged_or_newer_study_is_told(tmp_path, text, words):
 def test_labels_that_no_file_could_tell_apart_are_refused_and_older_studies_keep_theirs(tmp_path):
     with pytest.raises(InputError, match="Liver and liver differ by case"):
         Study.create(tmp_path / "a.study", LabelSchema.from_names(["Liver", "liver"]))
+    with pytest.raises(InputError, match="Background is no label"):
+        Study.create(tmp_path / "a.study", LabelSchema.from_names(["Background", "liver"]))
     assert not (tmp_path / "a.study").exists()
     path = study(tmp_path).path
     document = json.loads((path / "study.json").read_text())
     document["labels"][1]["name"] = "One"
+    document["labels"].append({"id": 9, "name": "background", "colour": "#ffffff"})
     (path / "study.json").write_text(json.dumps(document))
     older = Study.open(path)
     older.set_schema(older.schema.with_names(["kidney"], 3))
     with pytest.raises(InputError, match="kidney and Kid-ney"):
         older.set_schema(older.schema.with_names(["Kid-ney"], 4))
-    assert [x.name for x in Study.open(path).schema.labels] == ["one", "One", "kidney"]
+    assert [x.name for x in Study.open(path).schema.labels] == ["one", "One", "kidney", "background"]
 
 
 def test_any_other_folder_is_no_study(tmp_path):

@@ -72,25 +72,27 @@ class LabelSchema:
         """These labels and more of the given names, with ids from `first` on."""
         return LabelSchema((*self.labels, *_numbered(names, first)))
 
-    def refuse_alike(self, was: "LabelSchema | None" = None) -> None:
-        """Make sure that no new label has the name of another one, but for case, spaces, _ and -.
+    def refuse_confusing(self, was: "LabelSchema | None" = None) -> None:
+        """Make sure that no new label is called background, or as another one but for case, spaces, _ and -.
 
         A file's labels are found by name, and of two that are called alike neither would be.
 
         Parameters
         ----------
         was
-            The labels before; what two of them are called is left as it is.
+            The labels before; what they are called is left as it is.
 
         Raises
         ------
         InputError
-            Two are called alike.
+            Two are called alike, or one is called background.
         """
         before = {(x.id, x.name) for x in was.labels} if was else set()
-        for label in self.labels:
+        for label in (x for x in self.labels if (x.id, x.name) not in before):
+            if label.called("background"):
+                raise InputError("Background is no label: it is 0 in every study. Leave it out.")
             alike = [x.name for x in self.labels if x.called(label.name)]
-            if len(alike) > 1 and (label.id, label.name) not in before:
+            if len(alike) > 1:
                 raise InputError(
                     f"Labels {' and '.join(alike)} differ by case, spaces, _ or - only, by which labels are not told "
                     "apart; give them other names."

@@ -84,13 +84,13 @@ class Study:
         Raises
         ------
         InputError
-            Two labels are called alike. Or the path is taken by a file or by a folder that is not empty, other than by
-            what a `create` that was killed left there; or it is to be encrypted, and a package for that is missing or
-            there is no place for its key.
+            Two labels are called alike, or one is called background. Or the path is taken by a file or by a folder that
+            is not empty, other than by what a `create` that was killed left there; or it is to be encrypted, and a
+            package for that is missing or there is no place for its key.
         StorageError
             The disk is full, gone or read-only.
         """
-        schema.refuse_alike()
+        schema.refuse_confusing()
         with storage_errors(f"the study {path.name}"):
             if path.exists() and not (path.is_dir() and _is_free(path)):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
@@ -193,7 +193,9 @@ class Study:
         """InputError where a file or folder that is to be written would replace the study or a part of it."""
         root, target = self.path.resolve(), out.resolve()
         parts = target.relative_to(root).parts if target.is_relative_to(root) else ()
-        if root.is_relative_to(target) or (parts and parts[0] in _OWN):
+        if root.is_relative_to(target):
+            raise InputError(f"{target} is the study or a folder that it lies in; name a file or folder of its own.")
+        if parts and parts[0] in _OWN:
             raise InputError(f"{out.name} is a part of the study itself; choose a place outside of it.")
 
     def refresh(self) -> None:
@@ -224,15 +226,15 @@ class Study:
         Raises
         ------
         InputError
-            Two are called alike; or another window or process has changed them since, and they are known from now on.
-            Nothing was written.
+            Two are called alike, or one background; or another window or process has changed them since, and they are
+            known from now on. Nothing was written.
         StorageError
             The disk is full, gone or read-only, or the study is of a newer layout.
         """
         if self.refusal:
             raise StorageError(self.refusal)
         was = was or self.schema
-        schema.refuse_alike(was)
+        schema.refuse_confusing(was)
         with self.runs.alone("the study's labels"):
             self._take(read_document(self.path / DOCUMENT))
             self.refuse_changed(was)
