@@ -98,6 +98,11 @@ def test_nothing_that_is_written_takes_the_place_of_the_study(
     facts = _run(capsys, *verb, study / wrong, "--overwrite")
     assert (facts["code"], facts["error"]) == (1, "InputError")
     assert {p: p.read_bytes() for p in study.rglob("*") if p.is_file()} == before
+    facts = _run(capsys, "export-model", study, "v0001", study / "models" / "mine")
+    assert (facts["code"], facts["error"]) == (1, "InputError")
+    assert Study.open(study).models.names() == ("v0001",)
+    facts = _run(capsys, "export", study, "c1", study.parent, "--overwrite")
+    assert "a folder that it lies in" in facts["text"]
     assert _run(capsys, "export-audit", study, study / "audit.json")["code"] == 0
 
 

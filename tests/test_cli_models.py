@@ -72,14 +72,17 @@ def test_a_disk_that_is_full_leaves_no_half_model_behind(tmp_path: Path) -> None
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     session = Session()
     session.open_study(study)
-    for room in (200, 1000):  # the weights do not fit; the description does not
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for room, place in ((200, out), (1000, out), (1000, empty)):  # the weights do not fit; the description does not
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
         try:
             with pytest.raises(StorageError, match="The disk is full"):
-                session.export_model("v0001", out)
+                session.export_model("v0001", place)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        assert not out.exists()
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a.study", "empty"]
+        assert not any(empty.iterdir())
     session.close()
     assert main(["export-model", str(study), "v0001", str(out)]) == 0
 

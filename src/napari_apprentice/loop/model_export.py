@@ -13,7 +13,7 @@ from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.errors import InputError, ModelError, StudyError
 from napari_apprentice.loop.leakage import scans_learned
 from napari_apprentice.store.documents import MALFORMED, read_document
-from napari_apprentice.store.files import remove_quietly, storage_errors, sync_all
+from napari_apprentice.store.files import aside_of, remove_quietly, storage_errors, sync_all
 from napari_apprentice.store.models import DOCUMENT, WEIGHTS, file_digest
 from napari_apprentice.store.study import Study
 
@@ -29,7 +29,7 @@ def export_model(study: Study, name: str, out: Path) -> Path:
     Raises
     ------
     InputError
-        The folder is there and not empty.
+        The folder is there and not empty, or would be a part of the study.
     ModelError
         No such model version, or its weights are damaged.
     StorageError
@@ -39,20 +39,24 @@ def export_model(study: Study, name: str, out: Path) -> Path:
     weights = study.models.weights(name)
     if file_digest(weights) != version.weights_digest:
         raise ModelError(f"The weights of {name} are not what was registered; they are damaged. Nothing was written.")
+    study.refuse_inside(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out.name} exists already and is not empty; choose a new folder.")
     material, ancestors = _material(study, version), lineage(study, name)[1:]
     document = _document(version, material, ancestors, scans_learned(study, name))
     fresh = not out.exists()
+    folder = aside_of(out) if fresh else out  # half of a model must not be handed on, nor be in the way of the next try
     with storage_errors(f"the model folder {out.name}"):
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(weights, out / WEIGHTS)
-            (out / DOCUMENT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-            (out / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
-            sync_all(out)
-        except BaseException:  # also Ctrl-C: half of a model must not be handed on, nor be in the way of the next try
-            for left in (out,) if fresh else (out / WEIGHTS, out / DOCUMENT, out / CARD):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(weights, folder / WEIGHTS)
+            (folder / DOCUMENT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            (folder / CARD).write_text(model_card(version, material, ancestors), encoding="utf-8")
+            sync_all(folder)
+            if fresh:
+                folder.rename(out)
+        except BaseException:
+            for left in (folder,) if fresh else (out / WEIGHTS, out / DOCUMENT, out / CARD):
                 remove_quietly(left)
             raise
     return out
