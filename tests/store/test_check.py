@@ -9,6 +9,7 @@ from learn.small import make_plan
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import ModelVersion, Prediction, Provenance, now
 from napari_apprentice.store.check import check
+from napari_apprentice.store.models import Models
 
 
 def _full(tmp_path):
@@ -78,3 +79,16 @@ def test_a_damaged_model_version_or_case_hides_no_fault_of_the_split(tmp_path):
     faults = finish(check(made.path))
     assert gone in faults
     assert not [f for f in faults if f.startswith("Subject ")]  # s2 may be whose the damaged case is
+
+
+def test_a_case_that_is_corrected_while_the_split_is_checked_is_no_fault(tmp_path, monkeypatch):
+    made, zeros, readable = _full(tmp_path), np.zeros(SHAPE, np.uint8), Models.readable
+
+    def meanwhile(models):
+        if not made.revisions.names("c2"):
+            made.split.assign("s2")
+            made.revisions.save("c2", zeros, zeros, Provenance("b"))
+        return readable(models)
+
+    monkeypatch.setattr(Models, "readable", meanwhile)
+    assert finish(check(made.path)) == ()

@@ -124,6 +124,22 @@ def test_what_is_being_written_stays_where_clocks_differ(path, monkeypatch):
     assert aside.exists()
 
 
+def test_what_is_finished_while_it_is_looked_at_stops_nothing(path, monkeypatch):
+    aside = aside_of(path / "runs" / "run")
+    aside.mkdir()
+    (aside / "run.json").touch()
+    (path / "split.jsonl").write_bytes((path / "split.jsonl").read_bytes() + b"torn")
+
+    def finished(folder, *args):
+        yield from walk(folder, *args)
+        if Path(folder) == aside:
+            shutil.rmtree(aside)
+
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", finished)
+    assert "unfinished last line out of split.jsonl" in finish(repair(path))[0]
+
+
 def test_leftovers_of_a_crash_go_but_not_what_is_being_written(path):
     old, young = aside_of(path / "cases.zarr" / "c9"), aside_of(path / "models" / "v0009")
     for folder in (old, young):

@@ -108,6 +108,8 @@ def _split(study: Study) -> list[str]:
     used = {key.partition("/")[0] for v in study.models.readable() for key in (*v.revisions, *v.held_out)}
     # A subject gets its side before its first revision is stored, and neither a case nor a line ever goes.
     lost = [c for c, s in subjects.items() if s not in sides and (c in used or study.revisions.names(c))]
+    by_now = study.split.sides() if lost else sides  # somebody may have corrected one since the first look
+    lost = [c for c in lost if subjects[c] not in by_now]
     return [
         *(
             f"split.jsonl gives the subject of case {c} no side, although it was corrected or learned from: its end is "

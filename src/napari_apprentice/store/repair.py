@@ -86,7 +86,7 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
 def _remove_asides(study: Study, aside_seconds: float) -> Iterator[str]:
     with storage_errors(f"the folder of {study.path.name}"):
         now_there = clock_of(study.path)
-        found = [p for p in _asides(study.path) if now_there - _touched(p) >= aside_seconds]
+        found = [p for p in _asides(study.path) if now_there - _touched(p, now_there) >= aside_seconds]
     for path in found:
         remove_quietly(path)
         if not path.exists():
@@ -103,10 +103,13 @@ def _asides(study: Path) -> Iterator[Path]:
         folders[:] = [n for n in folders if not n.startswith(".")]
 
 
-def _touched(path: Path) -> float:
-    """When anything in a file or folder was written last."""
+def _touched(path: Path, now_there: float) -> float:
+    """When anything in a file or folder was written last; now, where it goes while it is looked at."""
     inside = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-    return max(p.lstat().st_mtime for p in (path, *inside))
+    try:
+        return max(p.lstat().st_mtime for p in (path, *inside))
+    except FileNotFoundError:  # whoever writes it has finished this moment
+        return now_there
 
 
 def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
