@@ -78,3 +78,16 @@ def test_what_cannot_be_filled_in_is_named(tmp_path):
     case = read_volume(folder).geometry
     with pytest.raises(InputError, match="its files lack StudyInstanceUID"):
         write_seg(tmp_path / "out.dcm", np.ones(case.shape, np.uint8), case, folder, names={1: "a"})
+
+
+def test_a_segmentation_without_a_slice_thickness_is_read(tmp_path):
+    folder = write_series(tmp_path / "series", random_voxels((4, 5, 6)), SliceThickness="2.5")
+    stored = _round_trip(folder, tmp_path / "out.dcm")
+    case, labels = read_volume(folder).geometry, read_label_map(tmp_path / "out.dcm").voxels
+    measures = stored.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SliceThickness = ""
+    stored.save_as(tmp_path / "empty.dcm")
+    del measures.SliceThickness
+    stored.save_as(tmp_path / "none.dcm")
+    for name in ("empty.dcm", "none.dcm"):
+        np.testing.assert_array_equal(read_label_map(tmp_path / name, geometry=case).voxels, labels)

@@ -39,13 +39,13 @@ def complete(dataset: Dataset, first: Plane, apart: float) -> None:
     thickness = apart if math.isnan(first.thickness) else first.thickness
     if GROUPS[1] not in dataset:
         dataset.ImageOrientationPatient = first.header.ImageOrientationPatient
-        _give_thickness(dataset, thickness)
+        give_thickness(dataset, thickness)
         return
     shared, frame = dataset[GROUPS[0]][0], dataset[GROUPS[1]][first.frame]
     for name in _SHARED:
         if name not in shared:
             setattr(shared, name, deepcopy(frame[name].value))
-    _give_thickness(shared.PixelMeasuresSequence[0], thickness)
+    give_thickness(shared.PixelMeasuresSequence[0], thickness)
 
 
 def _readable(dataset: Dataset, keyword: str) -> bool:
@@ -60,6 +60,7 @@ def _readable(dataset: Dataset, keyword: str) -> bool:
     return True
 
 
-def _give_thickness(measures: Dataset, thickness: float) -> None:
+def give_thickness(measures: Dataset, thickness: float) -> None:
+    """Write a slice thickness in millimetres where there is none."""
     if not measures.get("SliceThickness"):
         measures.SliceThickness = f"{thickness:.10g}"
