@@ -218,6 +218,7 @@ def _result_commands(commands: Any) -> None:
     evaluate.add_argument("references", type=Path, metavar="REFERENCES")
     evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction")
     evaluate.add_argument("--model", help="model version; by default the active one")
+    _settings(evaluate, ReadSettings, only=_OF_LABEL_MAPS)
 
     demo = _command(commands, "demo", "once around the loop on the sample study", study=False)
     demo.add_argument("--headless", action="store_true", help="no window: print the table and leave a report")

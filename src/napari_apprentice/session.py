@@ -321,6 +321,7 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         what: str = "prediction",
         model: str | None = None,
         cases: Sequence[str] | None = None,
+        settings: ReadSettings | None = None,
     ) -> evaluating.Evaluation:
         """Compare cases (by default all that have a file) with a folder of reference label maps."""
-        return evaluating.evaluate(self.study, references, what=what, model=model, cases=cases)
+        return evaluating.evaluate(self.study, references, what=what, model=model, cases=cases, settings=settings)
