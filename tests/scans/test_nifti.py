@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from builders import OBLIQUE, write_nifti
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.reader import read_volume
+from napari_apprentice.scans.reader import read_label_map, read_volume
 from napari_apprentice.scans.writer import write_label_map
 
 DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
@@ -158,3 +158,22 @@ def test_the_q_form_places_voxels_where_the_s_form_places_none(tmp_path, row):
         out = nib.Nifti1Header.from_fileobj(file, check=False)
     kept = ("sform_code", "srow_z", "qform_code", "quatern_d", "qoffset_z", "pixdim")
     assert all(out[name].tobytes() == header[name].tobytes() for name in kept)
+
+
+@pytest.mark.parametrize(("kind", "most", "told"), [("i2", 2, False), ("i2", 7, False), ("u1", 13, True)])
+def test_labels_that_nibabel_scaled_are_whole_again(tmp_path, kind, most, told):
+    """As `Nifti1Image(labels_as_float, scan.affine, scan.header)` writes them: 2 becomes 1.9999999, or 2.004."""
+    labels = np.random.default_rng(0).integers(0, most + 1, (5, 6, 7))
+    image = nib.Nifti1Image(labels.astype(float), OBLIQUE)
+    image.set_data_dtype(kind)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert not np.array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(), labels)
+    found = read_label_map(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(found.geometry.to_source(found.voxels), labels)
+    assert any("were rounded" in text for text in found.warnings) == told
+
+
+def test_small_fractions_alone_are_no_label_map_of_background(tmp_path):
+    diffusion = np.random.default_rng(0).uniform(0, 3e-3, (5, 6, 7)).astype("f4")
+    with pytest.raises(ScanError, match="not whole numbers"):
+        read_label_map(write_nifti(tmp_path / "adc.nii", diffusion))
