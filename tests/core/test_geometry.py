@@ -105,6 +105,15 @@ def test_differences_are_told_in_words():
     assert one.difference(Geometry.from_source(SHAPE, shifted)) is None
 
 
+def test_a_grid_of_micrometres_one_voxel_aside_is_another_grid():
+    affine = np.diag([2e-4, 2e-4, 2e-4, 1.0])  # a voxel of 0.2 um is far below a thousandth of a millimetre
+    one = Geometry.from_source(SHAPE, affine)
+    affine[0, 3] = 2e-4
+    assert "0.0002 mm" in one.difference(Geometry.from_source(SHAPE, affine))
+    affine[0, 3] = 1e-6
+    assert one.difference(Geometry.from_source(SHAPE, affine)) is None
+
+
 @pytest.mark.parametrize("column", [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0)])
 def test_a_singular_affine_is_refused(column):
     affine = np.eye(4)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from builders import SHAPE, volume
+from builders import study as study_of
 from napari_apprentice.cli import main
 from napari_apprentice.core.records import Prediction
-from napari_apprentice.errors import InputError
+from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.loop.evaluating import evaluate
 from napari_apprentice.loop.exporting import export
+from napari_apprentice.loop.label_import import keep_accepted
 from napari_apprentice.scans.writer import write_label_map
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
@@ -80,6 +83,44 @@ def test_two_files_that_may_be_the_reference_of_one_case_are_told(tmp_path: Path
     export(study, "c1", refs / "c1.mha", "corrected")
     with pytest.raises(InputError, match=r"c1\.mha and c1\.nii\.gz in .* reference of case c1"):
         evaluate(study, refs)
+
+
+def test_named_labels_of_a_reference_are_found_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, labels = _corrected(tmp_path)  # 1 one, 2 two
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    geometry = study.cases.info("c1").geometry
+    # As 3D Slicer or a DICOM SEG may count, with a label that is no business of this study.
+    counted = np.array([3, 2, 1], np.uint8)[labels]
+    write_label_map(refs / "c1.nrrd", counted, geometry, {1: "Two", 2: "one", 3: "body"})
+    assert evaluate(study, refs, what="corrected").dice == {"c1": {1: 1.0, 2: 1.0}}
+    write_label_map(refs / "c1.nrrd", counted, geometry, {1: "spleen", 2: "kidney", 3: "body"}, overwrite=True)
+    with pytest.raises(ChoiceError, match="no spleen, kidney"):
+        evaluate(study, refs, what="corrected")
+    assert main(["evaluate", str(study.path), str(refs), "--what", "corrected", "--match", "ids"]) == 0
+    assert "mean: 0.000" in capsys.readouterr().out
+
+
+def test_what_a_reference_calls_unknown_is_not_compared_and_a_mask_is_no_reference(tmp_path: Path) -> None:
+    study, labels = _corrected(tmp_path)
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    geometry = study.cases.info("c1").geometry
+    unsure = labels.copy()
+    unsure[0] = 255
+    write_label_map(refs / "c1.nii.gz", unsure, geometry)
+    assert evaluate(study, refs, what="corrected").mean == 1.0
+    for odd, why in ((np.where(labels == 1, 255, 0), "a mask"), (np.where(labels == 1, 7, 0), "does not have")):
+        write_label_map(refs / "c1.nii.gz", odd.astype(np.uint8), geometry, overwrite=True)
+        with pytest.raises(InputError, match=why):
+            evaluate(study, refs, what="corrected")
+
+
+def _corrected(folder: Path) -> tuple[Study, LabelArray]:
+    made = study_of(folder)
+    labels = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    keep_accepted(made, "c1", labels, author="ann")
+    return made, labels
 
 
 def _predict(study: Study, case_id: str, label: int) -> None:

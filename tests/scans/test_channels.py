@@ -39,6 +39,14 @@ def test_other_grids_are_named_with_every_way_out():
     assert [value for value, _ in caught.value.choices] == ["a", "b", "separate"]
 
 
+def test_affines_that_differ_by_what_programs_round_are_one_grid():
+    first, other = volume(seed=1), volume("float32", shift=4e-3, seed=2)
+    made = stack("p", [Channel("a", first), Channel("b", other)])
+    np.testing.assert_array_equal(made.voxels[1], other.voxels[0])
+    assert made.geometry is first.geometry
+    assert not [s for s in made.steps if s.kind == "resample"]
+
+
 def test_a_reference_that_is_no_channel_is_refused():
     with pytest.raises(InputError, match=r"no channel x .* a, b"):
         stack("p", [Channel("a", volume()), Channel("b", volume())], reference="x")

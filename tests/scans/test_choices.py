@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
-from builders import OBLIQUE, write_nifti
+from builders import OBLIQUE, study, write_nifti
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.scans.reader import read_label_map, read_volume
@@ -117,3 +117,22 @@ def test_one_label_per_volume_is_refused_with_what_to_do(tmp_path):
     path = write_nifti(tmp_path / "a.nii", np.zeros((3, 4, 5, 2), np.uint8))
     with pytest.raises(ScanError, match="argmax"):
         read_label_map(path)
+
+
+@pytest.mark.parametrize(("kind", "filler"), [("f4", np.finfo("f4").max), ("f8", -np.finfo("f8").max)])
+def test_the_largest_number_there_is_stands_for_no_value(tmp_path, kind, filler):
+    """As resampling fills places outside: one such voxel left nothing of the others in their mean."""
+    voxels = TIMES[..., 0].astype(kind)
+    voxels[0, 1, 2] = filler
+    path = write_nifti(tmp_path / "a.nii", voxels)
+    kept = read_volume(path)
+    assert "1 voxels that are not numbers" in kept.warnings[0]
+    assert [s.kind for s in kept.steps] == ["fill"]
+    source = kept.geometry.to_source(kept.voxels)[0]
+    assert source[0, 1, 2] == np.copysign(np.inf, filler)
+    others = np.delete(voxels.ravel(), 7)
+    np.testing.assert_array_equal(np.delete(source.ravel(), 7), others)
+    cases = study(tmp_path, 0).cases
+    cases.add("a", "s", kept)
+    (moments,) = cases.source("a").moments()
+    assert (moments.mean, moments.std) == pytest.approx((others.mean(), others.std()))

@@ -5,6 +5,7 @@ import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 from napari_apprentice.errors import ScanError
 from napari_apprentice.scans.itk import LPS_TO_RAS
 from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.scans.writer import write_label_map
 from real_data import real_data
 
 TILTED = (0.96, -0.28, 0.0, 0.28, 0.96, 0.0, 0.0, 0.0, -1.0)
@@ -64,6 +65,12 @@ META = "NDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n"
         ("a.nrrd", NRRD + "\n", ["how large its voxels are", "left and right"]),
         ("a.nrrd", NRRD + "spacings: 1 2 3\n\n", ["left and right"]),
         ("a.nrrd", NRRD + "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n\n", []),
+        (
+            "a.nrrd",
+            NRRD + 'space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,2)\nspace units: "um" "um" "mm"\n\n',
+            ["in um"],
+        ),
+        ("a.nrrd", NRRD + "space: scanner-xyz\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n\n", ["left and right"]),
         ("a.mha", META + "ElementDataFile = LOCAL\n", ["how large its voxels are", "left and right"]),
         ("a.mha", META + "ElementSpacing = 1 1 2\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n", []),
     ],
@@ -75,6 +82,23 @@ def test_a_header_that_leaves_size_or_orientation_out_is_told(tmp_path, name, he
     warnings = read_volume(path).warnings
     assert len(warnings) == len(told)
     assert all(words in warning for words, warning in zip(told, warnings, strict=True))
+
+
+@pytest.mark.parametrize(("space", "signs"), [("right-anterior-superior-time", (1, 1)), ("LAST", (-1, 1))])
+def test_a_space_with_time_has_its_left_and_right(tmp_path, space, signs):
+    # ITK takes it for left-posterior-superior, whatever its name says.
+    header = (
+        f"space: {space}\nspace directions: (0.5,0,0,0) (0,1,0,0) (0,0,2,0) (0,0,0,1)\nspace origin: (10,20,30,0)\n"
+    )
+    start = NRRD.replace("dimension: 3", "dimension: 4").replace("4 3 2", "2 3 2 2")
+    (tmp_path / "a.nrrd").write_bytes((start + header + "\n").encode() + bytes(range(24)))
+    geometry = read_volume(tmp_path / "a.nrrd").geometry
+    right, front = signs
+    world = [[0.5 * right, 0, 0, 10 * right], [0, front, 0, 20 * front], [0, 0, 2, 30], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(geometry.source_affine, world)
+    for name in ("out.nrrd", "out.mha", "out.nii.gz"):
+        write_label_map(tmp_path / name, np.ones(geometry.shape, np.uint8), geometry)
+        assert geometry.difference(read_label_map(tmp_path / name).geometry) is None
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])

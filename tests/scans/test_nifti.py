@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from builders import OBLIQUE, write_nifti
 from napari_apprentice.errors import ScanError
-from napari_apprentice.scans.reader import read_volume
+from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.scans.writer import write_label_map
 
 DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
@@ -135,3 +136,44 @@ def test_oddities_are_told(tmp_path):
     assert "nan.nii holds 1 voxels that are not numbers" in sentence
     (sentence,) = read_volume(write_nifti(tmp_path / "zero.nii", np.zeros((2, 3, 4), "i2"))).warnings
     assert "same value" in sentence
+
+
+@pytest.mark.parametrize("row", [0, np.nan])
+def test_the_q_form_places_voxels_where_the_s_form_places_none(tmp_path, row):
+    affine = np.diag([-0.5, 0.75, 2.0, 1.0])
+    affine[:3, 3] = 10, -20, 30
+    header = nib.Nifti1Header()
+    header.set_data_shape((5, 6, 7))
+    header.set_data_dtype("i2")
+    header.set_qform(affine, code=1)
+    header["sform_code"], header["magic"], header["vox_offset"] = 2, b"n+1", 352
+    header["srow_x"] = header["srow_y"] = header["srow_z"] = row
+    (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(4) + _voxels().tobytes(order="F"))
+    volume = read_volume(tmp_path / "a.nii")
+    np.testing.assert_allclose(volume.geometry.source_affine, affine, atol=1e-6)
+    np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels)[0], _voxels())
+    assert any("the q-form was taken" in text for text in volume.warnings)
+    write_label_map(tmp_path / "out.nii", np.ones(volume.geometry.shape, "u1"), volume.geometry)
+    with (tmp_path / "out.nii").open("rb") as file:
+        out = nib.Nifti1Header.from_fileobj(file, check=False)
+    kept = ("sform_code", "srow_z", "qform_code", "quatern_d", "qoffset_z", "pixdim")
+    assert all(out[name].tobytes() == header[name].tobytes() for name in kept)
+
+
+@pytest.mark.parametrize(("kind", "most", "told"), [("i2", 2, False), ("i2", 7, False), ("u1", 13, True)])
+def test_labels_that_nibabel_scaled_are_whole_again(tmp_path, kind, most, told):
+    """As `Nifti1Image(labels_as_float, scan.affine, scan.header)` writes them: 2 becomes 1.9999999, or 2.004."""
+    labels = np.random.default_rng(0).integers(0, most + 1, (5, 6, 7))
+    image = nib.Nifti1Image(labels.astype(float), OBLIQUE)
+    image.set_data_dtype(kind)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert not np.array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(), labels)
+    found = read_label_map(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(found.geometry.to_source(found.voxels), labels)
+    assert any("were rounded" in text for text in found.warnings) == told
+
+
+def test_small_fractions_alone_are_no_label_map_of_background(tmp_path):
+    diffusion = np.random.default_rng(0).uniform(0, 3e-3, (5, 6, 7)).astype("f4")
+    with pytest.raises(ScanError, match="not whole numbers"):
+        read_label_map(write_nifti(tmp_path / "adc.nii", diffusion))

@@ -135,14 +135,16 @@ class Geometry:
         """Say in words how another grid differs from this one; None when both are the same grid.
 
         Grids are compared in canonical order, so a label map saved with other axis order or flips
-        still counts as the same. A difference is any corner further apart than `tolerance_mm`.
+        still counts as the same. A difference is any corner further apart than `tolerance_mm`, or than a tenth of
+        a voxel where voxels are small.
         """
         if self.shape != other.shape:
             return f"its shape is {other.shape}, not {self.shape} (z, y, x)"
         corners = np.array([[*c, 1] for c in itertools.product(*((0, n - 1) for n in self.shape))], dtype=float)
         apart = np.linalg.norm((corners @ self.affine.T - corners @ other.affine.T)[:, :3], axis=1).max()
-        if apart > tolerance_mm:
-            return f"its corners lie up to {apart:.2f} mm away from the scan's"
+        if apart > min(tolerance_mm, 0.1 * min(self.spacing)):
+            told = f"{apart:.2f}" if apart >= 0.01 else f"{apart:.2g}"
+            return f"its corners lie up to {told} mm away from the scan's"
         return None
 
     def to_json(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from napari_apprentice.core.reading import Step
 from napari_apprentice.errors import GeometryError, InputError, ScanError
 
 LabelArray = NDArray[np.unsignedinteger[Any]]
+# Labels saved as uint8 with a scale are off by up to half of it: 0.05 where there are 25 of them.
+NEARLY_WHOLE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,8 @@ def fitted(labels: LabelArray, kind: "np.dtype[Any]") -> LabelArray:
 def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
     """Narrow any array of whole numbers to uint8 or uint16, whichever is smallest.
 
+    Fractions are rounded where each is nearly whole, as labels are that were saved as integers with a scale.
+
     Raises
     ------
     ScanError
@@ -112,11 +116,20 @@ def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
         return voxels.astype(np.uint8)
     if voxels.size == 0:
         raise ScanError(f"{name} holds no voxels.")
-    if voxels.dtype.kind == "f" and not (np.isfinite(voxels).all() and (voxels == np.round(voxels)).all()):
-        raise ScanError(f"{name} is no label map: it holds values that are not whole numbers.")
+    if voxels.dtype.kind == "f":
+        voxels = _whole(voxels, name)
     if voxels.dtype.kind not in "iuf":
         raise ScanError(f"{name} is no label map: its voxels are of type {voxels.dtype}.")
     low, high = int(voxels.min()), int(voxels.max())
     if low < 0 or high > 65535:
         raise ScanError(f"{name} is no label map: its values run from {low} to {high}, labels from 0 to 65535.")
     return voxels.astype(np.uint8) if high < 256 else voxels.astype(np.uint16)
+
+
+def _whole(voxels: NDArray[Any], name: str) -> NDArray[Any]:
+    whole = np.round(voxels)
+    nearly = np.isfinite(voxels).all() and (np.abs(voxels - whole) <= NEARLY_WHOLE).all()
+    # Nothing but small numbers, such as diffusion in mm2/s, is a scan, and no label map of background.
+    if not nearly or (voxels.any() and not whole.any()):
+        raise ScanError(f"{name} is no label map: it holds values that are not whole numbers.")
+    return whole

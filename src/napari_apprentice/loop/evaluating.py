@@ -1,18 +1,19 @@
 """Label maps of a study against references from elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
-from napari_apprentice.loop.label_matching import known_labels
+from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
@@ -57,7 +58,9 @@ def evaluate(
     cases: Sequence[str] | None = None,
     settings: ReadSettings | None = None,
 ) -> Evaluation:
-    """Compare with a folder of reference label maps; files are matched to cases by name, and so are their labels.
+    """Compare with a folder of reference label maps; files are matched to cases by name, and so are named labels.
+
+    Labels of a reference that the study does not have are left out, and what it calls unknown is not compared.
 
     Parameters
     ----------
@@ -66,14 +69,15 @@ def evaluate(
     cases
         Only these; by default every case that has a file.
     settings
-        Answers to what the files leave open.
+        How references are read; `match` takes their numbers as they are, whatever their names.
 
     Raises
     ------
-    InputError
-        The folder has no file that belongs to a case with a prediction or revision, or several that belong to one.
     ChoiceError
-        A file can be read in several ways, or has names for its labels that the study lacks.
+        A reference names its labels, none of them as the study does.
+    InputError
+        The folder has no file that belongs to a case with a prediction or revision, or several that belong to one,
+        or a reference has none of the study's labels.
     """
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
@@ -121,7 +125,23 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
-    read = fit(read_label_map(path, settings, geometry), geometry, path.name)
-    reference = known_labels(study.schema, read, path.name, settings.match)
-    scores = {i: dice(labels, reference, i) for i in study.schema.ids}
+    reference = fit(read_label_map(path, settings, geometry), geometry, path.name)
+    matched = match_labels(study.schema, _of_study(study.schema, reference, settings), path.name, settings.match)
+    if matched.ignored is not None:
+        labels = np.where(matched.ignored, labels.dtype.type(0), labels)
+    scores = {i: dice(labels, matched.voxels, i) for i in study.schema.ids}
     return {i: s for i, s in scores.items() if s is not None}
+
+
+def _of_study(schema: LabelSchema, reference: LabelMap, settings: ReadSettings) -> LabelMap:
+    """A reference without what is none of the study's labels; as it is where nothing would be left, to be refused."""
+    values = np.unique(reference.voxels[reference.voxels > 0]).tolist()
+    names = {v: reference.names[v] for v in values if v in reference.names and settings.match == "names"}
+    found = {v for v, name in names.items() if schema.id_of(name) is not None}
+    numbers = {v for v in schema.ids if v not in names or not found}
+    unknown = {IGNORE} if values and values[-1] == IGNORE and IGNORE not in names else set()
+    strange = [v for v in values if v not in found | numbers | unknown]
+    if not strange or not (found | numbers).intersection(values):
+        return reference
+    kept = np.where(np.isin(reference.voxels, strange), reference.voxels.dtype.type(0), reference.voxels)
+    return replace(reference, voxels=kept)

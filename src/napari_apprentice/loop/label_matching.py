@@ -73,25 +73,6 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
     return Matched(voxels, ignored, tuple(notes))
 
 
-def known_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = "names") -> LabelArray:
-    """What of a label map the study has, in the study's ids, voxels (z, y, x); all else is background.
-
-    For references, which may hold more than a study is about. Names and numbers are matched as in `match_labels`.
-
-    Raises
-    ------
-    ChoiceError
-        It has the study's numbers, but none of its names.
-    """
-    counts = _counts(labels.voxels)
-    named = {v: labels.names[v].strip() for v in counts if labels.names.get(v, "").strip()}
-    table = _table(schema, counts, named if match == "names" else {})
-    strange = {v: counts[v] for v in named if not table[v] and v in schema.ids}
-    if strange and not any(table[v] for v in named):
-        raise _question(schema, named, strange, name)
-    return _mapped(labels.voxels, table)
-
-
 def _table(schema: LabelSchema, values: Iterable[int], names: Mapping[int, str]) -> dict[int, int]:
     """The study's id of every value, 0 where it has none."""
     named = {v: schema.id_of(text) or 0 for v, text in names.items()}

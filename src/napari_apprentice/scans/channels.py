@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.collecting import SEPARATE
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import Step
 from napari_apprentice.core.regrid import resample
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ChoiceError, InputError, ScanError
+from napari_apprentice.scans.fitting import tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,10 @@ class Channel:
 def stack(case: str, channels: Sequence[Channel], *, reference: str = "", missing: str = "ask") -> Volume:
     """Put the channels of a case together, in order.
 
-    On one grid voxels stay exactly as they are. On several grids nothing is done until a reference
-    channel is chosen; then the others are sampled trilinearly at its voxel centres, and a `Step` says
-    from which affine (RAS+), shape and spacing. Outside of a channel's own grid it holds its lowest
-    value where that is below 0 (air in CT), else 0.
+    On one grid, but for what programs round in an affine, voxels stay exactly as they are. On several grids
+    nothing is done until a reference channel is chosen; then the others are sampled trilinearly at its voxel
+    centres, and a `Step` says from which affine (RAS+), shape and spacing. Outside of a channel's own grid it
+    holds its lowest value where that is below 0 (air in CT), else 0.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def stack(case: str, channels: Sequence[Channel], *, reference: str = "", missin
 def same_grid(channels: Sequence[Channel]) -> bool:
     """Whether all channels that are there lie on one grid."""
     first, *others = [_volume(c) for c in channels if c.volume is not None]
-    return all(first.geometry.difference(v.geometry) is None for v in others)
+    return all(_difference(first.geometry, v.geometry) is None for v in others)
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
@@ -121,7 +123,7 @@ def _reference(case: str, there: Sequence[Channel], wanted: str) -> Channel:
         raise InputError(f"Case {case} has no channel {wanted} to be the reference; its channels are {names}.")
     first = there[0]
     for other in there[1:]:
-        difference = _volume(first).geometry.difference(_volume(other).geometry)
+        difference = _difference(_volume(first).geometry, _volume(other).geometry)
         if difference is None:
             continue
         choices = [(c.name, f"resample the others onto its grid, {_grid(_volume(c))}") for c in there]
@@ -129,6 +131,11 @@ def _reference(case: str, there: Sequence[Channel], wanted: str) -> Channel:
         text = f"Case {case}: {other.name} lies on another grid than {first.name}: {difference}."
         raise ChoiceError(text, "reference", tuple(choices))
     return first
+
+
+def _difference(one: Geometry, other: Geometry) -> str | None:
+    """How two grids differ by more than what files and programs round."""
+    return one.difference(other, tolerance(one))
 
 
 def _grid(volume: Volume) -> str:
@@ -145,7 +152,7 @@ def _part(channel: Channel, reference: Channel) -> tuple[tuple[str, ...], NDArra
     volume = channel.volume
     several = len(volume.channels) > 1
     names = tuple(f"{channel.name}-{n}" for n in volume.channels) if several else (channel.name,)
-    if target.difference(volume.geometry) is None:
+    if _difference(target, volume.geometry) is None:
         return names, volume.voxels, ()
     outside = [_outside(v) for v in volume.voxels]
     moved = [

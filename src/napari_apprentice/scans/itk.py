@@ -16,7 +16,7 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import GeometryError, ScanError
 from napari_apprentice.scans.colour import as_channels
 from napari_apprentice.scans.detached import voxel_files
-from napari_apprentice.scans.itk_silence import silence_warnings
+from napari_apprentice.scans.itk_silence import signs_to_lps, silence_warnings
 from napari_apprentice.scans.meta_header import META, check_meta_header
 from napari_apprentice.scans.nrrd_vectors import exact_grid
 from napari_apprentice.scans.oddities import spacing_warnings
@@ -100,12 +100,14 @@ def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
     name = path.name
     axes = reader.GetDimension()
     dimension = min(axes, 3)
+    signs = np.array(signs_to_lps(path) if path.suffix.lower() in NRRD else (1, 1, 1))[:dimension]
+    direction = np.reshape(reader.GetDirection(), (axes, axes))[:dimension, :dimension]
     header = {
         "format": FORMAT,
         "dimension": dimension,
-        "origin": list(reader.GetOrigin())[:dimension],
+        "origin": (signs * reader.GetOrigin()[:dimension]).tolist(),
         "spacing": list(reader.GetSpacing())[:dimension],
-        "direction": np.reshape(reader.GetDirection(), (axes, axes))[:dimension, :dimension].ravel().tolist(),
+        "direction": (signs[:, None] * direction).ravel().tolist(),
     }
     affine = np.eye(4)
     affine[:dimension, :dimension] = np.reshape(header["direction"], (dimension, dimension)) * header["spacing"]

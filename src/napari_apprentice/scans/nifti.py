@@ -127,14 +127,22 @@ def _geometry(header: AnalyzeHeader, shape: tuple[int, ...], name: str, warnings
 
 
 def _mended(header: Nifti1Header, name: str, warnings: list[str]) -> Nifti1Header:
-    """As nibabel mends a header it loads: sizes above 0, quaternion handedness of 1 or -1."""
+    """As nibabel mends a header it loads: sizes above 0, quaternion handedness 1 or -1; no s-form without a place."""
     mended: Nifti1Header = header.copy()
+    if int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0 and not _places(header.get_sform()):
+        warnings.append(f"{name}: its s-form does not say where the voxels are; the q-form was taken.")
+        mended["sform_code"] = 0
     pixdim = mended["pixdim"]
-    if int(header["sform_code"]) <= 0 and not (np.isfinite(pixdim[1:4]).all() and (pixdim[1:4] > 0).all()):
+    if int(mended["sform_code"]) <= 0 and not (np.isfinite(pixdim[1:4]).all() and (pixdim[1:4] > 0).all()):
         warnings.append(f"{name}: voxel sizes {pixdim[1:4].tolist()} are not above 0; check them.")
     pixdim[1:4] = np.where(pixdim[1:4] == 0, 1, np.abs(pixdim[1:4]))
     pixdim[0] = -1 if pixdim[0] == -1 else 1
     return mended
+
+
+def _places(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine gives every voxel a place of its own."""
+    return bool(np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0)
 
 
 def _skip_to_voxels(header: AnalyzeHeader, raw: RawFile, *, in_header: bool) -> None:

@@ -14,6 +14,9 @@ from napari_apprentice.core.reading import ReadSettings, Step
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ScanError
 
+# What is larger was not measured: the largest number of float32 or float64 fills places without a value, and one such
+# voxel would leave nothing of all others in a mean.
+LARGEST = 1e30
 _UNITS = {1: "metres", 3: "micrometres"}
 
 
@@ -58,24 +61,41 @@ def handle_not_numbers(volume: Volume, settings: ReadSettings) -> Volume:
     """
     warnings = dict.fromkeys(volume.warnings)
     bad = count_not_numbers(volume.voxels)
+    what = "that are not numbers (NaN, infinite or beyond 1e30)"
     if bad and settings.not_numbers == "refuse":
-        raise ScanError(f"{volume.source_name} holds {bad} voxels that are not numbers (NaN or infinite).")
+        raise ScanError(f"{volume.source_name} holds {bad} voxels {what}.")
     steps = volume.steps
     if bad and settings.not_numbers == "zero":
         for slab in _slabs(volume.voxels):
-            slab[~np.isfinite(slab)] = 0
+            slab[~_numbers(slab)] = 0
         steps = (*steps, Step("fill", f"{bad} voxels that were not numbers became 0.", {"voxels": bad}))
     elif bad:
-        warnings[f"{volume.source_name} holds {bad} voxels that are not numbers (NaN or infinite)."] = None
+        warnings[f"{volume.source_name} holds {bad} voxels {what}."] = None
+        steps = (*steps, *_made_infinite(volume.voxels))
     warnings |= dict.fromkeys(constant_warnings(volume.voxels, volume.channels, volume.source_name))
     return replace(volume, warnings=tuple(warnings), steps=steps)
 
 
 def count_not_numbers(voxels: NDArray[Any]) -> int:
-    """How many voxels (c, z, y, x) are NaN or infinite, slab by slab so as to take no memory."""
+    """How many voxels (c, z, y, x) are NaN, infinite or too large for any use, slab by slab so as to take no memory."""
     if voxels.dtype.kind != "f":
         return 0
-    return sum(slab.size - int(np.count_nonzero(np.isfinite(slab))) for slab in _slabs(voxels))
+    return sum(slab.size - int(np.count_nonzero(_numbers(slab))) for slab in _slabs(voxels))
+
+
+def _numbers(slab: NDArray[Any]) -> NDArray[np.bool_]:
+    numbers: NDArray[np.bool_] = np.abs(slab) <= LARGEST
+    return numbers
+
+
+def _made_infinite(voxels: NDArray[Any]) -> tuple[Step, ...]:
+    """Make fillers what they stand for, so that they are passed over like other voxels without a value."""
+    count = 0
+    for slab in _slabs(voxels):
+        fillers = np.isfinite(slab) & ~_numbers(slab)
+        slab[fillers] = np.copysign(np.inf, slab[fillers])
+        count += int(np.count_nonzero(fillers))
+    return (Step("fill", f"{count} voxels beyond 1e30 became infinite.", {"voxels": count}),) if count else ()
 
 
 def constant_warnings(voxels: NDArray[Any], channels: tuple[str, ...], name: str) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
@@ -35,6 +37,8 @@ from napari_apprentice.scans.suffixes import suffix_of as suffix_of
 from napari_apprentice.scans.tiff import read_tiff
 
 T = TypeVar("T")
+
+ROUNDING = 1e-3  # what float32 makes of a label up to 65535 is not worth a word
 
 Reader = Callable[[Path, ReadSettings], Volume]
 LabelReader = Callable[[Path, ReadSettings], LabelMap]
@@ -156,8 +160,11 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
             names, colours = read_label_list(path)
     except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
         names, colours = {}, {}
-    full = (f"Every voxel of {path.name} has a label; it has no background.",) if labels.all() else ()
-    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *full))
+    said = [f"Every voxel of {path.name} has a label; it has no background."] if labels.all() else []
+    off = float(np.abs(volume.voxels[0] - labels).max()) if volume.voxels.dtype.kind == "f" else 0.0
+    if off > ROUNDING:
+        said.append(f"{path.name}: its labels are up to {off:.2g} beside whole numbers and were rounded.")
+    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *said))
 
 
 def _guarded(path: Path, read: Callable[[], T]) -> T:

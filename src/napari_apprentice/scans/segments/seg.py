@@ -8,14 +8,17 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap
 from napari_apprentice.errors import ScanError
+from napari_apprentice.scans.dicom.enhanced import GROUPS
 from napari_apprentice.scans.fitting import tolerance
 from napari_apprentice.scans.segments.claims import Claims, chosen_segments
+from napari_apprentice.scans.segments.seg_headers import give_thickness
 from napari_apprentice.scans.segments.slices import LPS_TO_RAS, Place, Slice, slices_of
 
 _MOST_VOXELS = 1 << 32
@@ -44,8 +47,7 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
         It has no place in a patient (slides, flat X-rays), or frames on no common grid.
     """
     settings = settings or ReadSettings()
-    # Not lazily: highdicom 0.28.2 then reads some frames that do not end on a whole byte too short.
-    seg = hd.seg.segread(path)
+    seg = _opened(path)
     _refuse_elsewhere(seg, path.name)
     _refuse_cut_off(seg, path)
     names = chosen_segments(settings, _names(seg), path.name)
@@ -131,6 +133,16 @@ class _Frames:
 
     def _all_on(self, geometry: Geometry) -> bool:
         return all(one.place_on(geometry, tolerance(geometry)) is not None for one in self.slices)
+
+
+def _opened(path: Path) -> Any:
+    """The segmentation as highdicom has it, which wants a slice thickness that not every program writes."""
+    # Not lazily: highdicom 0.28.2 then reads some frames that do not end on a whole byte too short.
+    dataset = dcmread(path)
+    for groups in (*dataset.get(GROUPS[0], ()), *dataset.get(GROUPS[1], ())):
+        for measures in groups.get("PixelMeasuresSequence", ()):
+            give_thickness(measures, measures.get("SpacingBetweenSlices") or 1.0)
+    return hd.seg.Segmentation.from_dataset(dataset, copy=False)
 
 
 def _kind(seg: Any) -> str:

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.errors import ChoiceError, GeometryError, ScanError
+from napari_apprentice.scans.dicom.plane import Plane
 from napari_apprentice.scans.dicom.series import Series, find_series
 from napari_apprentice.scans.dicom.stack import stacked
+from napari_apprentice.scans.segments.seg_headers import complete
 from napari_apprentice.scans.segments.slices import Place, slices_of
 
-# Attributes that every object has, empty where unknown (type 2); anonymisers leave them out.
-_MAY_BE_EMPTY = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
-    "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
 _PART = 0.1  # of a voxel that slices may lie beside an even grid
 
 
@@ -30,13 +28,16 @@ class SourceSeries:
     Parameters
     ----------
     datasets
-        Its files without voxels; one with all frames, or one for each slice in the order of the grid.
+        Its files without voxels: one with all frames, or one for each slice.
     places
-        For every frame which voxels (z, y, x) of the grid its pixels are.
+        For every slice which voxels (z, y, x) of the grid its pixels are.
+    positions
+        (n, 3) float64, LPS mm: centre of the first pixel of every slice.
     """
 
     datasets: tuple[Dataset, ...]
     places: tuple[Place, ...]
+    positions: NDArray[np.float64]
 
 
 def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
@@ -83,42 +84,30 @@ def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str 
 def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
     """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
     tolerance = _PART * min(geometry.spacing)
-    datasets: list[Dataset] = []
-    places: list[Place] = []
-    for path in _files(series):
-        dataset = _header(path)
-        found = [one.place_on(geometry, tolerance) for one in slices_of(dataset, path.name)]
-        places += [place for place in found if place is not None]
-        datasets.append(dataset)
-        if None in found or not found:
-            return None
+    planes = _planes(series)
+    datasets = {path: dcmread(path, stop_before_pixels=True) for path in dict.fromkeys(p.path for p in planes)}
+    slices = {path: slices_of(dataset, path.name) for path, dataset in datasets.items()}
+    found = [slices[p.path][p.frame].place_on(geometry, tolerance) for p in planes]
+    places = tuple(place for place in found if place is not None)
+    if len(places) < len(found) or len(datasets) not in (1, len(places)):
+        return None
     # Every voxel of the grid lies in one slice and only one: a lost or a doubled slice is no match.
     seen = np.zeros(geometry.shape, np.uint8)
     for place in places:
         place.view(seen)[...] += 1
-    if (seen != 1).any() or len(datasets) not in (1, len(places)):
+    if (seen != 1).any():
         return None
-    if len(datasets) == 1:
-        return SourceSeries(tuple(datasets), tuple(places))
-    order = sorted(range(len(places)), key=lambda n: [i for i in places[n].index if isinstance(i, int)])
-    return SourceSeries(tuple(datasets[n] for n in order), tuple(places[n] for n in order))
+    for dataset in datasets.values():
+        complete(dataset, planes[0], geometry.spacing[places[0].axis])
+    return SourceSeries(tuple(datasets.values()), places, np.array([p.position for p in planes]))
 
 
-def _files(series: Series) -> tuple[Path, ...]:
-    """Files of the first volume of a series, without copies of slices."""
+def _planes(series: Series) -> tuple[Plane, ...]:
+    """Slices of the first volume of a series, without copies."""
     try:
-        planes = stacked(series.planes, series.description).volumes[0]
+        return stacked(series.planes, series.description).volumes[0]
     except ScanError:  # no volume, so on no case's grid
         return ()
-    return tuple(dict.fromkeys(plane.path for plane in planes))
-
-
-def _header(path: Path) -> Dataset:
-    dataset = dcmread(path, stop_before_pixels=True)
-    for keyword in _MAY_BE_EMPTY:
-        if keyword not in dataset:
-            setattr(dataset, keyword, "")
-    return dataset
 
 
 def _digest(files: Sequence[Path]) -> str:

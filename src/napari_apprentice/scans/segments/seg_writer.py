@@ -105,6 +105,7 @@ def _segmentation(
         return hd.seg.Segmentation(
             source_images=list(source.datasets),
             pixel_array=pixels,
+            plane_positions=[hd.PlanePositionSequence("PATIENT", position) for position in source.positions],
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[_segment(n, names[i], colours.get(i, ""), origin) for n, i in enumerate(ids, 1)],
             series_instance_uid=hd.UID(),
@@ -121,7 +122,9 @@ def _segmentation(
             specific_character_set="ISO_IR 192",  # UTF-8: label names are of any language
             series_description=f"Segmentation ({origin.how.lower()})",
         )
-    except (AttributeError, KeyError, ValueError, TypeError) as error:
+    except AttributeError as error:
+        raise InputError(f"{name} cannot refer to this series: its files lack {error.name}.") from error
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{name} cannot refer to this series: {error}") from error
 
 

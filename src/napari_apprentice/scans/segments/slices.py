@@ -31,6 +31,11 @@ class Place:
     index: tuple[int | slice, ...]
     turned: bool = False
 
+    @property
+    def axis(self) -> int:
+        """The axis of the grid across the slice."""
+        return next(axis for axis, part in enumerate(self.index) if isinstance(part, int))
+
     def view(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """Those voxels (row, column), to be read or written in place."""
         part: NDArray[Any] = voxels[self.index]
