@@ -33,12 +33,20 @@ def fine_tune(options: Options, session: Session) -> Answer:
 def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
     if options.take_over and not options.resume:
         raise InputError("--take-over goes on with a run that exists: give --resume as well.")
-    run = _resumable(session, kind) if options.resume else session.begin_training(kind, settings)
+    run = _resumable(session, kind) if options.resume else _begun(session, kind, settings)
     try:
         report = drain(session.follow_training(run, take_over=options.take_over), options.json)
     except KeyboardInterrupt:
         return _stopped(session, run, options)
     return tune_facts(report), [*report.notes, *gate_lines(report.gate, _names(session)), report.verdict]
+
+
+def _begun(session: Session, kind: str, settings: TrainSettings) -> RunFolder:
+    """A new run; whoever has nothing new to teach is told so before it takes its time."""
+    told = session.already_learned(kind)
+    if told:
+        say(told)
+    return session.begin_training(kind, settings)
 
 
 def _resumable(session: Session, kind: str) -> RunFolder:

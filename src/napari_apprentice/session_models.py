@@ -59,6 +59,10 @@ class ModelVerbs(ABC):
         """The newest training run if it was cancelled or killed and can go on from its checkpoint."""
         return tuning.resumable_training(self.study)
 
+    def already_learned(self, kind: str) -> str:
+        """A sentence where another "train" or "fine-tune" run would do the newest one over; see `loop.tuning`."""
+        return tuning.already_learned(self.study, kind)
+
     def models(self) -> tuple[ModelRow, ...]:
         """The model versions, oldest first."""
         return model_rows(self.study)

@@ -1,8 +1,11 @@
 """Cancel, resume, find again, close: what happens to work that takes long."""
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,11 @@ from models import add_model
 from qtpy.QtCore import Qt
 
 from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window
@@ -104,6 +109,36 @@ def test_training_is_cancelled_and_resumed(ready: Person, processes: Processes) 
     ready.wait(lambda: ready.desk.models.training is not None and ready.desk.models.training.last is not None)
     assert len(processes) == 2
     assert processes[1].poll() is None
+
+
+def test_a_run_that_is_done_is_told_once_and_that_another_would_make_the_same_again(
+    ready: Person, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = ready.dock.tune_panel
+    why = "no corrected scan is held out yet, so nothing proves that it is better"
+    gate = GateReport((), passed=False, reason=why).to_json()
+    result = {"model": "v0002", "active": False, "gate": gate, "steps": 1, "seconds": 1.0}
+
+    def start(run: RunFolder) -> "subprocess.Popen[bytes]":
+        version = study.models.info("v0001")
+        study.models.register(replace(version, name="v0002", parent="v0001"), tmp_path / "w.safetensors")
+        run.note({
+            "plan": version.plan.to_json(), "revisions": [{"revision": "c1/r0001", "side": "train"}], "left_out": {},
+            "schema": study.schema.to_json(), "retired": [], "libraries": {"torch": "2"},
+        })  # fmt: skip
+        word = json.dumps({"event": "done", "result": result})
+        late = "import sys, time; time.sleep(0.5); open(sys.argv[1], 'a').write(sys.argv[2] + chr(10))"
+        return subprocess.Popen([sys.executable, "-c", late, str(run.path / "events.jsonl"), word])
+
+    monkeypatch.setattr("napari_apprentice.loop.tuning.start_training", start)
+    assert not panel.step.isVisibleTo(panel)
+    ready.click(panel.fine_tune)
+    ready.wait(lambda: panel.verdict.isVisibleTo(panel) and panel.fine_tune.isEnabled())
+    assert why in panel.verdict.text()
+    assert said(ready) == "Training is done: v0002 is kept as a candidate, not active."
+    ready.wait(lambda: panel.step.text().startswith("v0002 has learned from all saved corrections already"))
+    assert panel.step.isVisibleTo(panel)
+    assert ready.complaints == []
 
 
 def test_training_on_another_computer_is_watched_and_let_be_when_it_is_silent(ready: Person, study: Study) -> None:

@@ -1,5 +1,6 @@
 import torch
 
+from napari_apprentice.core.machine import Memory
 from napari_apprentice.learn import warm
 from napari_apprentice.learn.warm import WarmNetworks, has_room
 
@@ -46,10 +47,7 @@ def test_of_those_not_needed_the_one_used_longest_ago_goes_first():
 
 
 def test_room_is_a_share_of_the_memory(monkeypatch):
-    class Memory:
-        total, available = 100, 20
-
-    monkeypatch.setattr(warm.psutil, "virtual_memory", lambda: Memory)
+    monkeypatch.setattr(warm, "memory", lambda: Memory(20, 100))
     assert not has_room(CPU)
-    Memory.available = 30
+    monkeypatch.setattr(warm, "memory", lambda: Memory(30, 100))
     assert has_room(CPU)

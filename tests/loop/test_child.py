@@ -60,3 +60,16 @@ def test_a_child_with_large_pages_starts_and_says_nothing_of_them() -> None:
         env=environment(large_pages=True), timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_it_starts_no_more_threads_than_a_container_has_the_time_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, count in (("seen_cores", 64), ("cores", 4)):
+        monkeypatch.setattr(f"napari_apprentice.loop.child.{name}", lambda count=count: count)
+    assert environment()["OMP_NUM_THREADS"] == "4"
+    assert environment(processes=2)["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert environment()["OMP_NUM_THREADS"] == "3"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("napari_apprentice.loop.child.cores", lambda: 64)
+    assert "OMP_NUM_THREADS" not in environment()

@@ -509,7 +509,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(many: Study) -> None:
 
 def test_workers_share_devices_in_turn_and_cores_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("napari_apprentice.loop.cohort_local._cores", lambda: 8)
+    monkeypatch.setattr("napari_apprentice.loop.cohort_local.cores", lambda: 8)
     assert places(ONE, CPU)[0].environment == {}  # alone it has everything
     two = places(CohortSettings(devices="cuda:0, cuda:1"), CPU)
     assert [(p.device, p.environment["CUDA_VISIBLE_DEVICES"]) for p in two] == [("cuda", "0"), ("cuda", "1")]

@@ -62,6 +62,15 @@ def test_a_damaged_held_out_scan_and_a_damaged_revision_are_left_out(study: Stud
     assert study.models.info(made["model"]).held_out == ()
 
 
+@pytest.mark.parametrize("kind", ["train", "fine-tune"])
+def test_a_damaged_scan_to_learn_from_keeps_nobody_from_learning_from_the_others(study: Study, kind: str) -> None:
+    scan = next(p for p in (study.cases.folder("c2") / "image" / "0" / "c").rglob("*") if p.is_file())
+    scan.write_bytes(scan.read_bytes()[:-40] + bytes(40))
+    made = trained(study, kind, TUNE)
+    assert [note.split(" (")[0] for note in made["notes"]][:1] == ["Not in this run: c2/r0001"]
+    assert study.models.info(made["model"]).revisions == ("c1/r0001",)
+
+
 def test_a_damaged_case_that_was_learned_from_is_told_before_the_first_step_and_nobody_it_may_be_of_judges(
     study: Study,
 ) -> None:

@@ -16,10 +16,13 @@ from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import Cancelled, ModelError, RunError
+from napari_apprentice.learn import checkpoint
 from napari_apprentice.loop import worker
-from napari_apprentice.loop.tuning import begin_training, follow_training
+from napari_apprentice.loop.tuning import already_learned, begin_training, follow_training
+from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import collect, train
 from napari_apprentice.store.device_turn import DeviceTurn
+from napari_apprentice.store.runs import CHECKPOINT
 from napari_apprentice.store.study import Study
 from networks import add_version
 
@@ -163,10 +166,13 @@ def test_label_maps_that_memory_has_no_room_for_are_not_read(study: Study, monke
 def test_a_run_that_is_done_keeps_no_weights_beside_those_of_its_model_version(study: Study) -> None:
     revise(study, 1)
     run = begin_training(study, "fine-tune", TUNE)
+    (run.path / CHECKPOINT).mkdir()
+    checkpoint.put_aside(run.path / CHECKPOINT)
     assert worker.main([str(run.path)]) == 0
     report = finish(follow_training(run))
     assert (study.models.root / report.model / "weights.safetensors").is_file()
     assert [p.name for p in run.path.rglob("*.safetensors")] == []
+    assert not list(run.path.glob("checkpoint*"))
     assert (run.path / "run.json").is_file()
 
 
@@ -183,6 +189,21 @@ def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(stu
     assert study.models.names() == ("v0001", "v0002")
     assert study.models.info("v0002") == made
     assert study.models.active() == ("v0002" if first["active"] else "v0001")
+
+
+def test_another_run_that_would_learn_the_same_again_is_told_before_it_begins(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    assert already_learned(study, "fine-tune") == ""
+    run_one(run, train)
+    told = already_learned(study, "fine-tune")
+    assert told.startswith("v0002 has learned from all saved corrections already: another run with the same settings")
+    study.split.move("s2", "validation", "a better judge")
+    assert already_learned(study, "fine-tune") == ""
+    study.split.move("s2", "train", "too few")
+    assert already_learned(study, "fine-tune") == told
+    revise(study, 2)
+    assert already_learned(study, "fine-tune") == ""
 
 
 def test_curves_for_tensorboard_where_asked_for(study: Study) -> None:

@@ -10,19 +10,25 @@ import torch
 
 from learn.small import finish, make_example, make_plan
 from loop.balls import SHAPE, ball_study, revise, trained
-from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.gate import GateReport
+from napari_apprentice.core.postprocess import PostRecipe, steps_of
+from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.records import ModelVersion, now
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import weights as weight_files
+from napari_apprentice.learn.evaluate import case_scores, label_map
 from napari_apprentice.learn.network import build
+from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.registering import activate
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.loop.worker_train import collect, how_good
+from napari_apprentice.store.postprocess import write_recipe
 from napari_apprentice.store.study import Study
+from networks import add_version
 
 QUICK = TrainSettings(steps=25, rate=1e-2, device="cpu", interpolation=2, augment=False)
 
@@ -114,6 +120,28 @@ def _all_background(study: Study, learned: tuple[str, ...]) -> ModelVersion:
     version = ModelVersion("v0001", None, now(), plan, study.schema, learned, (), None, {}, 0, {}, "")
     study.models.activate(study.models.register(version, path).name, "test")
     return study.models.info("v0001")
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_it_measures_what_a_person_sees_after_the_steps_of_the_study(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    for name, seed in (("v0001", 1), ("v0002", 2)):  # random networks, whose maps are full of crumbs
+        add_version(study, name, make_plan(), seed=seed)
+    study.models.activate("v0001", "by hand")
+    recipe = PostRecipe({1: steps_of("largest"), 2: steps_of("islands:20")})
+    write_recipe(study, recipe, "ann")
+    examples, held_out = collect(study, frozenset())
+    made = Candidate(None, None, make_plan(), study.models.weights("v0002"), examples, held_out)
+    settings = replace(QUICK, interpolation=1)
+    _, result = finish(conclude(study.runs.create("train", {"base": None}), study, made, settings))
+    pairs = GateReport.from_json(result["gate"]).pairs
+    for name, found in (("v0001", [p.before for p in pairs]), ("v0002", [p.after for p in pairs])):
+        predictor = Predictor(make_plan(), study.models.weights(name), torch.device("cpu"))
+        raw = label_map(predictor, held_out[0], PredictSettings(), lambda: False)
+        seen = postprocess(raw, held_out[0].spacing, recipe)
+        assert not np.array_equal(raw, seen)
+        assert found == [s.dice for s in case_scores(seen, held_out[0], (1, 2))]
+    assert study.models.info(result["model"]).metrics["postprocess"] == {"1": ["largest"], "2": ["islands:20"]}
 
 
 @pytest.mark.usefixtures("_one_thread")

@@ -242,7 +242,8 @@ class ModelVersion:
     temperature
         What its logits are divided by before the softmax; 1 leaves them as they are.
     metrics
-        What else was measured, as JSON values: shares of the change that were tried, calibration ...
+        What else was measured, as JSON values: shares of the change that were tried, calibration, the steps after
+        which it was measured ...
     pictures
         File name of each picture of a held-out scan to what it shows, with its digest, as JSON values.
     channels

@@ -36,6 +36,8 @@ class Facts:
     """The study has a label that the active model version does not know."""
     silent: str = ""
     """Why the resumable run, of another computer that is not heard of any more, is not simply gone on with."""
+    learned: str = ""
+    """That the newest training run has learned from all there is, where another one would only do it over."""
 
     @property
     def active(self) -> str | None:
@@ -53,11 +55,12 @@ def read_facts(session: Session) -> Facts:
         return Facts()
     study, resumable = session.study, session.resumable_training()
     study.refresh()
-    rows = session.case_rows()
+    rows, outgrown = session.case_rows(), _outgrown(session)
     return Facts(
         study.path, study.title, study.schema, rows, session.queue(rows), session.models(),
         session.previous_model(), session.running_training(), resumable,
-        _outgrown(session), str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
+        outgrown, str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
+        _learned(session, outgrown=outgrown),
     )  # fmt: skip
 
 
@@ -75,6 +78,14 @@ def _outgrown(session: Session) -> bool:
         return False
     plan = session.model(active).plan
     return not plan.labels_can_change and not set(session.study.schema.ids) <= set(plan.labels)
+
+
+def _learned(session: Session, *, outgrown: bool) -> str:
+    kind = "fine-tune" if session.study.models.active() and not outgrown else "train"
+    try:
+        return session.already_learned(kind)
+    except ApprenticeError:  # a damaged model version is told where it is asked to train
+        return ""
 
 
 class FactsReader(QObject):

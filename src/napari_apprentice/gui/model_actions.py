@@ -201,7 +201,7 @@ class ModelActions(QObject):
             self._run.cancel()
 
     def _on_tuned(self, report: TuneReport) -> None:
-        self._runner.said.emit(report.verdict)
+        self._runner.said.emit(f"Training is done: {report.outcome}")  # the Fine-tune panel says why
         self.tuned.emit(report)
 
     def _on_training_ended(self) -> None:

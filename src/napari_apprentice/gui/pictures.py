@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
+from napari_apprentice.core.machine import memory
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import CaseInfo
 from napari_apprentice.gui.channel_view import ChannelView
@@ -92,7 +92,7 @@ def read_on(scan: Scan) -> Generator[Progress, None, None]:
     """Bring the rest of a large scan into memory, as far as memory goes round; nearest slices first."""
     views: list[ChannelView] = [c.data[0] for c in scan.channels if c.pyramid]
     for view in views:
-        if view.size * view.dtype.itemsize > psutil.virtual_memory().available / SPARE:
+        if view.size * view.dtype.itemsize > memory().free / SPARE:
             return
         while view.read_on():
             yield Progress(0, 0, "Reading the scan")

@@ -206,4 +206,4 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Correct and save a case first: there is nothing to learn from yet."
     if facts.outgrown:
         return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
-    return facts.silent or ("A cancelled training run can go on." if facts.resumable else "")
+    return facts.silent or ("A cancelled training run can go on." if facts.resumable else facts.learned)

@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
+from napari_apprentice.core.machine import memory
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.network import Network
@@ -166,7 +166,7 @@ class Lane:
 
 def _side_by_side(numbers: int) -> int:
     """How many windows of so many numbers there is room for: at most one per thread."""
-    room = psutil.virtual_memory().available * MEMORY_SHARE / (LANES * BYTES * numbers)
+    room = memory().free * MEMORY_SHARE / (LANES * BYTES * numbers)
     return max(1, min(torch.get_num_threads(), int(room)))
 
 

@@ -9,19 +9,29 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.metrics import dice
+from napari_apprentice.core.postprocess import PostRecipe
+from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import NoNumbersError
 from napari_apprentice.learn.predictor import Predictor
 
+_NO_STEPS = PostRecipe()
+
 
 def scores(
-    predictor: Predictor, examples: Sequence[Example], settings: PredictSettings, cancelled: Callable[[], bool]
-) -> list[CaseScore]:
+    predictor: Predictor, examples: Sequence[Example], settings: PredictSettings, cancelled: Callable[[], bool],
+    recipe: PostRecipe = _NO_STEPS,
+) -> list[CaseScore]:  # fmt: skip
     """Dice per example and label, on known voxels only; labels absent from both maps have no score.
 
     A label that the model does not know but the example has counts as 0: it was not found.
+
+    Parameters
+    ----------
+    recipe
+        As in `label_map`.
 
     Raises
     ------
@@ -30,7 +40,7 @@ def scores(
     """
     found: list[CaseScore] = []
     for example in examples:
-        found += case_scores(label_map(predictor, example, settings, cancelled), example, predictor.labels)
+        found += case_scores(label_map(predictor, example, settings, cancelled, recipe), example, predictor.labels)
     return found
 
 
@@ -47,9 +57,15 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
 
 
 def label_map(
-    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
-) -> LabelArray:
+    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool],
+    recipe: PostRecipe = _NO_STEPS,
+) -> LabelArray:  # fmt: skip
     """(z, y, x) labels that a model proposes for an example; background where its numbers break.
+
+    Parameters
+    ----------
+    recipe
+        The steps that they go through, thresholds left out: they go by a temperature, which a candidate has not yet.
 
     Raises
     ------
@@ -61,4 +77,4 @@ def label_map(
         for report in predictor.predict(example.source, settings, cancelled):
             if isinstance(report, PredictedSlab):
                 labels[report.start : report.stop] = report.labels
-    return labels
+    return postprocess(labels, example.spacing, recipe)

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import psutil
 import torch
 
+from napari_apprentice.core.machine import memory
 from napari_apprentice.core.plan import OUTPUT_MAPS, Plan
 from napari_apprentice.errors import RunError
 from napari_apprentice.learn.device import autocast, free_bytes
@@ -96,7 +96,7 @@ def refuse_too_many(what: str, size: float) -> None:
 def free_memory(device: torch.device) -> float:
     """Bytes that are free where it is computed."""
     found = free_bytes(device)
-    return float(psutil.virtual_memory().available if found is None else found)
+    return float(memory().free if found is None else found)
 
 
 def _kept(network: Network, plan: Plan) -> float | None:

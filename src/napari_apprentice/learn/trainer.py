@@ -13,7 +13,7 @@ from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import MOST_OPEN, Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example
-from napari_apprentice.errors import Cancelled, ModelError
+from napari_apprentice.errors import Cancelled, ModelError, StudyError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
 from napari_apprentice.learn.device import choose_device, memory_errors
@@ -117,9 +117,10 @@ def fit(
     settings = settings.for_cases(fresh)
     with memory_errors():
         device = choose_device(settings.device)
-        cases = yield from _prepare(plan, examples, settings, device, cancelled)
+        cases, damaged = yield from _prepare(plan, examples, settings, device, cancelled)
+        examples = [e for e in examples if e.revision not in damaged]
         taught = [e for e, c in zip(examples, cases, strict=True) if c.any_known.size]
-        left_out = tuple(e.revision for e in examples if e not in taught)
+        nothing = [e.revision for e in examples if e not in taught]
         feed = Feed(cases, plan, settings, device, ranks)
         module = quicken(_network(plan, start, settings.seed).to(device), device)
         teacher = _teacher(plan, start, settings, taught, added, device)
@@ -128,7 +129,8 @@ def fit(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _keys(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
-        run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in left_out)
+        run.notes.extend(f"Not in this run: {r} ({why})." for r, why in damaged.items())
+        run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in nothing)
         for note in run.notes:
             yield Progress(0, settings.steps, note)
         yield from run.resume()
@@ -137,7 +139,7 @@ def fit(
         yield from run.train()
     if ranks.first:
         weights.write(run.optimiser.average, out)
-    return _result(run, left_out)
+    return _result(run, (*damaged, *nothing))
 
 
 def _stepper(
@@ -194,16 +196,25 @@ def _network(plan: Plan, start: Path | None, seed: int) -> Network:
 
 def _prepare(
     plan: Plan, examples: Sequence[Example], settings: TrainSettings, device: torch.device, cancelled: Cancel
-) -> Generator[Progress, None, list[Prepared]]:
-    """Decode every example once, and keep all on the device unless they would fill it."""
-    cases = []
+) -> Generator[Progress, None, tuple[list[Prepared], dict[str, str]]]:
+    """Decode every example once, and keep all on the device unless they would fill it.
+
+    Also returned are the revisions whose scans are damaged, with what is wrong. They keep nobody from learning from
+    the others.
+    """
+    cases, damaged = list[Prepared](), dict[str, StudyError]()
     refuse_too_many("The scans to learn from", sum(foretold_bytes(example, plan) for example in examples))
     for number, example in enumerate(examples, 1):
         if cancelled():
             raise Cancelled("Training was cancelled before its first step.")
         yield Progress(0, settings.steps, f"Reading scan {number} of {len(examples)}")
-        cases.append(prepare(example, plan))
-    return kept_near(cases, device)
+        try:
+            cases.append(prepare(example, plan))
+        except StudyError as error:
+            damaged[example.revision] = error
+    if damaged and all(case.replay for case in cases):
+        raise next(iter(damaged.values()))
+    return kept_near(cases, device), {r: str(error).removesuffix(".") for r, error in damaged.items()}
 
 
 def _keys(

@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Callable, Container, Hashable, Mapping
 
-import psutil
 import torch
 
+from napari_apprentice.core.machine import memory
 from napari_apprentice.learn.device import free_share, release_memory
 from napari_apprentice.learn.predictor import Predictor
 
@@ -17,8 +17,8 @@ def has_room(device: torch.device) -> bool:
     """Whether a quarter of a device's memory is free, or of the computer's for one that has none of its own."""
     share = free_share(device)
     if share is None:
-        memory = psutil.virtual_memory()
-        share = memory.available / memory.total
+        here = memory()
+        share = here.free / here.total
     return share >= LEAST_FREE
 
 

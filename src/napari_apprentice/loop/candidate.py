@@ -1,12 +1,13 @@
 """What a training run has made, and what the gate found out about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane
+from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.shares import ShareScore
 
@@ -52,6 +53,8 @@ class Verdict:
         The held-out examples that it was fair to measure on.
     planes
         One slice of each of them.
+    recipe
+        The steps that predictions went through before they were measured.
     """
 
     report: GateReport | None
@@ -60,3 +63,4 @@ class Verdict:
     share: float = 1.0
     tried: tuple[ShareScore, ...] = ()
     planes: tuple[Plane, ...] = ()
+    recipe: PostRecipe = field(default_factory=PostRecipe)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from napari_apprentice.core.machine import cores, seen_cores
 from napari_apprentice.store.process import place
 
 NICE = 10  # the window, the person and the mouse go first
@@ -15,11 +16,21 @@ DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it f
 CLAIMED = 75  # sysexits.h EX_TEMPFAIL: another process works on the run
 
 
-def environment(*, large_pages: bool = False) -> dict[str, str]:
+# Each is read by another library when the child starts.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def thread_limit(threads: int) -> dict[str, str]:
+    """The environment of a child that is to compute with so many threads."""
+    return dict.fromkeys(_THREADS, str(threads))
+
+
+def environment(*, large_pages: bool = False, processes: int = 1) -> dict[str, str]:
     """The environment for a child, with OpenMP threads that sleep while they wait.
 
     Threads that spin for work starve whatever shares the cores with them: the window, or a prediction
-    beside a training run.
+    beside a training run. Where a container has the time of fewer cores than it sees, there are no more threads than
+    that: each of the others would take its turn from them, many times slower altogether.
 
     Parameters
     ----------
@@ -27,9 +38,13 @@ def environment(*, large_pages: bool = False) -> dict[str, str]:
         Memory in pages of 2 MB, where Linux gives them on request. In training, maps come and go by the hundred,
         and to hand them out in pages of 4 KB takes a tenth of a step. The tunable is glibc's, from 2.35; older ones
         and other systems ignore it.
+    processes
+        How many share it.
     """
     pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if large_pages else {}
-    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **pages, **os.environ}
+    most = cores()
+    threads = thread_limit(max(1, most // processes)) if most < seen_cores() else {}
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **pages, **threads, **os.environ}
 
 
 def step_back(pid: int) -> None:

@@ -15,8 +15,8 @@ from napari_apprentice.core.cohort import Outcome
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import ApprenticeError, Cancelled, InputError, RunError
+from napari_apprentice.loop.child import thread_limit
 from napari_apprentice.loop.cohort_case import predict_case
-from napari_apprentice.loop.cohort_local import thread_limit
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.study import Study
 

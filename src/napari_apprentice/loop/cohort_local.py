@@ -9,15 +9,15 @@ from itertools import cycle, islice
 
 from napari_apprentice.core.cohort import CohortSettings, Outcome
 from napari_apprentice.core.config import DEVICES, PredictSettings
+from napari_apprentice.core.machine import cores
 from napari_apprentice.errors import Cancelled, InputError
+from napari_apprentice.loop.child import thread_limit
 from napari_apprentice.loop.cohort_case import predict_case
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.store.study import Study
 
 _LOOK_SECONDS = 0.5
 _GPUS = "CUDA_VISIBLE_DEVICES"
-# Each is read by another library when the child starts.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 News = Outcome | str | BaseException
 
@@ -40,18 +40,9 @@ def places(cohort: CohortSettings, settings: PredictSettings) -> tuple[Place, ..
     """
     devices = [d.strip() for d in cohort.devices.split(",") if d.strip()] or [settings.device]
     count = cohort.workers or len(devices)
-    share = thread_limit(max(1, _cores() // count)) if count > 1 else {}
+    share = thread_limit(max(1, cores() // count)) if count > 1 else {}
     found = (_place(device) for device in islice(cycle(devices), count))
     return tuple(Place(place.device, {**share, **place.environment}) for place in found)
-
-
-def thread_limit(threads: int) -> dict[str, str]:
-    """The environment of a child that is to compute with so many threads."""
-    return dict.fromkeys(_THREADS, str(threads))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _place(device: str) -> Place:

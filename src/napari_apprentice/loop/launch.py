@@ -50,7 +50,7 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**environment(large_pages=True), **run.vault.environment()},
+            env={**environment(large_pages=True, processes=_devices(run)), **run.vault.environment()},
         )
     step_back(process.pid)
     # Whoever follows the run may leave before it ends; somebody must still take note of its end.
@@ -60,10 +60,14 @@ def start_training(run: RunFolder) -> "subprocess.Popen[bytes]":
 
 def _together(run: RunFolder) -> tuple[str, ...]:
     """How to start several processes that train together; nothing for one."""
-    devices = int(run.request.get("settings", {}).get("devices", 1))
+    devices = _devices(run)
     if devices == 1:
         return ()
     return "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(devices)
+
+
+def _devices(run: RunFolder) -> int:
+    return int(run.request.get("settings", {}).get("devices", 1))
 
 
 def is_running(run: RunFolder) -> bool:

@@ -9,6 +9,7 @@ from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import RunError, StorageError, StudyError
+from napari_apprentice.loop.begun import Begun, newest_revisions
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
@@ -46,8 +47,13 @@ class TuneReport:
     instead: str = ""
 
     @property
+    def outcome(self) -> str:
+        """What became of the new model version, without the reason."""
+        return f"{self.model} is now active." if self.active else f"{self.model} is kept as a candidate, not active."
+
+    @property
     def verdict(self) -> str:
-        """One sentence for a person."""
+        """One sentence for a person, with the reason."""
         if self.active and self.gate is None:
             return f"{self.model} is the first model version and is now active."
         if self.active and self.gate:
@@ -82,10 +88,9 @@ def begin_training(
         A training run of this study is under way.
     """
     _refuse_second(study)
-    base = study.models.base_of(active_model(study)) if kind == "fine-tune" else None
     return study.runs.create(
         kind,
-        {"base": base, "settings": settings.to_json(), "memory_mb": memory_mb, "features": features},
+        {"base": _base(study, kind), "settings": settings.to_json(), "memory_mb": memory_mb, "features": features},
     )
 
 
@@ -163,6 +168,41 @@ def resumable_training(study: Study) -> RunFolder | None:
         return None
     ended = outcome(newest.events(0)[0]) or {"event": "killed"}
     return newest if ended["event"] in ("killed", "cancelled") or _may_go_on(newest, ended) else None
+
+
+def already_learned(study: Study, kind: str) -> str:
+    """A sentence where another run ("train" or "fine-tune") would learn from just what the newest one did; "" else.
+
+    Raises
+    ------
+    ModelError, StudyError
+        The active model version, or one it descends from, is gone or damaged.
+    """
+    newest = next(_trainings(study), None)
+    ended = outcome(newest.events(0)[0]) if newest is not None else None
+    if newest is None or ended is None or ended["event"] != "done":
+        return ""
+    made, base = ended["result"]["model"], newest.request["base"]
+    if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
+        return ""
+    return (
+        f"{made} has learned from all saved corrections already: another run with the same settings makes the same "
+        "again. Correct and save more first, or choose other settings."
+    )
+
+
+def _as_it_was(study: Study, run: RunFolder) -> bool:
+    """Whether a study has just the corrections, sides and labels by which a run went."""
+    begun = Begun.of(run)
+    if begun is None or {*begun.sides, *begun.left_out} != set(newest_revisions(study)):
+        return False
+    sides, then = study.split.sides(), run.record()["made"].get("split", {})
+    labels = study.schema.ids, tuple(label.id for label in study.retired)
+    return (begun.labels, begun.retired) == labels and all(sides.get(s) == side for s, side in then.items())
+
+
+def _base(study: Study, kind: str) -> str | None:
+    return study.models.base_of(active_model(study)) if kind == "fine-tune" else None
 
 
 def _trainings(study: Study) -> Iterator[RunFolder | None]:

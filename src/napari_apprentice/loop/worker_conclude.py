@@ -78,4 +78,5 @@ def _calibration(run: RunFolder, made: Candidate, verdict: Verdict, settings: Tr
 
 def _metrics(verdict: Verdict, sure: Calibration | None) -> dict[str, Any]:
     tried = {"share": verdict.share, "shares": [asdict(t) for t in verdict.tried]} if verdict.tried else {}
-    return tried | ({"calibration": asdict(sure)} if sure else {})
+    steps = {"postprocess": verdict.recipe.to_json()} if verdict.recipe else {}
+    return tried | steps | ({"calibration": asdict(sure)} if sure else {})

@@ -12,6 +12,7 @@ from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
+from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
@@ -22,6 +23,7 @@ from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
 from napari_apprentice.loop.channel_order import source_for
 from napari_apprentice.loop.leakage import fair
+from napari_apprentice.store.postprocess import read_recipe
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.study import Study
 
@@ -44,7 +46,7 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     choosing = made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
     maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
-    bench = _Bench(run, study, choose_device(settings.device), maps)
+    bench = _Bench(run, study, choose_device(settings.device), maps, read_recipe(study))
     before = bench.predictor(version.plan, study.models.sound_weights(active))
     theirs = partial(_as_read_by, study, version, made.channels)
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
@@ -54,7 +56,9 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     pairs, planes = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
-    return Verdict(replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes)
+    return Verdict(
+        replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes, bench.recipe
+    )  # fmt: skip
 
 
 def _as_read_by(study: Study, version: ModelVersion, channels: Names, example: Example) -> Example:
@@ -75,12 +79,16 @@ def not_compared(plan: Plan, active: ModelVersion) -> str:
 
 @dataclass(eq=False)
 class _Bench:
-    """Where model versions are measured: a run, its study, a device; and how many of all label maps are there."""
+    """Where model versions are measured: a run, its study, a device; and how many of all label maps are there.
+
+    Predictions go through the study's steps, as those that a person sees do.
+    """
 
     run: RunFolder
     study: Study
     device: torch.device
     maps: int
+    recipe: PostRecipe
     done: int = 0
 
     @property
@@ -117,7 +125,7 @@ class _Bench:
         found: list[CaseScore] = []
         for example in examples:
             yield Progress(self.done, self.maps, text)
-            found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled)
+            found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled, self.recipe)
             self.done += 1
         return found
 
@@ -132,7 +140,7 @@ class _Bench:
             examined = ((before, theirs(example)), (after, example))
             for scored, (predictor, scan) in zip(found, examined, strict=True):
                 yield Progress(self.done, self.maps, f"{text}: held-out scan {number} of {len(held_out)}")
-                maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled))
+                maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled, self.recipe))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.correction import UNSEEN, StatusArray
-from napari_apprentice.core.fingerprint import fingerprint
+from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.gate import NOTHING
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
@@ -160,8 +160,10 @@ class _Work:
         examples, held_out = (
             [e for e in side if e.revision not in left_out] for side in (read.examples, read.held_out)
         )
+        prints = [] if base else _fingerprints(examples, left_out)
+        examples = [e for e in examples if e.revision not in left_out]
         _refuse_empty(examples, held_out, base, left_out)
-        plan = _plan_of(base, study) if base else plan_for(examples, study, self._run)
+        plan = _plan_of(base, study) if base else plan_for(prints, study, self._run)
         self._go_by(plan, read.channels, examples, held_out)
 
     def _go_by(self, plan: Plan, channels: tuple[str, ...], examples: list[Example], held_out: list[Example]) -> None:
@@ -335,9 +337,19 @@ def _fresh(examples: Sequence[Example]) -> list[Example]:
     return [e for e in examples if not e.replay and e.status.any()]
 
 
-def plan_for(examples: Sequence[Example], study: Study, run: RunFolder) -> Plan:
+def _fingerprints(examples: Sequence[Example], left_out: dict[str, str]) -> list[Fingerprint]:
+    """Of every example whose scan can be read; the others are put into `left_out`, with what is wrong."""
+    prints = []
+    for example in examples:
+        try:
+            prints.append(fingerprint(example))
+        except StudyError as error:
+            left_out[example.revision] = clause(error)
+    return prints
+
+
+def plan_for(prints: Sequence[Fingerprint], study: Study, run: RunFolder) -> Plan:
     """A plan from the data, in nnU-Net's manner."""
-    prints = [fingerprint(e) for e in examples]
     return derive_plan(
         prints, study.schema, memory_mb=float(run.request["memory_mb"]), features=int(run.request["features"])
     )

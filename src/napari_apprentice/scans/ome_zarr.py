@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore, ZipStore
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.machine import memory
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume, as_labels
 from napari_apprentice.errors import ScanError
@@ -142,7 +142,7 @@ def _array(group: zarr.Group, image: OmeImage, name: str) -> "zarr.Array[Any]":
     if array.dtype.kind not in "iufb":
         raise ScanError(f"{name} holds voxels of type {array.dtype}, which are not read.")
     size = math.prod(array.shape) * array.dtype.itemsize
-    if size > psutil.virtual_memory().available:
+    if size > memory().free:
         raise ScanError(f"{name} claims {size:,} bytes of voxels, more than this computer's memory.")
     if not array.nchunks_initialized:
         raise ScanError(f"{name} holds no voxels: all its chunks are missing. Copy it again.")

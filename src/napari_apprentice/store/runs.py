@@ -158,7 +158,7 @@ class RunFolder:
 
     def let_go(self) -> None:
         """Remove what a training run that is done needs no more: its model version has the weights."""
-        for path in (self.path / CHECKPOINT, *self.path.glob("*.safetensors")):
+        for path in (*self.path.glob(f"{CHECKPOINT}*"), *self.path.glob("*.safetensors")):  # and one put aside
             remove_quietly(path)
 
     @contextmanager
