@@ -5,6 +5,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout
 
+from napari_apprentice.core.counting import count_values
 from napari_apprentice.gui.accept_row import AcceptRow
 from napari_apprentice.gui.cursor_line import CursorLine
 from napari_apprentice.gui.facts import Facts
@@ -195,7 +196,7 @@ class CorrectPanel(Panel):
         self._count_generation += 1
         generation = self._count_generation
         status = case.canvas.status
-        job = self.desk.runner.run("Counting", lambda: np.bincount(status.ravel(), minlength=3), quiet=True)
+        job = self.desk.runner.run("Counting", lambda: count_values(status, 3), quiet=True)
         job.returned.connect(lambda counts: self._show_counts(counts, generation))
 
     def _show_counts(self, counts: np.ndarray, generation: int) -> None:
