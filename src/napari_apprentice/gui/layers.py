@@ -94,6 +94,7 @@ class CaseLayers(QObject):
         self.view.fit(self._first_image)
         self.view.look_at(self._first_image, scan.start)
         self._first_look = self.view.point  # napari rounds it to the step of its slider
+        self.view.take_keys()
         self.previewed.emit()
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
@@ -114,6 +115,7 @@ class CaseLayers(QObject):
         self._scan.sharpen()
         if not again and not previewed:
             self.view.fit(self._first_image)
+            self.view.take_keys()
         if not again and not moved:
             self.view.look_at(self._first_image, pictures.start)
         self.shown.emit()
