@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 from builders import SHAPE, volume, write_nifti
 from builders import study as study_of
 from faults import fail_from
-from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.store.study import Study
 
@@ -174,6 +174,19 @@ def test_number_keys_choose_labels_by_position(opened: Person) -> None:
     opened.click(opened.dock.correct_panel.accept_slice)  # the keys do not depend on the focus being elsewhere
     chooser.chosen.emit(1)
     assert layer.selected_label == 1
+
+
+def test_minus_and_equal_go_from_label_to_label_where_their_ids_have_gaps(person: Person, study: Study) -> None:
+    study.set_schema(LabelSchema(tuple(Label(i, f"l{i}", "#ff0000") for i in (1, 3, 255))), study.schema)
+    person.open_study(study.path)
+    person.open_case("c1")
+    layer, seen = person.desk.layers.labels, []
+    for key in [Qt.Key.Key_Equal] * 2 + [Qt.Key.Key_Minus] * 3:
+        person.press(key)
+        seen.append(int(layer.selected_label))
+    assert seen == [3, 255, 3, 1, 0]
+    layer.selected_label = 250
+    assert layer.selected_label == 255
 
 
 def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> None:

@@ -68,6 +68,7 @@ class CaseLayers(QObject):
         self._seen: list[Any] = []  # layers that were visible before a preview hid them
         self._first_look: tuple[float, ...] = ()
         self._mode = "pan_zoom"
+        self._chosen = 0  # the label last selected
         self._locked = False
         # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
         self._mourning = QTimer(self)
@@ -325,7 +326,7 @@ class CaseLayers(QObject):
         layer.events.selected_label.connect(self._on_selected)
         layer.events.data.connect(self._on_data)
         self._bind_keys(layer, schema)
-        self.labels = layer
+        self.labels, self._chosen = layer, int(layer.selected_label)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection.active = layer
 
@@ -360,9 +361,17 @@ class CaseLayers(QObject):
             return
         chosen = int(self.labels.selected_label)
         if chosen not in (0, *self._schema.ids):
-            self.labels.selected_label = min(self._schema.ids, key=lambda i: abs(i - chosen))
+            self.labels.selected_label = self._schema_label(chosen)
             return
+        self._chosen = chosen
         self.label_chosen.emit(chosen)
+
+    def _schema_label(self, wanted: int) -> int:
+        """The label that is meant by a number that has none: napari's - and = go on by one, also into a gap."""
+        ids = self._schema.ids if self._schema is not None else ()
+        step = wanted - self._chosen
+        further = [i for i in (0, *ids) if (i - self._chosen) * step > 0] if abs(step) == 1 else []
+        return min(further or [self._chosen, *ids], key=lambda i: abs(i - wanted))
 
     def _on_data(self) -> None:
         case = self._case
