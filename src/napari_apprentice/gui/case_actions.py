@@ -79,6 +79,7 @@ class CaseActions(QObject):
 
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
+        self.take_in()
         case = self._session.case
         if not self.saving and (case is None or not self._in_memory_only(case)):
             return True
@@ -95,6 +96,7 @@ class CaseActions(QObject):
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
+        self.take_in()
         case = self._session.case
         if case is None or self._warned or not self._in_memory_only(case):
             return True
@@ -113,6 +115,7 @@ class CaseActions(QObject):
     def reopen(self) -> None:
         """Show the open case again: its layer was deleted, or there is a new prediction of it."""
         if self._session.case is not None:
+            self.take_in()
             self.opening.load(self._session.case.info.case_id)
 
     def next_case(self) -> None:
@@ -129,6 +132,11 @@ class CaseActions(QObject):
             self.open_case(ahead.case_id)
 
     # ------------------------------------------------------------- changing
+
+    def take_in(self, start: int = 0, stop: int | None = None) -> None:
+        """Keep what another plugin wrote into slices of the Corrections layer: before all that goes by its voxels."""
+        if not self.saving and not self._layers.mid_stroke:
+            self._runner.attempt(lambda: self._session.take_in(start, stop))
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str) -> None:
         """Keep a step that a paint tool did on the layer."""
@@ -193,6 +201,7 @@ class CaseActions(QObject):
         if self.saving or self.opening.under_way or self._layers.mid_stroke:
             self._runner.said.emit(DRAWING if self._layers.mid_stroke else BUSY)
             return False
+        self.take_in()
         return self._runner.attempt(verb)
 
     # --------------------------------------------------------------- saving
@@ -225,6 +234,7 @@ class CaseActions(QObject):
             self._runner.said.emit(DRAWING)
             QTimer.singleShot(RETRY_MS, lambda: self.store(title, verb, sentence))
             return
+        self.take_in()
         self._lock(True)
         job = self._runner.run(title, verb, stops=False)
         self._warned = False
