@@ -455,6 +455,18 @@ def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:
     assert inside.minimumSizeHint().width() <= person.dock.area.viewport().width() <= 430
 
 
+def test_everything_is_within_reach_where_the_window_leaves_the_dock_little_room(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.viewer.window._qt_window.resize(850, 600)  # a screen of 1280x800 at 150 %
+    person.rest(0.3)
+    area, button = person.dock.area, person.dock.study_panel.add_layers
+    assert area.viewport().width() < area.widget().width()
+    assert area.horizontalScrollBar().isVisible()
+    area.ensureWidgetVisible(button)
+    assert button.visibleRegion().boundingRect().width() == button.width()
+
+
 def test_panels_opened_alone_share_the_session(viewer: Any) -> None:
     _, queue = viewer.window.add_plugin_dock_widget("napari-apprentice", "Next case")
     _, correct = viewer.window.add_plugin_dock_widget("napari-apprentice", "Correct")
