@@ -208,6 +208,20 @@ def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> Non
     assert (status == 2).any()
 
 
+def test_saving_where_nothing_was_done_makes_no_revision_and_leaves_the_case_in_the_queue(opened: Person) -> None:
+    opened.press(Qt.Key.Key_S, CONTROL)
+    opened.settle()
+    assert "press Accept scan first" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ()
+    assert "c1" in {item.case_id for item in opened.session.queue()}
+    opened.drag()
+    for _ in range(2):  # the second by habit
+        opened.press(Qt.Key.Key_S, CONTROL)
+        opened.settle()
+    assert "nothing to save" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
+
+
 def test_unsaved_strokes_are_there_when_the_window_opens_again(
     opened: Person, study: Study, another_person: Callable[[], Person]
 ) -> None:

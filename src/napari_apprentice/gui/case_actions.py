@@ -208,6 +208,8 @@ class CaseActions(QObject):
 
     def save(self) -> None:
         """Store the corrections as a revision; the case is locked until they are on disk."""
+        if self._nothing_to_save():
+            return
         self.store("Saving corrections", self._session.save, lambda r: f"Saved {r.name} of {r.case_id}.")
 
     def store(self, title: str, verb: Callable[[], Revision], sentence: Callable[[Revision], str]) -> None:
@@ -243,6 +245,21 @@ class CaseActions(QObject):
         job.failed.connect(lambda _: self._forget_wanted())
         job.ended.connect(lambda: self._lock(False))
         job.ended.connect(self._open_wanted)
+
+    def _nothing_to_save(self) -> bool:
+        """Whether nothing was done, which is told: a revision of it would take the case out of the review queue."""
+        case = self._session.case
+        if case is None or self.saving or self.opening.under_way or self._layers.mid_stroke:
+            return False  # told by `store`
+        self.take_in()
+        if case.unsaved == 0:
+            since, then = "yet", " If all of it is right as it is, press Accept scan first."
+            if case.parent:
+                since, then = f"since {case.parent}", ""
+            self._runner.said.emit(
+                f"Nothing was painted or accepted in {case.info.case_id} {since}, so there is nothing to save.{then}"
+            )
+        return case.unsaved == 0
 
     def _lock(self, locked: bool) -> None:
         # A stroke drawn between the copy on disk and the new journal would be in neither.
