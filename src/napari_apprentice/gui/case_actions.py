@@ -293,9 +293,8 @@ class CaseActions(QObject):
             self.reopen()
 
     def _on_lost(self) -> None:
-        self._session.events.noticed.emit(
-            "The Corrections layer was deleted; no work is lost. Press Show layers again to go on."
-        )
+        gone = "The Corrections layer" if self._layers.labels is None else "A layer of the scan"
+        self._session.events.noticed.emit(f"{gone} was deleted; no work is lost. Press Show layers again to go on.")
 
     def _on_replaced(self) -> None:
         self._session.events.noticed.emit(

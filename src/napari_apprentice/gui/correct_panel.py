@@ -57,7 +57,7 @@ class CorrectPanel(Panel):
             "Revert to", "Put the prediction or a stored revision in place; Undo takes that back."
         )
         self.save = button("Save corrections", "Store a revision (Ctrl+S). Earlier revisions are kept.")
-        self.show_layers = button("Show layers again", "The Corrections layer was deleted; show the case again.")
+        self.show_layers = button("Show layers again", "A layer of the case was deleted; show the case again.")
         self.history = button("History ...", "Who changed what in this case and when; look, compare, restore.")
         self.merge = button("Merge ...", "Somebody else saved this case too; see where you differ.")
         self.merge.setVisible(False)
@@ -167,7 +167,7 @@ class CorrectPanel(Panel):
             self.labels.show_schema(self.desk.session.study.schema)
         if layers.labels is not None:
             self.labels.show_chosen(int(layers.labels.selected_label))
-        self.show_layers.setVisible(case is not None and layers.labels is None and self._lost)
+        self.show_layers.setVisible(case is not None and self._lost)
         self.overlays.show_case()
         self._show_others()
         self._enable(self.desk.cases.saving)

@@ -51,7 +51,7 @@ class CaseLayers(QObject):
     previewed = Signal()
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
-    """The person deleted the Corrections layer."""
+    """The person deleted the Corrections layer, or one of the scan's."""
     replaced = Signal()
     """Something put another array into the Corrections layer; the canvas was put back."""
 
@@ -283,6 +283,11 @@ class CaseLayers(QObject):
         return tuple(self._scan.images)
 
     @property
+    def by_channel(self) -> tuple[tuple[str, Image], ...]:
+        """The scan's channels with their names; a person may have deleted one."""
+        return self._scan.by_channel
+
+    @property
     def own(self) -> tuple[Image | Labels, ...]:
         """All layers of the case."""
         return tuple(x for x in (*self._scan.images, self.uncertainty, self.status, self.labels) if x is not None)
@@ -393,5 +398,5 @@ class CaseLayers(QObject):
             self.status = None
         elif layer is self.uncertainty:
             self.uncertainty = None
-        else:
-            self._scan.forget(layer)
+        elif self._scan.forget(layer):
+            self._mourning.start()
