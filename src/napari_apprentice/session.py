@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from napari_apprentice.core.box import inside
-from napari_apprentice.core.correction import Box, Stroke
+from napari_apprentice.core.correction import Box, Stroke, whole
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.ranking import QueueItem, next_item, review_queue
@@ -206,6 +206,16 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """Wait until every stroke is durable in the study; StorageError or ConflictError when it cannot be."""
         if self._case is not None:
             self._case.flush()
+
+    def take_in(self, start: int = 0, stop: int | None = None) -> None:
+        """Keep what something else wrote into the labels of the open case; see `OpenCase.take_in`.
+
+        Only a case that is watched knows of it, as the window's are.
+        """
+        sentence = self._case.take_in(start, stop) if self._case is not None else ""
+        if sentence:
+            self.events.canvas_changed.emit(whole(self._open().info.shape))
+            self.events.noticed.emit(sentence)
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> None:
         """Keep what a paint tool changed inside `box`; `before` and `after` are labels (z, y, x) of the box."""

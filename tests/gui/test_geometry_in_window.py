@@ -154,6 +154,30 @@ def test_a_plane_that_comes_under_a_resting_mouse_is_read_when_the_mouse_moves(o
     assert " mm   voxel " in line.text()
 
 
+def test_where_a_channel_was_deleted_the_others_keep_their_names_and_it_can_be_had_back(
+    person: Person, ct: Study
+) -> None:
+    geometry = Geometry.from_source(SHAPE, LAS)
+    voxels = np.stack([np.full(geometry.shape, value, np.int16) for value in (-700, 3)])
+    ct.cases.add("both", "s3", Volume(voxels, geometry, ("CT", "PET"), "both.nii.gz", "0" * 64))
+    person.open_study(ct.path)
+    person.open_case("both")
+    first, second = person.desk.layers.images
+    second.visible = True
+    person.viewer.layers.remove(first)
+    QTest.mouseMove(person.canvas, QPoint(person.canvas.width() // 2 + 9, person.canvas.height() // 2 + 9))
+    person.rest(0.3)
+    panel = person.dock.correct_panel
+    assert "PET 3  no label" in panel.under_mouse.text()
+    assert "CT" not in panel.under_mouse.text()
+    assert panel.window_preset.channel.text() == "Window of PET"
+    assert "Press Show layers again" in person.notices[-1]
+    person.click(panel.show_layers)
+    person.settle()
+    assert [layer.name for layer in person.desk.layers.images] == ["both CT", "both PET"]
+    assert not panel.show_layers.isVisible()
+
+
 @pytest.mark.slow
 def test_a_window_stays_with_its_channel_from_case_to_case(opened: Person) -> None:
     box, layers = opened.dock.correct_panel.window_preset, opened.desk.layers

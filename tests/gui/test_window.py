@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 from builders import SHAPE, volume, write_nifti
 from builders import study as study_of
 from faults import fail_from
-from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.store.study import Study
 
@@ -176,6 +176,19 @@ def test_number_keys_choose_labels_by_position(opened: Person) -> None:
     assert layer.selected_label == 1
 
 
+def test_minus_and_equal_go_from_label_to_label_where_their_ids_have_gaps(person: Person, study: Study) -> None:
+    study.set_schema(LabelSchema(tuple(Label(i, f"l{i}", "#ff0000") for i in (1, 3, 255))), study.schema)
+    person.open_study(study.path)
+    person.open_case("c1")
+    layer, seen = person.desk.layers.labels, []
+    for key in [Qt.Key.Key_Equal] * 2 + [Qt.Key.Key_Minus] * 3:
+        person.press(key)
+        seen.append(int(layer.selected_label))
+    assert seen == [3, 255, 3, 1, 0]
+    layer.selected_label = 250
+    assert layer.selected_label == 255
+
+
 def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> None:
     opened.drag()
     opened.press(Qt.Key.Key_S, CONTROL)
@@ -193,6 +206,20 @@ def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> Non
     labels, status = opened.session.study.revisions.read("c1", "r0002")
     np.testing.assert_array_equal(labels, opened.desk.layers.labels.data)
     assert (status == 2).any()
+
+
+def test_saving_where_nothing_was_done_makes_no_revision_and_leaves_the_case_in_the_queue(opened: Person) -> None:
+    opened.press(Qt.Key.Key_S, CONTROL)
+    opened.settle()
+    assert "press Accept scan first" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ()
+    assert "c1" in {item.case_id for item in opened.session.queue()}
+    opened.drag()
+    for _ in range(2):  # the second by habit
+        opened.press(Qt.Key.Key_S, CONTROL)
+        opened.settle()
+    assert "nothing to save" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
 
 
 def test_unsaved_strokes_are_there_when_the_window_opens_again(
@@ -440,6 +467,18 @@ def test_every_button_has_a_tooltip_and_fits_the_dock(person: Person) -> None:
     assert [w for w in controls if not w.toolTip() and not (w.parent() and w.parent().toolTip())] == []
     inside = person.dock.area.widget()
     assert inside.minimumSizeHint().width() <= person.dock.area.viewport().width() <= 430
+
+
+def test_everything_is_within_reach_where_the_window_leaves_the_dock_little_room(person: Person, study: Study) -> None:
+    person.open_study(study.path)
+    person.open_case("c1")
+    person.viewer.window._qt_window.resize(850, 600)  # a screen of 1280x800 at 150 %
+    person.rest(0.3)
+    area, button = person.dock.area, person.dock.study_panel.add_layers
+    assert area.viewport().width() < area.widget().width()
+    assert area.horizontalScrollBar().isVisible()
+    area.ensureWidgetVisible(button)
+    assert button.visibleRegion().boundingRect().width() == button.width()
 
 
 def test_panels_opened_alone_share_the_session(viewer: Any) -> None:

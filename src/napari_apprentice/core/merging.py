@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.correction import UNSEEN, Box, Canvas, StatusArray, Stroke, bounding_box, whole
+from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.differences import KindArray
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
@@ -76,7 +77,7 @@ class Merge:
     @property
     def counts(self) -> dict[int, int]:
         """Voxels of each kind."""
-        counted = np.bincount(self.kinds.ravel(), minlength=4)
+        counted = count_values(self.kinds, 4)
         return {kind: int(counted[kind]) for kind in (ONLY_MINE, ONLY_THEIRS, CONFLICT)}
 
     def taking(self, canvas: Canvas, whose: str, box: Box, mask: NDArray[np.bool_]) -> Stroke | None:

@@ -132,6 +132,7 @@ class Arriving(QObject):
         first, rest = _cut(slab)
         if rest is not None:
             self._arrived.appendleft((request, case_id, rest))
+        self._cases.take_in(first.start, first.stop)
         self._session.show_slab(case, first, request.model)
         self._filled.add((request, case_id))
         self._layers.fill_uncertainty(first.start, first.uncertainty)

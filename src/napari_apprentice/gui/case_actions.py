@@ -79,6 +79,7 @@ class CaseActions(QObject):
 
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
+        self.take_in()
         case = self._session.case
         if not self.saving and (case is None or not self._in_memory_only(case)):
             return True
@@ -95,6 +96,7 @@ class CaseActions(QObject):
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
+        self.take_in()
         case = self._session.case
         if case is None or self._warned or not self._in_memory_only(case):
             return True
@@ -113,6 +115,7 @@ class CaseActions(QObject):
     def reopen(self) -> None:
         """Show the open case again: its layer was deleted, or there is a new prediction of it."""
         if self._session.case is not None:
+            self.take_in()
             self.opening.load(self._session.case.info.case_id)
 
     def next_case(self) -> None:
@@ -129,6 +132,11 @@ class CaseActions(QObject):
             self.open_case(ahead.case_id)
 
     # ------------------------------------------------------------- changing
+
+    def take_in(self, start: int = 0, stop: int | None = None) -> None:
+        """Keep what another plugin wrote into slices of the Corrections layer: before all that goes by its voxels."""
+        if not self.saving and not self._layers.mid_stroke:
+            self._runner.attempt(lambda: self._session.take_in(start, stop))
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str) -> None:
         """Keep a step that a paint tool did on the layer."""
@@ -193,12 +201,15 @@ class CaseActions(QObject):
         if self.saving or self.opening.under_way or self._layers.mid_stroke:
             self._runner.said.emit(DRAWING if self._layers.mid_stroke else BUSY)
             return False
+        self.take_in()
         return self._runner.attempt(verb)
 
     # --------------------------------------------------------------- saving
 
     def save(self) -> None:
         """Store the corrections as a revision; the case is locked until they are on disk."""
+        if self._nothing_to_save():
+            return
         self.store("Saving corrections", self._session.save, lambda r: f"Saved {r.name} of {r.case_id}.")
 
     def store(self, title: str, verb: Callable[[], Revision], sentence: Callable[[Revision], str]) -> None:
@@ -225,6 +236,7 @@ class CaseActions(QObject):
             self._runner.said.emit(DRAWING)
             QTimer.singleShot(RETRY_MS, lambda: self.store(title, verb, sentence))
             return
+        self.take_in()
         self._lock(True)
         job = self._runner.run(title, verb, stops=False)
         self._warned = False
@@ -233,6 +245,21 @@ class CaseActions(QObject):
         job.failed.connect(lambda _: self._forget_wanted())
         job.ended.connect(lambda: self._lock(False))
         job.ended.connect(self._open_wanted)
+
+    def _nothing_to_save(self) -> bool:
+        """Whether nothing was done, which is told: a revision of it would take the case out of the review queue."""
+        case = self._session.case
+        if case is None or self.saving or self.opening.under_way or self._layers.mid_stroke:
+            return False  # told by `store`
+        self.take_in()
+        if case.unsaved == 0:
+            since, then = "yet", " If all of it is right as it is, press Accept scan first."
+            if case.parent:
+                since, then = f"since {case.parent}", ""
+            self._runner.said.emit(
+                f"Nothing was painted or accepted in {case.info.case_id} {since}, so there is nothing to save.{then}"
+            )
+        return case.unsaved == 0
 
     def _lock(self, locked: bool) -> None:
         # A stroke drawn between the copy on disk and the new journal would be in neither.
@@ -266,9 +293,8 @@ class CaseActions(QObject):
             self.reopen()
 
     def _on_lost(self) -> None:
-        self._session.events.noticed.emit(
-            "The Corrections layer was deleted; no work is lost. Press Show layers again to go on."
-        )
+        gone = "The Corrections layer" if self._layers.labels is None else "A layer of the scan"
+        self._session.events.noticed.emit(f"{gone} was deleted; no work is lost. Press Show layers again to go on.")
 
     def _on_replaced(self) -> None:
         self._session.events.noticed.emit(

@@ -5,6 +5,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout
 
+from napari_apprentice.core.counting import count_values
 from napari_apprentice.gui.accept_row import AcceptRow
 from napari_apprentice.gui.cursor_line import CursorLine
 from napari_apprentice.gui.facts import Facts
@@ -56,7 +57,7 @@ class CorrectPanel(Panel):
             "Revert to", "Put the prediction or a stored revision in place; Undo takes that back."
         )
         self.save = button("Save corrections", "Store a revision (Ctrl+S). Earlier revisions are kept.")
-        self.show_layers = button("Show layers again", "The Corrections layer was deleted; show the case again.")
+        self.show_layers = button("Show layers again", "A layer of the case was deleted; show the case again.")
         self.history = button("History ...", "Who changed what in this case and when; look, compare, restore.")
         self.merge = button("Merge ...", "Somebody else saved this case too; see where you differ.")
         self.merge.setVisible(False)
@@ -166,7 +167,7 @@ class CorrectPanel(Panel):
             self.labels.show_schema(self.desk.session.study.schema)
         if layers.labels is not None:
             self.labels.show_chosen(int(layers.labels.selected_label))
-        self.show_layers.setVisible(case is not None and layers.labels is None and self._lost)
+        self.show_layers.setVisible(case is not None and self._lost)
         self.overlays.show_case()
         self._show_others()
         self._enable(self.desk.cases.saving)
@@ -195,7 +196,7 @@ class CorrectPanel(Panel):
         self._count_generation += 1
         generation = self._count_generation
         status = case.canvas.status
-        job = self.desk.runner.run("Counting", lambda: np.bincount(status.ravel(), minlength=3), quiet=True)
+        job = self.desk.runner.run("Counting", lambda: count_values(status, 3), quiet=True)
         job.returned.connect(lambda counts: self._show_counts(counts, generation))
 
     def _show_counts(self, counts: np.ndarray, generation: int) -> None:

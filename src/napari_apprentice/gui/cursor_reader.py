@@ -65,7 +65,7 @@ class CursorReader(QObject):
         place[across] = voxel[across]  # the slice itself, not where the slider was left between two
         i, j, k = file_index(info.geometry, voxel.tolist())
         here = f"{patient_position(info.geometry, place)}   voxel {i}, {j}, {k}"
-        return f"{here}\n{'  '.join((*self._values(info, point), *self._label(info, voxel)))}"
+        return f"{here}\n{'  '.join((*self._values(point), *self._label(info, voxel)))}"
 
     def _on_moved(self, _: Any = None) -> None:
         if not self._timer.isActive() and self._layers.info is not None:
@@ -84,9 +84,9 @@ class CursorReader(QObject):
             point[shown] = mouse[shown]
         return point
 
-    def _values(self, info: CaseInfo, point: np.ndarray) -> list[str]:
+    def _values(self, point: np.ndarray) -> list[str]:
         found = []
-        for name, layer in zip(info.channels, self._layers.images, strict=False):
+        for name, layer in self._layers.by_channel:
             value = layer.get_value(point, world=True)  # from the slice that is drawn, so nothing is read for it
             value = value[1] if layer.multiscale and value is not None else value
             if value is not None:

@@ -152,6 +152,7 @@ class Desk(QObject):
         if not self.open:
             return
         self.open = False
+        self.cases.take_in()
         self.runner.close()
         self.arriving.close()
         self.facts.close()

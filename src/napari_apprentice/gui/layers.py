@@ -51,7 +51,7 @@ class CaseLayers(QObject):
     previewed = Signal()
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
-    """The person deleted the Corrections layer."""
+    """The person deleted the Corrections layer, or one of the scan's."""
     replaced = Signal()
     """Something put another array into the Corrections layer; the canvas was put back."""
 
@@ -68,6 +68,7 @@ class CaseLayers(QObject):
         self._seen: list[Any] = []  # layers that were visible before a preview hid them
         self._first_look: tuple[float, ...] = ()
         self._mode = "pan_zoom"
+        self._chosen = 0  # the label last selected
         self._locked = False
         # A viewer that closes removes its layers too; a moment later there is nobody left to hear it.
         self._mourning = QTimer(self)
@@ -94,6 +95,7 @@ class CaseLayers(QObject):
         self.view.fit(self._first_image)
         self.view.look_at(self._first_image, scan.start)
         self._first_look = self.view.point  # napari rounds it to the step of its slider
+        self.view.take_keys()
         self.previewed.emit()
 
     def show(self, pictures: Pictures, schema: LabelSchema) -> None:
@@ -114,6 +116,7 @@ class CaseLayers(QObject):
         self._scan.sharpen()
         if not again and not previewed:
             self.view.fit(self._first_image)
+            self.view.take_keys()
         if not again and not moved:
             self.view.look_at(self._first_image, pictures.start)
         self.shown.emit()
@@ -280,6 +283,11 @@ class CaseLayers(QObject):
         return tuple(self._scan.images)
 
     @property
+    def by_channel(self) -> tuple[tuple[str, Image], ...]:
+        """The scan's channels with their names; a person may have deleted one."""
+        return self._scan.by_channel
+
+    @property
     def own(self) -> tuple[Image | Labels, ...]:
         """All layers of the case."""
         return tuple(x for x in (*self._scan.images, self.uncertainty, self.status, self.labels) if x is not None)
@@ -323,7 +331,7 @@ class CaseLayers(QObject):
         layer.events.selected_label.connect(self._on_selected)
         layer.events.data.connect(self._on_data)
         self._bind_keys(layer, schema)
-        self.labels = layer
+        self.labels, self._chosen = layer, int(layer.selected_label)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection.active = layer
 
@@ -358,9 +366,17 @@ class CaseLayers(QObject):
             return
         chosen = int(self.labels.selected_label)
         if chosen not in (0, *self._schema.ids):
-            self.labels.selected_label = min(self._schema.ids, key=lambda i: abs(i - chosen))
+            self.labels.selected_label = self._schema_label(chosen)
             return
+        self._chosen = chosen
         self.label_chosen.emit(chosen)
+
+    def _schema_label(self, wanted: int) -> int:
+        """The label that is meant by a number that has none: napari's - and = go on by one, also into a gap."""
+        ids = self._schema.ids if self._schema is not None else ()
+        step = wanted - self._chosen
+        further = [i for i in (0, *ids) if (i - self._chosen) * step > 0] if abs(step) == 1 else []
+        return min(further or [self._chosen, *ids], key=lambda i: abs(i - wanted))
 
     def _on_data(self) -> None:
         case = self._case
@@ -382,5 +398,5 @@ class CaseLayers(QObject):
             self.status = None
         elif layer is self.uncertainty:
             self.uncertainty = None
-        else:
-            self._scan.forget(layer)
+        elif self._scan.forget(layer):
+            self._mourning.start()

@@ -10,6 +10,7 @@ from napari_apprentice.gui.controls import menu_button as menu_button
 from napari_apprentice.gui.controls import note as note
 from napari_apprentice.gui.desk import Desk, desk_for
 from napari_apprentice.gui.status_line import StatusLine
+from napari_apprentice.gui.yielding import Yielding
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -37,6 +38,7 @@ class Panel(QWidget):
         self._build()
         if desk is None:  # alone, or the main widget
             self._box.addWidget(StatusLine(self.desk.runner, self.desk.bridge))
+        Yielding(self)
         self.desk.join(self)
 
     def _build(self) -> None:

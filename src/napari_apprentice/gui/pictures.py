@@ -112,6 +112,7 @@ def load_pictures(session: Session, case: OpenCase, scan: Scan | None = None) ->
     active = study.models.active()
     predicted = active is not None and is_by(study, case_id, active)
     uncertainty = session.prediction(case_id).uncertainty if predicted else None
+    case.watch()
     return Pictures(case, scan, uncertainty, _fullest_slice(case))
 
 

@@ -26,6 +26,7 @@ class ScanLayers:
     def __init__(self, viewer: Any) -> None:
         self.images: list[Image] = []
         self.scan: Scan | None = None
+        self._names: list[str] = []
         self._viewer = viewer
 
     def show(self, scan: Scan) -> None:
@@ -47,13 +48,21 @@ class ScanLayers:
 
     def let_go(self) -> list[Image]:
         """Forget the layers without removing them."""
-        gone, self.images, self.scan = self.images, [], None
+        gone, self.images, self.scan, self._names = self.images, [], None, []
         return gone
 
-    def forget(self, layer: Any) -> None:
-        """Note that a person removed a layer."""
-        if layer in self.images:
-            self.images.remove(layer)
+    def forget(self, layer: Any) -> bool:
+        """Note that a person removed a layer; whether it was one of the scan's."""
+        if layer not in self.images:
+            return False
+        del self._names[self.images.index(layer)]
+        self.images.remove(layer)
+        return True
+
+    @property
+    def by_channel(self) -> tuple[tuple[str, Image], ...]:
+        """The channels that are shown, with their names."""
+        return tuple(zip(self._names, self.images, strict=False))
 
     def _fits(self, scan: Scan) -> bool:
         return len(self.images) == len(scan.channels) and all(
@@ -61,6 +70,7 @@ class ScanLayers:
         )
 
     def _exchange(self, scan: Scan) -> None:
+        self._names = [channel.name for channel in scan.channels]
         for layer, channel in zip(self.images, scan.channels, strict=True):
             if channel.pyramid:
                 layer.locked_data_level = None  # which other scans need not have
@@ -76,7 +86,7 @@ class ScanLayers:
         # scene anew, which takes seconds without a GPU. And removing one takes napari half a second, so
         # the old ones are hidden now and go when the new ones were seen.
         old = self.let_go()
-        self.scan = scan
+        self.scan, self._names = scan, [channel.name for channel in scan.channels]
         for layer in old:
             layer.visible = False
             layer.name = f"{layer.name} (before)"

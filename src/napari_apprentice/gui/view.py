@@ -43,6 +43,10 @@ class View:
             _, rows, columns = layer.data.shape if not layer.multiscale else layer.data[0].shape
             self._go(layer, (index, rows // 2, columns // 2))
 
+    def take_keys(self) -> None:
+        """Let the canvas have the keys, wherever somebody clicked before."""
+        self._viewer.window._qt_viewer.canvas.native.setFocus()
+
     def centre(self, layer: Any, voxel: tuple[int, int, int]) -> None:
         """Go to the slice of a voxel (z, y, x) and bring the voxel to the middle of the canvas; the zoom stays."""
         world = self._go(layer, voxel)

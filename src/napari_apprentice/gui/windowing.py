@@ -129,8 +129,7 @@ class Windowing(QObject):
         return kind_of(channel, info.modality if info is not None else "")
 
     def _name(self, layer: Image) -> str:
-        info, place = self._layers.info, self._layers.images.index(layer)
-        return info.channels[place] if info is not None and place < len(info.channels) else layer.name
+        return next((name for name, image in self._layers.by_channel if image is layer), layer.name)
 
     def _meant(self) -> Image | None:
         images = self._layers.images

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
@@ -81,7 +82,7 @@ def _table(schema: LabelSchema, values: Iterable[int], names: Mapping[int, str])
 
 
 def _counts(voxels: LabelArray) -> dict[int, int]:
-    counts = np.bincount(voxels.ravel())
+    counts = count_values(voxels)
     return {int(v): int(counts[v]) for v in np.flatnonzero(counts) if v}
 
 

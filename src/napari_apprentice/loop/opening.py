@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from napari_apprentice.core.baseline import Baseline
-from napari_apprentice.core.correction import NO_LABELS, Box, Stroke, whole
+from napari_apprentice.core.correction import NO_LABELS, Box, StatusArray, Stroke, whole
+from napari_apprentice.core.known_labels import KnownLabels
 from napari_apprentice.core.records import CaseInfo, Provenance
 from napari_apprentice.core.steps import REDO
 from napari_apprentice.core.volume import LabelArray, labels_fit
@@ -25,6 +26,7 @@ from napari_apprentice.store.stroke_writer import LEAVE_SECONDS, StrokeWriter
 from napari_apprentice.store.study import Study
 
 MERGE = "merge"
+FOREIGN = "another program"
 IDLE_SECONDS = 60.0  # a longer pause between two strokes is not counted as work
 
 
@@ -61,6 +63,7 @@ class OpenCase:
         self._unseen = Unseen(study, info.case_id, resumed.model, ground.base)
         self._undo = Undo(Older(study, info.case_id, resumed.parent))
         self._unsaved = Unsaved()
+        self._known: KnownLabels | None = None
         self._last_touch = time.monotonic()
         for kept in writer.strokes:
             stroke = kept.stroke()
@@ -121,9 +124,33 @@ class OpenCase:
         """
         self._writer.leave()
 
+    def watch(self) -> None:
+        """From now on know which labels something else writes into the canvas, as other plugins of napari do."""
+        if self._known is None:
+            self._known = KnownLabels(self.canvas.labels)
+
+    def take_in(self, start: int = 0, stop: int | None = None) -> str:
+        """Keep as a stroke what something else wrote into slices `start` to `stop` - 1; not while one is drawn.
+
+        Returns
+        -------
+        A sentence for the person; empty where nothing was written.
+        """
+        found = self._known.foreign(start, stop) if self._known is not None else None
+        if found is None or self._known is None:
+            return ""
+        labels = self.canvas.labels[found.box]
+        unknown = (labels != found.before) & ~np.isin(labels, (0, *self._study.schema.ids))
+        np.copyto(labels, found.before, where=unknown)  # no name, no colour, and nothing that could be taught
+        stroke = self.record(found.box, found.before, labels.copy(), FOREIGN)
+        return _taken_in(self.info.case_id, stroke.voxels_changed if stroke else 0, int(unknown.sum()))
+
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> Stroke | None:
         """Keep what a paint tool did inside `box`; see `Canvas.record`."""
-        return self._keep(self.canvas.record(box, before, after, tool, self._seconds()))
+        stroke = self._keep(self.canvas.record(box, before, after, tool, self._seconds()))
+        if stroke is not None and self._known is not None:
+            self._known.note_painted(stroke)
+        return stroke
 
     def accept(self, box: Box | None = None) -> Stroke | None:
         """Mark what is unseen in `box`, or everywhere, as accepted."""
@@ -157,13 +184,13 @@ class OpenCase:
     def revert_to_revision(self, name: str) -> Stroke | None:
         """Put a revision's labels and status in place, as one undoable stroke."""
         labels, status = self._study.revisions.read(self.info.case_id, name)
-        return self._keep(self.canvas.replace(labels, status))
+        return self._replaced(labels, status)
 
     def revert_to_prediction(self, model: str) -> Stroke | None:
         """Put a model version's prediction in place, all of it unseen, as one undoable stroke."""
         prediction = self._study.predictions.read(self.info.case_id, model)
         status = np.zeros(self.info.shape, np.uint8)
-        return self._keep(self.canvas.replace(prediction.labels, status))
+        return self._replaced(prediction.labels, status)
 
     def has_room_for(self, labels: LabelArray) -> bool:
         """Whether labels can be shown; where not, another program gave the study new ones since the case was opened."""
@@ -186,6 +213,7 @@ class OpenCase:
         """
         self._unseen.show(start, labels, self.canvas, self._baseline)
         self.model = model
+        self._note(start, start + len(labels))
 
     def provenance(self, author: str, merged: str | None = None) -> Provenance:
         """What the next revision will say about itself; `merged` is a revision that it settles the differences with."""
@@ -221,7 +249,18 @@ class OpenCase:
     def _applied(self, stroke: Stroke) -> Stroke:
         self.canvas.apply(stroke)
         self._unseen.restore(self.canvas, stroke.box)
+        self._note(stroke.box[0].start, stroke.box[0].stop)
         return stroke
+
+    def _replaced(self, labels: LabelArray, status: StatusArray) -> Stroke | None:
+        stroke = self.canvas.replace(labels, status)
+        if stroke is not None:
+            self._note(stroke.box[0].start, stroke.box[0].stop)
+        return self._keep(stroke)
+
+    def _note(self, start: int, stop: int) -> None:
+        if self._known is not None:
+            self._known.note(start, stop)
 
     def _keep(self, stroke: Stroke | None) -> Stroke | None:
         if stroke is None:
@@ -240,6 +279,24 @@ class OpenCase:
         now = time.monotonic()
         seconds, self._last_touch = now - self._last_touch, now
         return round(min(seconds, IDLE_SECONDS), 2)
+
+
+def _taken_in(case_id: str, kept: int, refused: int) -> str:
+    """What is said of labels that something else wrote into a case."""
+    sentences = []
+    if kept:
+        voxels = f"{kept:,} voxel{'s' if kept > 1 else ''}"
+        sentences.append(
+            f"Another program changed the labels of {case_id} in {voxels}; that is kept as a stroke, which Undo "
+            "takes back."
+        )
+    if refused:
+        voxels = f"{refused:,} voxel{'s' if refused > 1 else ''}"
+        sentences.append(
+            f"In {voxels} of {case_id} another program wrote labels that the study does not have; these were put "
+            "back. Add the labels to the study first, under Labels."
+        )
+    return " ".join(sentences)
 
 
 class Unsaved:

@@ -1,0 +1,73 @@
+"""Another plugin writes into the Corrections layer in place, as napari's documentation shows it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import Person
+from models import add_model, add_prediction
+
+from napari_apprentice.store.study import Study
+
+pytestmark = pytest.mark.window
+
+HERE = (slice(2, 4), slice(1, 5), slice(3, 8))
+
+
+@pytest.fixture
+def opened(person: Person, study: Study, tmp_path: Path) -> Person:
+    """With case c1 open, which shows a prediction."""
+    add_model(study, tmp_path)
+    add_prediction(study, "c1", 1)
+    person.open_study(study.path)
+    person.open_case("c1")
+    return person
+
+
+def write(person: Person, label: int = 2) -> None:
+    layer = person.desk.layers.labels
+    layer.data[HERE] = label
+    layer.refresh()
+    person.rest(0.05)
+
+
+def there(person: Person) -> bool:
+    canvas = person.session.case.canvas
+    return bool((canvas.labels[HERE] == 2).all() and (canvas.status[HERE] == 2).all())
+
+
+def test_it_is_kept_when_the_next_case_is_opened(opened: Person) -> None:
+    write(opened)
+    opened.click(opened.dock.queue_panel.next)
+    opened.wait(lambda: opened.session.case.info.case_id == "c2")
+    opened.settle()
+    assert "Another program changed the labels of c1 in 40 voxels" in opened.notices[-1]
+    opened.open_case("c1")
+    assert there(opened)
+
+
+def test_it_is_saved_as_edited_and_undone_by_undo(opened: Person) -> None:
+    write(opened)
+    opened.click(opened.dock.correct_panel.save)
+    opened.settle()
+    labels, status = opened.session.study.revisions.read("c1", "r0001")
+    assert (labels[HERE] == 2).all()
+    assert (status[HERE] == 2).all()
+    write(opened, 0)
+    opened.click(opened.dock.correct_panel.undo)
+    assert there(opened)
+
+
+def test_it_is_kept_when_the_window_closes(opened: Person, study: Study) -> None:
+    write(opened)
+    opened.viewer.close()
+    opened.rest(0.1)
+    assert len(study.journal.read("c1").strokes) == 1
+
+
+def test_it_is_kept_when_a_new_prediction_is_shown(opened: Person) -> None:
+    write(opened)
+    opened.desk.cases.reopen()
+    opened.settle()
+    assert there(opened)
+    assert np.unique(opened.session.case.canvas.labels).tolist() == [1, 2]
