@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -78,12 +78,13 @@ def free_bytes(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
-def sent(values: NDArray[np.float32], device: torch.device) -> torch.Tensor:
-    """An array on a device; to a CUDA device it travels from pinned memory, while this process goes on.
+def sent(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Numbers of the host on a device; to a CUDA device they travel from pinned memory, while this process goes on.
 
     A copy that is not waited for is safe from pinned memory alone: elsewhere what is copied may be gone before.
+    Without it even a handful of numbers makes this process wait for all that the device was asked for before.
     """
-    tensor = torch.from_numpy(values)
+    tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
