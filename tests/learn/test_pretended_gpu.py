@@ -8,31 +8,71 @@ import pytest
 import torch
 from pretended_gpu import GPU, PretendedGpu
 from small import finish, make_example, make_plan, never
+from training import half_seen, settings
 
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import build
+from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.prepared import prepare
+from napari_apprentice.learn.ranks import Ranks
+from napari_apprentice.learn.stepper import Stepper
+from napari_apprentice.learn.teacher import Teacher
 
 CPU = torch.device("cpu")
 
 
-def predicted(device, labels, settings, models=1):
+class OnTheHost(torch.Generator):
+    """A generator of the host's, whatever device it is for."""
+
+    def __new__(cls, _device):
+        return super().__new__(cls)
+
+
+def predicted(device, labels, how, models=1):
     plan, example = make_plan(labels=labels, mirror=(1,)), make_example(shape=(18, 20, 26), spacing=(1.0, 1.2, 0.8))
     torch.manual_seed(0)
     predictor = Predictor.together([Predictor.of(plan, build(plan), device) for _ in range(models)])
-    return finish(predictor.predict_array(example.voxels, example.spacing, settings, never))[1]
+    return finish(predictor.predict_array(example.voxels, example.spacing, how, never))[1]
 
 
 @pytest.mark.parametrize(("rows", "quality", "models"), [(3, "best", 1), (11, "draft", 1), (3, "draft", 2)])
 def test_a_prediction_is_that_of_the_cpu_and_waits_for_the_device_a_few_times_per_slab(rows, quality, models):
     labels = tuple(range(1, rows))  # eleven are read out late
-    settings = PredictSettings(quality=quality, backend="torch", half=False)
+    how = PredictSettings(quality=quality, backend="torch", half=False)
     with PretendedGpu() as gpu:
-        there = predicted(GPU, labels, settings, models)
-    here = predicted(CPU, labels, settings, models)
+        there = predicted(GPU, labels, how, models)
+    here = predicted(CPU, labels, how, models)
     assert (there.labels == here.labels).all()
     assert (there.uncertainty == here.uncertainty).all()
     assert there.quality == here.quality
     assert len(np.unique(here.labels)) > 1
     if models == 1:  # to count votes is to wait for them
         assert sum(n for place, n in gpu.waits.items() if "member.py" not in place) < 40, gpu.waits
+
+
+def trained(device, taught, waits=None):
+    """Losses of four steps on scans that the host keeps; what is done once is no part of the waits."""
+    plan, ranks = make_plan(), Ranks()
+    torch.manual_seed(0)
+    module, base = build(plan).to(device), build(plan).to(device)
+    optimiser = Optimiser(module, settings(), device)
+    teacher = Teacher(base, (2,), 2.0) if taught else None
+    stepper = Stepper(module, optimiser, settings(), None, teacher, ranks, plan.batch)
+    feed = Feed([prepare(half_seen(i), plan) for i in range(2)], plan, settings(), device, ranks)
+    if waits is not None:
+        waits.clear()
+    return [optimiser.step(n, 0.01, stepper.gradient(feed.batch(n), n)) for n in range(4)]
+
+
+@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.usefixtures("float32")
+def test_a_training_step_is_that_of_the_cpu_and_waits_for_the_device_once(monkeypatch, taught):
+    monkeypatch.setattr("napari_apprentice.learn.feed.torch.Generator", OnTheHost)  # "meta" has none
+    with PretendedGpu() as gpu:
+        there = trained(GPU, taught, gpu.waits)
+    assert there == trained(CPU, taught)
+    distilled = sum(n for place, n in gpu.waits.items() if "teacher.py" in place)  # where nobody looked
+    assert sum(gpu.waits.values()) - distilled == 4, gpu.waits
+    assert distilled == (4 if taught else 0)

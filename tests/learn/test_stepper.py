@@ -35,7 +35,7 @@ def gradient(micro, plan=None, taught=True):
     cases = [prepare(half_seen(i), plan) for i in range(2)]
     batch = PatchSampler(cases, plan.patch, 4, 0.0).draw(np.random.default_rng(0))
     value = Stepper(module, optimiser, settings(), None, teacher, Ranks(), micro).gradient(batch, 0)
-    return value, torch.cat([p.grad.flatten() for p in module.parameters()])
+    return float(value), torch.cat([p.grad.flatten() for p in module.parameters()])
 
 
 @pytest.mark.parametrize("micro", [1, 2, 3])
