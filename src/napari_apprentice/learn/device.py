@@ -74,8 +74,8 @@ def needs_scaler(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Free memory of a CUDA device; None elsewhere."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+    """Memory of a CUDA device that this process can have; None elsewhere."""
+    return _memory(device)[0] if device.type == "cuda" else None
 
 
 def sent(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -92,8 +92,15 @@ def free_share(device: torch.device) -> float | None:
     """Share of a CUDA device's memory that is free; None elsewhere."""
     if device.type != "cuda":
         return None
+    free, total = _memory(device)
+    return free / total
+
+
+def _memory(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free and that there are; what PyTorch keeps of an earlier prediction or step is free for it."""
     free, total = torch.cuda.mem_get_info(device)
-    return float(free / total)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + kept), int(total)
 
 
 def _cpu_has_bf16() -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import Cancelled, RunError, StorageError
+from napari_apprentice.learn.device import release_memory
 from napari_apprentice.learn.ranks import first_here, several
 from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, started
 from napari_apprentice.loop.child_errors import told
@@ -78,6 +79,7 @@ def serve(requests: Requests, prediction: PredictionTask) -> None:
     """Do what is asked for until nothing more can be."""
     while (request := requests.next()) is not None:
         _do(request, requests, prediction)
+        release_memory()  # until the next request a training run may need what torch would keep of the GPU's
 
 
 def _do(request: Request, requests: Requests, prediction: PredictionTask) -> None:
