@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 from napari_apprentice.errors import InputError, OutOfMemoryError
 
 
+# In small letters. Where no way of computing a convolution finds room, PyTorch says that there is none at all.
+_NO_MEMORY = (
+    "out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "status_alloc_failed",
+    "unable to find an engine to execute this computation",
+)  # fmt: skip
+_OF_A_GPU = ("cuda", "cudnn", "cublas", "engine", "mps", "hip")
+
+
 def choose_device(text: str) -> torch.device:
     """Turn "auto", "cpu", "cuda" or "mps" into a device that is there.
 
@@ -120,9 +128,9 @@ def _why_no_cuda() -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a device or here; torch and OpenVINO say the latter as RuntimeErrors."""
+    """Whether memory ran out, on a device or here; cuDNN, torch and OpenVINO say so in RuntimeErrors."""
     text = str(error).lower()
-    told = any(words in text for words in ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation"))
+    told = any(words in text for words in _NO_MEMORY)
     return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
 
@@ -139,13 +147,14 @@ def memory_errors() -> Iterator[None]:
     """Say in plain words that there is too little memory."""
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise OutOfMemoryError(
-            "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
-        ) from error
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        text = str(error).lower()
+        if isinstance(error, torch.cuda.OutOfMemoryError) or any(words in text for words in _OF_A_GPU):
+            raise OutOfMemoryError(
+                "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
+            ) from error
         raise OutOfMemoryError(
             "There is too little free memory for this scan and model. Close other programs and try again."
         ) from error
