@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from napari_apprentice.errors import OutOfMemoryError
-from napari_apprentice.learn.device import free_bytes, free_share, memory_errors
+from napari_apprentice.errors import InputError, OutOfMemoryError
+from napari_apprentice.learn.device import choose_device, free_bytes, free_share, memory_errors
 
 FULL = (
     "CUDA error: out of memory",
@@ -19,6 +19,32 @@ FULL = (
 def test_a_full_gpu_is_told_whichever_library_finds_it_full(text):
     with pytest.raises(OutOfMemoryError, match="The GPU has too little free memory"), memory_errors():
         raise RuntimeError(text)
+
+
+def pretend(monkeypatch, code, capability):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: code)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "GTX 1080")
+
+
+@pytest.mark.parametrize(
+    ("code", "capability"), [(["sm_75", "sm_90a", "compute_90"], (6, 1)), (["sm_80", "sm_90"], (12, 0))]
+)
+def test_a_gpu_that_pytorch_has_no_code_for_is_left_alone(monkeypatch, code, capability):
+    pretend(monkeypatch, code, capability)
+    assert choose_device("auto").type != "cuda"
+    with pytest.raises(InputError, match=r"no code for the GTX 1080.*Choose auto or cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("code", "capability"),
+    [(["sm_80"], (8, 6)), (["sm_75", "compute_90"], (12, 0)), (["sm_90a"], (9, 0)), (["gfx942"], (9, 4)), ([], (7, 0))],
+)
+def test_a_gpu_that_pytorch_has_code_for_is_taken(monkeypatch, code, capability):
+    pretend(monkeypatch, code, capability)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
 
 
 def test_what_pytorch_keeps_of_earlier_work_is_free_for_the_next(monkeypatch):

@@ -1,5 +1,6 @@
 """Where to compute, and in which number type."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -19,7 +20,7 @@ _OF_A_GPU = ("cuda", "cudnn", "cublas", "engine", "mps", "hip")
 
 
 def choose_device(text: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there.
+    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there and that PyTorch has code for.
 
     Raises
     ------
@@ -27,12 +28,13 @@ def choose_device(text: str) -> torch.device:
         The device asked for is unknown or not available here.
     """
     if text == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        return torch.device("cuda" if not _why_no_cuda() else "mps" if _has_mps() else "cpu")
     if text == "cpu":
         return torch.device("cpu")
     if text == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError(f"{_why_no_cuda()} Choose auto or cpu as the device.")
+        why = _why_no_cuda()
+        if why:
+            raise InputError(f"{why} Choose auto or cpu as the device.")
         return torch.device("cuda")
     if text == "mps":
         if not _has_mps():
@@ -122,9 +124,31 @@ def _has_mps() -> bool:
 
 
 def _why_no_cuda() -> str:
-    if torch.version.cuda is None:
-        return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
-    return "PyTorch finds no CUDA GPU here."
+    """Why no CUDA device can be used, in a sentence; "" where one can."""
+    if not torch.cuda.is_available():
+        if torch.version.cuda is None:
+            return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
+        return "PyTorch finds no CUDA GPU here."
+    major, minor = torch.cuda.get_device_capability()
+    if _has_code(torch.cuda.get_arch_list(), major, minor):
+        return ""
+    return (
+        f"The installed PyTorch has no code for the {torch.cuda.get_device_name()} (compute capability "
+        f"{major}.{minor}): another version of PyTorch may have it (see docs/install)."
+    )
+
+
+def _has_code(kinds: list[str], major: int, minor: int) -> bool:
+    """Whether code of some kinds ("sm_86", "compute_120") runs on a GPU; what is called otherwise (ROCm) is trusted.
+
+    Compiled code runs on its own generation from its number on, and what is compiled when it is loaded on all later
+    ones too.
+    """
+    found = [re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", kind) for kind in kinds]
+    known = [(m[1], int(m[2]), int(m[3])) for m in found if m]
+    return len(known) < len(kinds) or not kinds or any(
+        (at, after) <= (major, minor) and (at == major or how == "compute") for how, at, after in known
+    )  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
