@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from napari_apprentice.errors import InputError, OutOfMemoryError
-from napari_apprentice.learn.device import choose_device, free_bytes, free_share, memory_errors
+from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
+from napari_apprentice.learn.device import choose_device, free_bytes, free_share, gpu_errors, memory_errors
 
 FULL = (
     "CUDA error: out of memory",
@@ -19,6 +19,16 @@ FULL = (
 def test_a_full_gpu_is_told_whichever_library_finds_it_full(text):
     with pytest.raises(OutOfMemoryError, match="The GPU has too little free memory"), memory_errors():
         raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match=r"CUDA|cuDNN|engine|MPS"), gpu_errors():  # not lost
+        raise RuntimeError(text)
+
+
+@pytest.mark.parametrize("text", ["CUDA error: unknown error", "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"])
+def test_a_lost_gpu_is_no_want_of_memory_and_no_fault_of_the_case(text):
+    with pytest.raises(GpuLostError, match="The GPU failed"), gpu_errors(), memory_errors():
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="shapes"), gpu_errors():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 def pretend(monkeypatch, code, capability):

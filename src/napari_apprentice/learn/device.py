@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from napari_apprentice.errors import InputError, OutOfMemoryError
-
+from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
 
 # In small letters. Where no way of computing a convolution finds room, PyTorch says that there is none at all.
 _NO_MEMORY = (
@@ -156,6 +155,30 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     told = any(words in text for words in _NO_MEMORY)
     return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def is_gpu_lost(error: BaseException) -> bool:
+    """Whether a GPU fails this process, which then gets nothing from it any more: a driver that fell over, sleep."""
+    text = str(error)
+    told = any(words in text for words in ("CUDA error", "HIP error", "CUDNN_STATUS", "CUBLAS_STATUS"))
+    return isinstance(error, RuntimeError) and told and not is_out_of_memory(error)
+
+
+@contextmanager
+def gpu_errors() -> Iterator[None]:
+    """Say that it is the GPU that failed, not what it was asked for.
+
+    Raises
+    ------
+    GpuLostError
+        A GPU failed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_gpu_lost(error):
+            raise
+        raise GpuLostError(f"The GPU failed ({str(error).splitlines()[0]}).") from error
 
 
 def release_memory() -> None:
