@@ -30,7 +30,9 @@ def environment(*, large_pages: bool = False) -> dict[str, str]:
         and other systems ignore it.
     """
     pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if large_pages else {}
-    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **pages, **os.environ}
+    # what an older PyTorch or macOS cannot do on an Apple GPU is done on the CPU, and ends no run
+    apple = {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **apple, **pages, **os.environ}
 
 
 def step_back(pid: int) -> None:
