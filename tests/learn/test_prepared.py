@@ -89,6 +89,7 @@ def test_a_scan_is_read_in_slabs(monkeypatch):
 
 def test_what_would_fill_the_device_stays_on_the_host(monkeypatch):
     cases = [prepare(make_example(), make_plan())]
+    assert kept_near(cases, torch.device("mps"))[0].voxels is cases[0].voxels
     device = torch.device("meta")  # of no memory, and not the host's
     monkeypatch.setattr(prepared, "free_bytes", lambda _: cases[0].bytes * 10)
     assert kept_near(cases, device)[0].voxels.device == device

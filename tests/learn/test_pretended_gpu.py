@@ -11,6 +11,7 @@ from small import finish, make_example, make_plan, never
 from training import half_seen, settings
 
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.learn import feed
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.optimiser import Optimiser
@@ -52,6 +53,18 @@ def test_a_prediction_is_that_of_the_cpu_and_waits_for_the_device_a_few_times_pe
         assert sum(n for place, n in gpu.waits.items() if "member.py" not in place) < 40, gpu.waits
 
 
+def test_for_an_apple_gpu_patches_are_turned_on_the_host(monkeypatch):
+    """In PyTorch 2.10 to 2.12 it knows no nearest neighbours in 3D, and before it turned nothing."""
+    sent = []
+    monkeypatch.setattr(feed, "sent", lambda values, _device: sent.append(values.shape[-3:]) or values)
+    monkeypatch.setattr("napari_apprentice.learn.feed.torch.Generator", OnTheHost)
+    plan, cases = make_plan(), [prepare(make_example(), make_plan())]
+    there = Feed(cases, plan, settings(), torch.device("mps"), Ranks())
+    here = Feed(cases, plan, settings(), CPU, Ranks())
+    assert all(torch.equal(there.batch(n).voxels, here.batch(n).voxels) for n in range(4))
+    assert set(sent) == {plan.patch}  # without what is around them
+
+
 def trained(device, taught, waits=None):
     """Losses of four steps on scans that the host keeps; what is done once is no part of the waits."""
     plan, ranks = make_plan(), Ranks()
@@ -60,10 +73,10 @@ def trained(device, taught, waits=None):
     optimiser = Optimiser(module, settings(), device)
     teacher = Teacher(base, (2,), 2.0) if taught else None
     stepper = Stepper(module, optimiser, settings(), None, teacher, ranks, plan.batch)
-    feed = Feed([prepare(half_seen(i), plan) for i in range(2)], plan, settings(), device, ranks)
+    batches = Feed([prepare(half_seen(i), plan) for i in range(2)], plan, settings(), device, ranks)
     if waits is not None:
         waits.clear()
-    return [optimiser.step(n, 0.01, stepper.gradient(feed.batch(n), n)) for n in range(4)]
+    return [optimiser.step(n, 0.01, stepper.gradient(batches.batch(n), n)) for n in range(4)]
 
 
 @pytest.mark.parametrize("taught", [False, True])

@@ -54,8 +54,10 @@ class Feed:
         matrix = draw_turn(self._plan, rng)
         if matrix is None:
             return self._there(spot.patch(self._plan.patch))
-        around = self._there(spot.patch(self._plan.patch, margin(self._plan, matrix)))
-        return turned(*around, matrix, self._plan.patch)
+        around = spot.patch(self._plan.patch, margin(self._plan, matrix))
+        if self._device.type == "mps":  # PyTorch turns no labels there before 2.13, and the host's memory is its own
+            return self._there(turned(*around, matrix, self._plan.patch))
+        return turned(*self._there(around), matrix, self._plan.patch)
 
     def _there(self, parts: Parts) -> Parts:
         device = self._device
