@@ -3,6 +3,8 @@
 No GPU is needed for these; see `pretended_gpu`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from small import finish, make_example, make_plan, never
 from training import half_seen, settings
 
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.records import OpenLabels
 from napari_apprentice.learn import feed
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import build
@@ -72,8 +75,11 @@ def trained(device, taught, waits=None):
     module, base = build(plan).to(device), build(plan).to(device)
     optimiser = Optimiser(module, settings(), device)
     teacher = Teacher(base, (2,), 2.0) if taught else None
-    stepper = Stepper(module, optimiser, settings(), None, teacher, ranks, plan.batch)
-    batches = Feed([prepare(half_seen(i), plan) for i in range(2)], plan, settings(), device, ranks)
+    opened = [torch.tensor([0, 2], device=device)]
+    stepper = Stepper(module, optimiser, settings(), opened, teacher, ranks, plan.batch)
+    where = np.full((16, 18, 20), 1, np.uint8)  # all that was seen: label 2 did not exist then
+    examples = [half_seen(0), replace(half_seen(1), open=OpenLabels(((2,),), where))]
+    batches = Feed([prepare(e, plan) for e in examples], plan, settings(), device, ranks)
     if waits is not None:
         waits.clear()
     return [optimiser.step(n, 0.01, stepper.gradient(batches.batch(n), n)) for n in range(4)]

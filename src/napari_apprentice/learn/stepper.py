@@ -1,5 +1,7 @@
 """The gradient of one step, in as many parts as memory and devices ask for; the step stays that of the whole batch."""
 
+from collections.abc import Sequence
+
 import torch
 
 from napari_apprentice.core.config import TrainSettings
@@ -24,7 +26,7 @@ class Stepper:
     module, optimiser, settings
         What is tuned, and how.
     open_rows
-        See `learn.loss.loss`; None where no voxel is left open.
+        See `learn.loss.loss`; none where no voxel is left open.
     teacher
         None where nothing is distilled.
     ranks
@@ -34,7 +36,7 @@ class Stepper:
     """
 
     def __init__(
-        self, module: Network, optimiser: Optimiser, settings: TrainSettings, open_rows: torch.Tensor | None,
+        self, module: Network, optimiser: Optimiser, settings: TrainSettings, open_rows: Sequence[torch.Tensor],
         teacher: Teacher | None, ranks: Ranks, micro: int,
     ) -> None:  # fmt: skip
         self.optimiser = optimiser
