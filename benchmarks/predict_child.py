@@ -136,7 +136,10 @@ def with_monai(source: FileSource, engine: str, device: torch.device) -> tuple[s
             whole = torch.nn.functional.interpolate(probabilities, size=own, mode="trilinear", align_corners=False)
             return whole[0].argmax(0).to(torch.uint8).cpu().numpy()
 
-    return "fp32" if engine.endswith("fp32") else "bf16 autocast", work
+    with nullcontext() if engine.endswith("fp32") else autocast(device):
+        half = torch.is_autocast_enabled(device.type)
+        kind = str(torch.get_autocast_dtype(device.type)).removeprefix("torch.")
+    return f"{kind} autocast" if half else "fp32", work
 
 
 def with_nnunet(source: FileSource, engine: str, device: torch.device) -> tuple[str, Callable[[], NDArray[Any]]]:  # noqa: ARG001

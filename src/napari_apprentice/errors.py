@@ -72,5 +72,9 @@ class OutOfMemoryError(RunError):
     """Memory ran out where smaller work may find enough: try that before a person is told."""
 
 
+class GpuLostError(RunError):
+    """A GPU fails the process that computes on it: another process may get on with it."""
+
+
 class Cancelled(ApprenticeError):  # noqa: N818 - it is no fault
     """The person asked the work to stop; what was finished is kept."""

@@ -68,7 +68,7 @@ def test_what_may_be_a_newer_label_is_not_taught_to_be_background():
     target[:] = 0
     hidden = torch.rand(target.shape) < 0.5
     left_open = torch.where(hidden, FIRST_OPEN, 0).to(torch.uint8)
-    rows = torch.tensor([[True, False, True]])
+    rows = [torch.tensor([0, 2])]
     merged = torch.stack([logits[:, [0, 2]].logsumexp(1), logits[:, 1]], 1)
     alone = loss([logits], torch.full_like(target, FIRST_OPEN), weight, rows)
     # Dice of row 2 without any voxel of its own is 0, and the mean is over two rows instead of one

@@ -4,6 +4,7 @@ from small import make_example, make_plan
 from training import train
 
 from napari_apprentice.errors import RunError
+from napari_apprentice.learn import device, memory
 from napari_apprentice.learn import loss as masked
 from napari_apprentice.learn.memory import Need, affordable, need
 from napari_apprentice.learn.network import build
@@ -28,6 +29,16 @@ def test_what_a_step_keeps_is_foretold_from_a_small_patch():
     assert 0.7 * real < told.of(1) < 1.5 * real
     assert told.of(4) - told.of(2) == pytest.approx(2 * told.patch)
     assert need(module, plan, taught=True).fixed > told.fixed
+
+
+def test_half_precision_is_foretold_to_keep_half_as_much(monkeypatch):
+    """Copies of the weights are kept too, but do not grow with the patch."""
+    plan = make_plan(patch=(32, 32, 48), features=16)
+    kept = {}
+    for half in (True, False):
+        monkeypatch.setattr(device, "_cpu_has_bf16", lambda half=half: half)
+        kept[half] = memory._kept(build(plan), plan)
+    assert kept[True] == pytest.approx(kept[False] / 2, rel=0.05)
 
 
 def test_a_batch_is_made_smaller_or_refused_before_it_begins(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn import own_grid
 from napari_apprentice.learn.own_grid import OwnGrid
-from napari_apprentice.learn.probabilities import likely
+from napari_apprentice.learn.probabilities import largest, likely
 
 CPU = torch.device("cpu")
 SHAPES = st.tuples(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(1, 20)] * 3))
@@ -24,7 +24,9 @@ class Whole:
         self.values = values
 
     def gather(self, z, y):
-        return likely(self.values[:, slice(*z), slice(*y)])
+        values = self.values[:, slice(*z), slice(*y)]
+        rows = likely(largest(values))
+        return rows, values[list(rows)]
 
 
 def some(scaled, rows=4, seed=0):

@@ -10,7 +10,8 @@ from small import make_plan
 from torch import distributed
 from training import base_weights, half_seen, settings, train
 
-from napari_apprentice.learn import weights
+from napari_apprentice.errors import Cancelled, InputError
+from napari_apprentice.learn import ranks, weights
 from napari_apprentice.learn.ranks import Ranks
 
 TOGETHER = """
@@ -42,19 +43,30 @@ def test_what_is_told_to_all_arrives(tmp_path):
     """The real exchange, of one process with itself."""
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
-        ranks, cpu = Ranks(0, 1), torch.device("cpu")
-        ranks.count = 2  # so that it asks the others, who are not there
+        both, cpu = Ranks(0, 1), torch.device("cpu")
+        both.count = 2  # so that it asks the others, who are not there
         layer = torch.nn.Linear(2, 3)
         layer(torch.ones(2)).sum().backward()
         before = [p.grad.clone() for p in layer.parameters()]
-        ranks.add_gradients(layer.parameters())
+        both.add_gradients(layer.parameters())
         assert all(torch.equal(p.grad, b) for p, b in zip(layer.parameters(), before, strict=True))
-        assert torch.equal(ranks.total(torch.arange(3.0)), torch.arange(3.0))
-        assert [ranks.any(said, cpu) for said in (True, False)] == [True, False]
-        assert ranks.same([3.0, 0.1], cpu) == [3.0, 0.1]
-        ranks.wait()
+        assert torch.equal(both.total(torch.arange(3.0)), torch.arange(3.0))
+        assert [both.any(said, cpu) for said in (True, False)] == [True, False]
+        assert both.same([3.0, 0.1], cpu) == [3.0, 0.1]
+        both.wait()
     finally:
         distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("rank", "node", "error"), [(0, 0, InputError), (1, 0, Cancelled), (3, 1, InputError)])
+def test_more_processes_than_gpus_are_refused_in_words_by_the_first(monkeypatch, rank, node, error):
+    monkeypatch.setattr(ranks, "choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    told = {"WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": rank % 2, "RANK": rank, "GROUP_RANK": node}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(error, match="2 devices were asked for, and 1 GPU is here: ask for fewer"):
+        ranks.joined("cuda")
 
 
 @pytest.mark.slow

@@ -34,8 +34,8 @@ def gradient(micro, plan=None, taught=True):
     teacher = Teacher(base, (), 2.0) if taught else None
     cases = [prepare(half_seen(i), plan) for i in range(2)]
     batch = PatchSampler(cases, plan.patch, 4, 0.0).draw(np.random.default_rng(0))
-    value = Stepper(module, optimiser, settings(), None, teacher, Ranks(), micro).gradient(batch, 0)
-    return value, torch.cat([p.grad.flatten() for p in module.parameters()])
+    value = Stepper(module, optimiser, settings(), (), teacher, Ranks(), micro).gradient(batch, 0)
+    return float(value), torch.cat([p.grad.flatten() for p in module.parameters()])
 
 
 @pytest.mark.parametrize("micro", [1, 2, 3])

@@ -18,6 +18,7 @@ from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.predictor import Predictor
@@ -139,11 +140,11 @@ def test_a_run_that_went_astray_goes_on_with_half_the_rate(tmp_path, monkeypatch
     step, fail = Optimiser.step, [True]
     rates = []
 
-    def astray(self, number, rate):
+    def astray(self, number, rate, loss):
         rates.append(rate)
         if number == 5 and fail:
             next(iter(self._named.values())).grad.fill_(float("nan"))
-        step(self, number, rate)
+        return step(self, number, rate, loss)
 
     monkeypatch.setattr(Optimiser, "step", astray)
     told = r"gradient is not a number any more at step 6.*checkpoint of step 4 is kept.*half the learning rate"
@@ -296,3 +297,20 @@ def test_unseen_taken_for_background_ruins_what_the_mask_learns(tmp_path):
     masked, naive = scored(tmp_path, "masked", plan, test), scored(tmp_path, "naive", plan, test)
     assert masked > 0.8
     assert naive < masked - 0.1
+
+
+def test_the_next_batch_is_drawn_before_the_step_is_waited_for(tmp_path, monkeypatch):
+    draw, step, done = Feed.batch, Optimiser.step, []
+
+    def drawing(self, number):
+        done.append(f"batch {number}")
+        return draw(self, number)
+
+    def stepping(self, number, rate, loss):
+        done.append(f"step {number}")
+        return step(self, number, rate, loss)
+
+    monkeypatch.setattr(Feed, "batch", drawing)
+    monkeypatch.setattr(Optimiser, "step", stepping)
+    train(tmp_path, "a", how=settings(3))
+    assert done == ["batch 0", "batch 1", "step 0", "batch 2", "step 1", "step 2"]  # each once

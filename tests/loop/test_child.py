@@ -44,6 +44,14 @@ def test_one_that_has_ended_is_no_fault(child: "subprocess.Popen[bytes]") -> Non
     step_back(child.pid)
 
 
+def test_what_an_apple_gpu_cannot_do_is_done_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch reads this when it is imported, so no later than in the environment."""
+    monkeypatch.delenv("PYTORCH_ENABLE_MPS_FALLBACK", raising=False)
+    assert environment()["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"
+    monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")
+    assert environment()["PYTORCH_ENABLE_MPS_FALLBACK"] == "0"
+
+
 def test_large_pages_are_asked_for_where_told_and_never_against_the_persons_own_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

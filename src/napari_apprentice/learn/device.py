@@ -1,17 +1,25 @@
 """Where to compute, and in which number type."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_apprentice.errors import InputError, OutOfMemoryError
+from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
+
+# In small letters. Where no way of computing a convolution finds room, PyTorch says that there is none at all.
+_NO_MEMORY = (
+    "out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "status_alloc_failed",
+    "unable to find an engine to execute this computation",
+)  # fmt: skip
+_OF_A_GPU = ("cuda", "cudnn", "cublas", "engine", "mps", "hip")
 
 
 def choose_device(text: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there.
+    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there and that PyTorch has code for.
 
     Raises
     ------
@@ -19,12 +27,13 @@ def choose_device(text: str) -> torch.device:
         The device asked for is unknown or not available here.
     """
     if text == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        return torch.device("cuda" if not _why_no_cuda() else "mps" if _has_mps() else "cpu")
     if text == "cpu":
         return torch.device("cpu")
     if text == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError(f"{_why_no_cuda()} Choose auto or cpu as the device.")
+        why = _why_no_cuda()
+        if why:
+            raise InputError(f"{why} Choose auto or cpu as the device.")
         return torch.device("cuda")
     if text == "mps":
         if not _has_mps():
@@ -74,16 +83,17 @@ def needs_scaler(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Free memory of a CUDA device; None elsewhere."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+    """Memory of a CUDA device that this process can have; None elsewhere."""
+    return _memory(device)[0] if device.type == "cuda" else None
 
 
-def sent(values: NDArray[np.float32], device: torch.device) -> torch.Tensor:
-    """An array on a device; to a CUDA device it travels from pinned memory, while this process goes on.
+def sent(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Numbers of the host on a device; to a CUDA device they travel from pinned memory, while this process goes on.
 
     A copy that is not waited for is safe from pinned memory alone: elsewhere what is copied may be gone before.
+    Without it even a handful of numbers makes this process wait for all that the device was asked for before.
     """
-    tensor = torch.from_numpy(values)
+    tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -91,8 +101,15 @@ def free_share(device: torch.device) -> float | None:
     """Share of a CUDA device's memory that is free; None elsewhere."""
     if device.type != "cuda":
         return None
+    free, total = _memory(device)
+    return free / total
+
+
+def _memory(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free and that there are; what PyTorch keeps of an earlier prediction or step is free for it."""
     free, total = torch.cuda.mem_get_info(device)
-    return float(free / total)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + kept), int(total)
 
 
 def _cpu_has_bf16() -> bool:
@@ -106,16 +123,62 @@ def _has_mps() -> bool:
 
 
 def _why_no_cuda() -> str:
-    if torch.version.cuda is None:
-        return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
-    return "PyTorch finds no CUDA GPU here."
+    """Why no CUDA device can be used, in a sentence; "" where one can."""
+    if not torch.cuda.is_available():
+        if torch.version.cuda is None:
+            return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
+        return "PyTorch finds no CUDA GPU here."
+    major, minor = torch.cuda.get_device_capability()
+    if _has_code(torch.cuda.get_arch_list(), major, minor):
+        return ""
+    return (
+        f"The installed PyTorch has no code for the {torch.cuda.get_device_name()} (compute capability "
+        f"{major}.{minor}): another version of PyTorch may have it (see docs/install)."
+    )
+
+
+def _has_code(kinds: list[str], major: int, minor: int) -> bool:
+    """Whether code of some kinds ("sm_86", "compute_120") runs on a GPU; what is called otherwise (ROCm) is trusted.
+
+    Compiled code runs on its own generation from its number on, and what is compiled when it is loaded on all later
+    ones too.
+    """
+    found = [re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", kind) for kind in kinds]
+    known = [(m[1], int(m[2]), int(m[3])) for m in found if m]
+    return len(known) < len(kinds) or not kinds or any(
+        (at, after) <= (major, minor) and (at == major or how == "compute") for how, at, after in known
+    )  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a device or here; torch and OpenVINO say the latter as RuntimeErrors."""
+    """Whether memory ran out, on a device or here; cuDNN, torch and OpenVINO say so in RuntimeErrors."""
     text = str(error).lower()
-    told = any(words in text for words in ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation"))
+    told = any(words in text for words in _NO_MEMORY)
     return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def is_gpu_lost(error: BaseException) -> bool:
+    """Whether a GPU fails this process, which then gets nothing from it any more: a driver that fell over, sleep."""
+    text = str(error)
+    told = any(words in text for words in ("CUDA error", "HIP error", "CUDNN_STATUS", "CUBLAS_STATUS"))
+    return isinstance(error, RuntimeError) and told and not is_out_of_memory(error)
+
+
+@contextmanager
+def gpu_errors() -> Iterator[None]:
+    """Say that it is the GPU that failed, not what it was asked for.
+
+    Raises
+    ------
+    GpuLostError
+        A GPU failed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_gpu_lost(error):
+            raise
+        raise GpuLostError(f"The GPU failed ({str(error).splitlines()[0]}).") from error
 
 
 def release_memory() -> None:
@@ -131,13 +194,14 @@ def memory_errors() -> Iterator[None]:
     """Say in plain words that there is too little memory."""
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise OutOfMemoryError(
-            "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
-        ) from error
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        text = str(error).lower()
+        if isinstance(error, torch.cuda.OutOfMemoryError) or any(words in text for words in _OF_A_GPU):
+            raise OutOfMemoryError(
+                "The GPU has too little free memory. Close other programs that use it, or choose cpu as the device."
+            ) from error
         raise OutOfMemoryError(
             "There is too little free memory for this scan and model. Close other programs and try again."
         ) from error

@@ -8,6 +8,7 @@ import torch
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.augment import augment
+from napari_apprentice.learn.device import sent
 from napari_apprentice.learn.patches import Batch, Parts, PatchSampler, Spot, assembled
 from napari_apprentice.learn.prepared import Prepared
 from napari_apprentice.learn.ranks import Ranks
@@ -53,9 +54,12 @@ class Feed:
         matrix = draw_turn(self._plan, rng)
         if matrix is None:
             return self._there(spot.patch(self._plan.patch))
-        around = self._there(spot.patch(self._plan.patch, margin(self._plan, matrix)))
-        return turned(*around, matrix, self._plan.patch)
+        around = spot.patch(self._plan.patch, margin(self._plan, matrix))
+        if self._device.type == "mps":  # PyTorch turns no labels there before 2.13, and the host's memory is its own
+            return self._there(turned(*around, matrix, self._plan.patch))
+        return turned(*self._there(around), matrix, self._plan.patch)
 
     def _there(self, parts: Parts) -> Parts:
-        voxels, target, edited = (t.to(self._device, non_blocking=True) for t in parts)
+        device = self._device
+        voxels, target, edited = (t if t.device.type == device.type else sent(t, device) for t in parts)
         return voxels.float(), target, edited

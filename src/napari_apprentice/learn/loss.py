@@ -18,7 +18,7 @@ _SMOOTH = 1e-5
 
 
 def loss(
-    logits: Sequence[torch.Tensor], target: torch.Tensor, weight: torch.Tensor, open_rows: torch.Tensor | None = None
+    logits: Sequence[torch.Tensor], target: torch.Tensor, weight: torch.Tensor, open_rows: Sequence[torch.Tensor] = ()
 ) -> torch.Tensor:
     """Masked soft Dice plus masked cross-entropy, 1:1, over deep-supervision maps.
 
@@ -31,7 +31,7 @@ def loss(
     weight
         (b, z, y, x) cross-entropy weights.
     open_rows
-        (n, 1 + labels) bool: the rows that a voxel with target 250 + i may be of, background among them.
+        The numbers of the rows that a voxel with target 250 + i may be of, 0 for background among them; int64.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def loss(
 
 
 def sums(
-    logits: Sequence[torch.Tensor], target: torch.Tensor, weight: torch.Tensor, open_rows: torch.Tensor | None = None
+    logits: Sequence[torch.Tensor], target: torch.Tensor, weight: torch.Tensor, open_rows: Sequence[torch.Tensor] = ()
 ) -> torch.Tensor:
     """What `value` needs of a part of a batch; the sums of all parts, added up, are those of the batch.
 
@@ -81,7 +81,7 @@ def single(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> 
 
 
 def _of_map(
-    logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, open_rows: torch.Tensor | None
+    logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, open_rows: Sequence[torch.Tensor]
 ) -> torch.Tensor:
     valid = target < UNSEEN
     # without the mask on the logits a NaN under an unknown voxel would still reach the sum
@@ -90,12 +90,13 @@ def _of_map(
     probability = logits.softmax(1)[:, 1:] * valid[:, None]
     truth = (target[:, None] == rows).float()
     each = F.cross_entropy(logits, torch.where(target < FIRST_OPEN, target, 0).long(), reduction="none")
-    for number, allowed in enumerate(open_rows if open_rows is not None else ()):
+    for number, allowed in enumerate(open_rows):
         left_open = target == FIRST_OPEN + number
         # Marginal and exclusion loss (Shi et al., Med Image Anal 70, 2021): one of these, whichever; and what the
         # voxel may be says nothing about the overlap of those labels.
         each = torch.where(left_open, logits.logsumexp(1) - logits[:, allowed].logsumexp(1), each)
-        probability = probability * ~(left_open[:, None] & allowed[1:].view(1, -1, 1, 1, 1))
+        among = left_open.new_zeros(logits.shape[1]).index_fill_(0, allowed, value=True)[1:]
+        probability = probability * ~(left_open[:, None] & among.view(1, -1, 1, 1, 1))
     axes = (0, 2, 3, 4)
     weight = weight * valid
     per_label = ((probability * truth).sum(axes), probability.sum(axes), truth.sum(axes))

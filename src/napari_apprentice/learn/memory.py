@@ -106,6 +106,7 @@ def _kept(network: Network, plan: Plan) -> float | None:
     smallest = [2 * math.prod(s[axis] for s in plan.strides) for axis in range(3)]
     size = [min(n, max(m, 1)) for n, m in zip(plan.patch, smallest, strict=True)]
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    weights = {p.shape for p in network.parameters()}  # half-precision copies of them do not grow with the patch
     kept: dict[int, torch.Tensor] = {}  # the tensors themselves, so that no address is used twice
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -115,6 +116,7 @@ def _kept(network: Network, plan: Plan) -> float | None:
     device = next(network.parameters()).device
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(device):
         logits = network.train()(torch.zeros(1, len(plan.normalisation), *size, device=device))
-    size_of_kept = sum(t.untyped_storage().nbytes() for address, t in kept.items() if address not in own)
+    counted = [t for address, t in kept.items() if address not in own and t.shape not in weights]
+    size_of_kept = sum(t.untyped_storage().nbytes() for t in counted)
     del logits
     return size_of_kept * math.prod(plan.patch) / math.prod(size)

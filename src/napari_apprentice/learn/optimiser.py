@@ -1,5 +1,6 @@
 """One optimiser step after another: SGD, its rate, the averaged weights."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -62,24 +63,30 @@ class Optimiser:
         """Add the gradient of a loss, or of a part of one."""
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, number: int, rate: float) -> None:
-        """Move the weights against the gradient, then the average after them.
+    def step(self, number: int, rate: float, loss: torch.Tensor) -> float:
+        """Move the weights against the gradient of a loss, then the average after them, and return the loss.
+
+        Here alone a GPU is waited for, once: to look at loss and gradient before the weights move.
 
         Raises
         ------
         RunError
-            The gradient is not finite; the weights are as they were.
+            Loss or gradient is not finite; the weights are as they were.
         """
         for group in self._sgd.param_groups:
             group["lr"] = rate
         self._ranks.add_gradients(self._named.values())
         self._scaler.unscale_(self._sgd)
         norm = nn.utils.clip_grad_norm_(self._named.values(), self._settings.clip)
-        if not self._scaler.is_enabled() and not bool(torch.isfinite(norm)):  # the scaler skips such steps
+        value, length = torch.stack([loss, norm]).tolist()
+        if not math.isfinite(value):
+            raise RunError(not_finite("loss", number))
+        if not self._scaler.is_enabled() and not math.isfinite(length):  # the scaler skips such steps
             raise RunError(not_finite("gradient", number))
         self._scaler.step(self._sgd)
         self._scaler.update()
         self._follow(number)
+        return float(value)
 
     @torch.no_grad()
     def _follow(self, number: int) -> None:

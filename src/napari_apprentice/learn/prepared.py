@@ -115,11 +115,17 @@ def foretold_bytes(example: Example, plan: Plan) -> int:
 
 
 def kept_near(cases: Sequence[Prepared], device: torch.device) -> list[Prepared]:
-    """On the device where they take at most 30 % of its free memory, else in host memory that it reads fast."""
+    """On the device where they take at most 30 % of its free memory, else in host memory.
+
+    Not in pinned memory, of which PyTorch takes up to twice as much (powers of two), and which no other program gets:
+    patches are cut out of it, and only these travel. An Apple GPU's memory is the host's.
+    """
+    if device.type == "mps":
+        return list(cases)
     free = free_bytes(device)
     if free is None or sum(case.bytes for case in cases) <= SHARE * free:
         return [case.moved(lambda t: t.to(device)) for case in cases]
-    return [case.moved(torch.Tensor.pin_memory) for case in cases]
+    return list(cases)
 
 
 def first_voxel(middle: Triple, whole: Triple, patch: Triple) -> Triple:

@@ -23,23 +23,25 @@ def mean_probabilities(logits: Sequence[torch.Tensor], temperatures: tuple[float
     return logits[0] if len(logits) == 1 else torch.stack(tuple(logits)).mean(0)
 
 
-def likely(probabilities: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
-    """The rows that are not negligible everywhere, and their probabilities (rows, ...).
+def largest(probabilities: torch.Tensor) -> torch.Tensor:
+    """(rows,) how likely each of (rows, ...) is where it is likeliest."""
+    return probabilities.flatten(1).amax(1)
+
+
+def likely(most: torch.Tensor) -> tuple[int, ...]:
+    """The rows that are not negligible everywhere, from what `largest` says of a cell; on the CPU.
 
     Raises
     ------
     NoNumbersError
         Some are no numbers: what is NaN would pass for background that is certain.
     """
-    most = probabilities.flatten(1).amax(1)
     if bool(most.isnan().any()):
         raise NoNumbersError(
             "The model gives no numbers (NaN) in a part of this scan, so nothing was proposed: its weights are broken, "
             "or numbers became too large. Try without half precision, or another model version."
         )
-    rows = (most >= NEGLIGIBLE).nonzero().flatten()
-    kept = probabilities if len(rows) == len(probabilities) else probabilities[rows]
-    return tuple(int(r) for r in rows), kept
+    return tuple((most >= NEGLIGIBLE).nonzero().flatten().tolist())
 
 
 class Agreement:

@@ -7,6 +7,9 @@ from datetime import timedelta
 import torch
 from torch import distributed, nn
 
+from napari_apprentice.errors import Cancelled, InputError
+from napari_apprentice.learn.device import choose_device
+
 
 class Ranks:
     """Who of how many this process is, and what they tell each other.
@@ -86,16 +89,32 @@ def joined(device: str) -> Ranks:
     ----------
     device
         "auto", "cpu" or "cuda"; of several GPUs each process takes its own.
+
+    Raises
+    ------
+    InputError
+        There are fewer GPUs here than processes.
     """
     if not several():
         return Ranks()
-    on_gpu = device != "cpu" and torch.cuda.is_available()
+    on_gpu = device != "cpu" and choose_device(device).type == "cuda"
     if on_gpu:
+        _refuse_too_many(torch.cuda.device_count())
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not distributed.is_initialized():
         # Patient: the first one may have to wait for its turn on the device.
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
     return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def _refuse_too_many(gpus: int) -> None:
+    asked = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if asked <= gpus:
+        return
+    text = f"{asked} devices were asked for, and {gpus} GPU{'s are' if gpus != 1 else ' is'} here: ask for fewer."
+    if first_here() or os.environ.get("GROUP_RANK", "0") != "0":
+        raise InputError(text)
+    raise Cancelled(text)  # the first one, which finds the same, says so; a fault of another would end it before
 
 
 def several() -> bool:

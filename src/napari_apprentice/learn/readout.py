@@ -35,9 +35,10 @@ class Readout:
 
     def __init__(self, plan: Plan, network: Network, labels: Container[int] | None = None) -> None:
         self._last = network.last
-        self._kept = [0, *(row for row, label in enumerate(plan.labels, 1) if labels is None or label in labels)]
+        kept = [0, *(row for row, label in enumerate(plan.labels, 1) if labels is None or label in labels)]
+        self._kept = torch.tensor(kept)
         self._every = 1 + len(plan.labels)
-        self.rows, self.width = len(self._kept), self._every
+        self.rows, self.width = len(kept), self._every
         if self._last is not None and self._last.in_channels < self._every:
             self.width = self._last.in_channels
         self.late = self.width < self._every
@@ -50,12 +51,20 @@ class Readout:
     def logits(self, averages: torch.Tensor) -> torch.Tensor:
         """(rows, ...) float32 logits of (width, ...) averages, which may be given back themselves."""
         if not self.late or self._last is None:
-            return averages if self.rows == self._every else averages[self._kept]
-        weight = self._last.weight.detach()[self._kept].flatten(1).float()
+            return self._proposed(averages)
+        weight = self._proposed(self._last.weight.detach()).flatten(1).float()
         found = weight @ averages.flatten(1)
         if self._last.bias is not None:
-            found += self._last.bias.detach()[self._kept, None].float()
+            found += self._proposed(self._last.bias.detach())[:, None].float()
         return found.view(self.rows, *averages.shape[1:])
+
+    def _proposed(self, values: torch.Tensor) -> torch.Tensor:
+        """Those rows that can be proposed."""
+        if self.rows == self._every:
+            return values
+        if self._kept.device != values.device:  # once: a GPU would be waited for each time
+            self._kept = self._kept.to(values.device)
+        return values[self._kept]
 
 
 class Asked(nn.Module):

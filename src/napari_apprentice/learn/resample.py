@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from napari_apprentice.learn.device import sent
+
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
@@ -103,7 +105,7 @@ class Linear:
     def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Itself on a device; copied once, for each label of a slab asks for it."""
         if device not in self._copies:
-            low, high, share = (torch.from_numpy(v).to(device) for v in (self.low, self.high, self.share))
+            low, high, share = (sent(v, device) for v in (self.low, self.high, self.share))
             self._copies[device] = low, high, share
         return self._copies[device]
 

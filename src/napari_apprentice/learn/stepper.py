@@ -1,15 +1,14 @@
 """The gradient of one step, in as many parts as memory and devices ask for; the step stays that of the whole batch."""
 
-import math
+from collections.abc import Sequence
 
 import torch
 
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.errors import RunError
 from napari_apprentice.learn import loss as masked
 from napari_apprentice.learn.device import autocast, is_out_of_memory, release_memory
 from napari_apprentice.learn.network import Network
-from napari_apprentice.learn.optimiser import Optimiser, not_finite
+from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.patches import Batch
 from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.teacher import Teacher
@@ -27,7 +26,7 @@ class Stepper:
     module, optimiser, settings
         What is tuned, and how.
     open_rows
-        See `learn.loss.loss`; None where no voxel is left open.
+        See `learn.loss.loss`; none where no voxel is left open.
     teacher
         None where nothing is distilled.
     ranks
@@ -37,7 +36,7 @@ class Stepper:
     """
 
     def __init__(
-        self, module: Network, optimiser: Optimiser, settings: TrainSettings, open_rows: torch.Tensor | None,
+        self, module: Network, optimiser: Optimiser, settings: TrainSettings, open_rows: Sequence[torch.Tensor],
         teacher: Teacher | None, ranks: Ranks, micro: int,
     ) -> None:  # fmt: skip
         self.optimiser = optimiser
@@ -46,8 +45,8 @@ class Stepper:
         self.micro = micro
         self.notes: list[str] = []
 
-    def gradient(self, batch: Batch, number: int) -> float:
-        """Leave the gradient of a batch's loss in the optimiser, and return the loss.
+    def gradient(self, batch: Batch, number: int) -> torch.Tensor:
+        """Leave the gradient of a batch's loss in the optimiser, and return the loss, which nobody has looked at yet.
 
         Parameters
         ----------
@@ -55,11 +54,6 @@ class Stepper:
             This process's share of it.
         number
             Of the step, from 0.
-
-        Raises
-        ------
-        RunError
-            The loss is not finite.
         """
         while True:
             try:
@@ -79,7 +73,7 @@ class Stepper:
             f"patch{'es' if self.micro > 1 else ''}. That takes longer and changes nothing else."
         )
 
-    def _gradient(self, batch: Batch, number: int) -> float:
+    def _gradient(self, batch: Batch, number: int) -> torch.Tensor:
         self.optimiser.clear()
         parts = [batch.part(slice(i, i + self.micro)) for i in range(0, len(batch.voxels), self.micro)]
         whole = self._sums(parts[0], 0, number) if len(parts) == 1 else None
@@ -88,13 +82,11 @@ class Stepper:
             assert isinstance(summed, torch.Tensor)  # of at least one part; for the type checker
         total = self._ranks.total(summed).requires_grad_()
         value = self._value(total)
-        if not math.isfinite(float(value.detach())):
-            raise RunError(not_finite("loss", number))
         (slope,) = torch.autograd.grad(value, total)
         for i, part in enumerate(parts):
             own = whole if whole is not None else self._sums(part, i, number)
             self.optimiser.add((own * slope).sum())
-        return float(value.detach())
+        return value.detach()
 
     def _sums(self, part: Batch, which: int, number: int) -> torch.Tensor:
         # Networks from elsewhere may drop features at random: the same ones in both passes, and when resumed.

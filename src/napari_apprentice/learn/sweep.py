@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.cells import Cells, Key
-from napari_apprentice.learn.probabilities import Agreement, likely, mean_probabilities
+from napari_apprentice.learn.device import sent
+from napari_apprentice.learn.probabilities import Agreement, largest, likely, mean_probabilities
 from napari_apprentice.learn.readout import Readout
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.windows import Axis, Rows, Shares
@@ -23,6 +24,7 @@ ROUNDER = 1.5 * 2**10
 # Features are weighed up again by the last layer, so they are rounded to 2**-15. They come from a norm: up to 128
 # their sums are exact, which is far above what such features reach.
 FEATURE_ROUNDER = 1.5 * 2**8
+HELD = 2**28  # bytes of cells that are finished on a GPU and wait to be looked at together
 AT_ONCE = 2**21  # numbers weighted at once on a CPU; of more maps, cell by cell, which takes less memory
 Window = tuple[int, int, int]
 
@@ -44,6 +46,16 @@ class Models:
         """(rows, ...) of each model, from the (maps of all models, ...) averages of windows."""
         each = torch.split(averages, [r.width for r in self.readouts])
         return tuple(r.logits(a) for r, a in zip(self.readouts, each, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A cell that every window was added to: its averages and probabilities, and the largest of each row of these."""
+
+    key: Key
+    averages: torch.Tensor
+    probabilities: torch.Tensor
+    most: torch.Tensor
 
 
 class Sweep:
@@ -76,6 +88,7 @@ class Sweep:
         self._left: dict[Key, int] = {}
         self._likely: dict[Key, tuple[int, ...]] = {}
         self._averaged: set[Key] = set()  # finished cells that are kept as averages
+        self._ended: list[Ended] = []
         self.agreement = Agreement(len(models.temperatures), models.rows)
 
     @property
@@ -121,6 +134,7 @@ class Sweep:
 
     def finish_row(self, row: int) -> NDArray[np.bool_]:
         """A row is done: which slices of the network's grid are complete."""
+        self._look_at_ended()
         self._rows.finish(row)
         before = self._before[0]
         self._scan.forget(lambda z: self._rows.needed(z + before))
@@ -180,20 +194,41 @@ class Sweep:
             cell += terms
         self._left[key] -= 1
         if self._left[key] == 0:
-            self.cells.put(key, self._finished(key, cell))
+            self.cells.drop(key)
+            self._finish(key, cell)
         elif first:
             self.cells.put(key, cell, needed)
 
-    def _finished(self, key: Key, averages: torch.Tensor) -> torch.Tensor:
-        """What is kept of a cell that every window was added to: probabilities, or averages where these are less."""
+    def _finish(self, key: Key, averages: torch.Tensor) -> None:
+        """Make probabilities of a cell that every window was added to."""
         logits = self._models.logits(averages)
         if self._counts_agreement:
             self.agreement.add([self._inner(key, member) for member in logits])
-        self._likely[key], probabilities = likely(mean_probabilities(logits, self._models.temperatures))
-        if len(probabilities) <= len(averages) or not all(r.late for r in self._models.readouts):
-            return probabilities
-        self._averaged.add(key)
-        return averages
+        probabilities = mean_probabilities(logits, self._models.temperatures)
+        self._ended.append(Ended(key, averages, probabilities, largest(probabilities)))
+        # To look at numbers of a GPU is to wait for all that it was asked for, and meanwhile it is asked for nothing.
+        if self._device.type == "cpu" or sum(4 * e.probabilities.numel() for e in self._ended) > HELD:
+            self._look_at_ended()
+
+    def _look_at_ended(self) -> None:
+        """Keep of finished cells what is likely there; a GPU is waited for once for all of them."""
+        ended, self._ended = self._ended, []
+        if not ended:
+            return
+        for cell, most in zip(ended, torch.stack([e.most for e in ended]).cpu(), strict=True):
+            self._likely[cell.key] = likely(most)
+            self.cells.put(cell.key, self._kept(cell))
+
+    def _kept(self, cell: Ended) -> torch.Tensor:
+        """What is kept of a finished cell: the likely probabilities, or averages where these are less."""
+        rows = self._likely[cell.key]
+        if len(rows) > len(cell.averages) and all(r.late for r in self._models.readouts):
+            self._averaged.add(cell.key)
+            return cell.averages
+        return cell.probabilities if len(rows) == len(cell.probabilities) else cell.probabilities[self._places(rows)]
+
+    def _places(self, rows: Sequence[int]) -> torch.Tensor:
+        return sent(np.array(rows), self._device)
 
     def _part(self, key: Key, part: tuple[slice, ...]) -> torch.Tensor:
         """(likely rows, z, y, x) probabilities of a part of a finished cell."""
@@ -201,7 +236,7 @@ class Sweep:
         if key not in self._averaged:
             return cell[(slice(None), *part)]
         # Slice by slice, each whole: last bits of a matrix product may depend on its size.
-        rows, (z, *plane) = list(self._likely[key]), part
+        rows, (z, *plane) = self._places(self._likely[key]), part
         slices = (self._models.logits(cell[:, i]) for i in range(z.start, z.stop))
         made = [mean_probabilities(logits, self._models.temperatures)[rows] for logits in slices]
         return torch.stack(made, dim=1)[(slice(None), slice(None), *plane)]

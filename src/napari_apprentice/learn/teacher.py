@@ -24,7 +24,10 @@ class Teacher:
 
     def __init__(self, base: Network, added: Sequence[int], temperature: float) -> None:
         self._base = base.eval().requires_grad_(requires_grad=False)
-        self._background = [0, *added]
+        device = next(base.parameters()).device  # where the numbers of rows lie too: to send them takes a wait
+        background = [0, *added]
+        self._background = torch.tensor(background, device=device)
+        self._others = torch.tensor([r for r in range(1 + base.labels) if r not in background], device=device).long()
         self._temperature = temperature
 
     def sums(self, logits: torch.Tensor, voxels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -45,17 +48,16 @@ class Teacher:
         -------
         (2,) float32.
         """
-        unseen = target == UNSEEN
-        count = unseen.sum()
+        unseen = (target == UNSEEN).nonzero(as_tuple=True)
+        count = len(unseen[0])
         if not count:
             return logits.new_zeros(2, dtype=torch.float32)
         with torch.no_grad(), autocast(voxels.device):
             taught = self._base.full(voxels)
         wanted, found = (self._log_share(all_of.movedim(1, -1)[unseen]) for all_of in (taught, logits))
         away = (wanted.exp() * (wanted - found)).sum() * self._temperature**2
-        return torch.stack([away, count.float()])
+        return torch.stack([away, away.new_full((), count)])
 
     def _log_share(self, logits: torch.Tensor) -> torch.Tensor:
         each = (logits.float() / self._temperature).log_softmax(1)
-        kept = [row for row in range(each.shape[1]) if row not in self._background]
-        return torch.cat([each[:, self._background].logsumexp(1, keepdim=True), each[:, kept]], 1)
+        return torch.cat([each[:, self._background].logsumexp(1, keepdim=True), each[:, self._others]], 1)

@@ -143,7 +143,7 @@ def fit(
 
 
 def _stepper(
-    plan: Plan, settings: TrainSettings, module: Network, teacher: Teacher | None, open_rows: torch.Tensor | None,
+    plan: Plan, settings: TrainSettings, module: Network, teacher: Teacher | None, open_rows: Sequence[torch.Tensor],
     ranks: Ranks,
 ) -> Stepper:  # fmt: skip
     """What makes a step, of as many patches at once as there is memory for."""
@@ -173,16 +173,11 @@ def _teacher(
     return Teacher(_network(plan, start, settings.seed).to(device), rows, settings.distil_temperature)
 
 
-def _open_rows(plan: Plan, examples: Sequence[Example], device: torch.device) -> torch.Tensor | None:
-    """(sets, 1 + labels) bool: the rows of the labels in each set, and background."""
+def _open_rows(plan: Plan, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+    """The rows of the labels in each set, and background; as numbers, since a GPU would be waited for at every mask."""
     sets = next((e.open.sets for e in examples if e.open is not None), ())[:MOST_OPEN]
-    if not sets:
-        return None
-    rows = torch.zeros(len(sets), 1 + len(plan.labels), dtype=torch.bool)
-    rows[:, 0] = True
-    for i, labels in enumerate(sets):
-        rows[i, [plan.labels.index(label) + 1 for label in labels if label in plan.labels]] = True
-    return rows.to(device)
+    rows = ([0, *sorted({plan.labels.index(n) + 1 for n in labels if n in plan.labels})] for labels in sets)
+    return [torch.tensor(r, device=device) for r in rows]
 
 
 def _network(plan: Plan, start: Path | None, seed: int) -> Network:

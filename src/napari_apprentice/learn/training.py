@@ -23,6 +23,7 @@ from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.pace import Pace, plan_pace, time_prediction, time_steps
+from napari_apprentice.learn.patches import Batch
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.quick import quicken
 from napari_apprentice.learn.ranks import Ranks
@@ -77,6 +78,7 @@ class Training:
     calmed: int = 0
     pace: Pace | None = None
     history: list[Point] = field(default_factory=list)
+    _drawn: Batch | None = field(default=None, init=False)  # of the next step
 
     @property
     def seconds(self) -> float:
@@ -176,8 +178,8 @@ class Training:
 
     def _try(self, number: int) -> None:
         self._refuse_cancelled()
-        self.stepper.gradient(self.feed.batch(number), number)
-        self.optimiser.step(number, 0.0)
+        loss = self.stepper.gradient(self.feed.batch(number), number)
+        self.optimiser.step(number, 0.0, loss)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -212,15 +214,18 @@ class Training:
         raise Cancelled(f"Training was cancelled after {self.step} of {self.settings.steps} steps; it can go on later.")
 
     def _one(self) -> float:
+        number, batch = self.step, self._drawn or self.feed.batch(self.step)
         try:
-            number = self.stepper.gradient(self.feed.batch(self.step), self.step)
-            self.optimiser.step(self.step, rate(self.step, self.settings) * 0.5**self.calmed)
+            loss = self.stepper.gradient(batch, number)
+            # drawn before anybody waits for this step: a GPU computes it meanwhile
+            self._drawn = self.feed.batch(number + 1) if number + 1 < self.settings.steps else None
+            value = self.optimiser.step(number, rate(number, self.settings) * 0.5**self.calmed, loss)
         except RunError as error:
             if self.ranks.first:
                 raise RunError(f"{error} {_way_on(checkpoints.calm(self.folder))}") from error
             raise
         self.step += 1
-        return number
+        return value
 
     def _measure_or_keep(self) -> Generator[Progress, None, float | None]:
         try:

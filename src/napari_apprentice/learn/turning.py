@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from napari_apprentice.core.plan import Plan, Triple
+from napari_apprentice.learn.device import sent
 from napari_apprentice.learn.loss import IGNORE
 
 LARGEST_TURN = math.pi / 6
@@ -64,9 +65,7 @@ def turned(
     outer = np.array(target.shape[::-1]) / 2
     inner = np.array(patch[::-1]) / 2
     theta = np.concatenate([np.diag(1 / outer) @ matrix @ np.diag(inner), np.zeros((3, 1))], axis=1)
-    grid = F.affine_grid(
-        torch.from_numpy(theta[None].astype(np.float32)).to(target.device), [1, 1, *patch], align_corners=False
-    )
+    grid = F.affine_grid(sent(theta[None].astype(np.float32), target.device), [1, 1, *patch], align_corners=False)
     seen = F.grid_sample(voxels.float()[None], grid, "bilinear", "zeros", False)[0]
     # row + 1, so that the zeros of the padding come back as "outside"
     whole = torch.stack([target.float() + 1, edited.float()])[None]

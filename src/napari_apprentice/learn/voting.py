@@ -43,7 +43,7 @@ class Voters:
 
     def ahead(self, patches: torch.Tensor) -> int:
         """Begin with the first windows of those that are going to be asked about; how many `retrying` will answer."""
-        if len(patches) > 1 and patches.device.type != "cpu":
+        if patches.device.type != "cpu":  # nothing is begun there
             return len(patches)
         patches = _worth(patches)
         if self._flips == [[]] and self._known(patches) is None:
@@ -92,7 +92,8 @@ class Voters:
         """
         if len(patches) > 1 and patches.device.type != "cpu":
             return self.run(patches)
-        patches = _worth(patches)
+        if len(patches) > 1:
+            patches = _worth(patches)
         known = self._known(patches)
         if known is not None:
             return known

@@ -15,6 +15,8 @@ import torch
 from monai.data.utils import compute_importance_map
 from numpy.typing import NDArray
 
+from napari_apprentice.learn.device import sent
+
 SIGMA = 0.125  # of the patch, as in MONAI and nnU-Net
 KEPT = 64  # patterns of shares; a row of windows has up to 25, but for very small steps
 
@@ -94,7 +96,7 @@ class Shares:
         return self._found[pattern]
 
     def _computed(self, pattern: tuple[tuple[int, ...], ...]) -> torch.Tensor:
-        return (self._bell / self._total(pattern)).float().to(self._device)
+        return sent((self._bell / self._total(pattern)).float(), self._device)
 
     def _total(self, pattern: tuple[tuple[int, ...], ...]) -> torch.Tensor:
         """All bells over a window, added up axis after axis; what it was last along the first ones is kept."""

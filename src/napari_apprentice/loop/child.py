@@ -12,6 +12,7 @@ from napari_apprentice.core.machine import cores, seen_cores
 from napari_apprentice.store.process import place
 
 NICE = 10  # the window, the person and the mouse go first
+GPU_LOST = 69  # sysexits.h EX_UNAVAILABLE: the GPU fails this process; another one may get on with it
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 CLAIMED = 75  # sysexits.h EX_TEMPFAIL: another process works on the run
 
@@ -42,9 +43,11 @@ def environment(*, large_pages: bool = False, processes: int = 1) -> dict[str, s
         How many share it.
     """
     pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if large_pages else {}
+    # what an older PyTorch or macOS cannot do on an Apple GPU is done on the CPU, and ends no run
+    apple = {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}
     most = cores()
     threads = thread_limit(max(1, most // processes)) if most < seen_cores() else {}
-    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **pages, **threads, **os.environ}
+    return {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", **apple, **pages, **threads, **os.environ}
 
 
 def step_back(pid: int) -> None:

@@ -24,7 +24,7 @@ from napari_apprentice.errors import (
     RunError,
     StorageError,
 )
-from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, environment, step_back
+from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, GPU_LOST, environment, step_back
 from napari_apprentice.store.presence import STALE_SECONDS, plain_name
 from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.runs import RunFolder
@@ -193,6 +193,11 @@ def _death(run: RunFolder, process: "subprocess.Popen[Any] | None", host: str) -
         return RunError(f"Another process works on run {run.run_id} already; wait for it or cancel it first.")
     if host and is_silent(run):
         return silent_error(run)
+    if code == GPU_LOST:
+        return RunError(
+            "The GPU failed the prediction process, as after sleep or an update of its driver. The study is unharmed; "
+            "predict again, or choose cpu as the device."
+        )
     how = "was killed, perhaps for want of memory" if code is None or code < 0 else f"ended with status {code}"
     if run.kind == "predict":
         return RunError(f"The prediction process {how}. The study is unharmed; predict again.")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import Cancelled, RunError, StorageError
+from napari_apprentice.errors import Cancelled, GpuLostError, RunError, StorageError
+from napari_apprentice.learn.device import release_memory
 from napari_apprentice.learn.ranks import first_here, several
-from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, started
+from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, GPU_LOST, started
 from napari_apprentice.loop.child_errors import told
 from napari_apprentice.loop.launch import OVERTAKEN
 from napari_apprentice.loop.requests import Request, Requests, WarmUp
@@ -39,12 +40,20 @@ def run_one(run: RunFolder, task: Task, between: Between = lambda: None) -> None
     ----------
     between
         Called after every report of the run.
+
+    Raises
+    ------
+    GpuLostError
+        The GPU failed: the run is left without an end, for whoever asked starts another process for it.
     """
     run.emit(started(os.getpid()))
     try:
         run.emit({"event": "done", "result": _drain(run, task, between)})
     except Cancelled:
         run.emit({"event": "cancelled"})
+    except GpuLostError as error:
+        run.emit({"event": "gpu lost", "text": str(error)})
+        raise
     except Exception as error:
         log.exception("Run %s", run.run_id)
         run.emit({"event": "failed", **told(error, run.run_id)})
@@ -78,12 +87,15 @@ def serve(requests: Requests, prediction: PredictionTask) -> None:
     """Do what is asked for until nothing more can be."""
     while (request := requests.next()) is not None:
         _do(request, requests, prediction)
+        release_memory()  # until the next request a training run may need what torch would keep of the GPU's
 
 
 def _do(request: Request, requests: Requests, prediction: PredictionTask) -> None:
     if isinstance(request, WarmUp):
         try:
             prediction.warm_up(request, lambda: requests.others_than(request.case_id))
+        except GpuLostError:
+            raise
         except Exception as error:  # noqa: BLE001 - nobody asked for it; the request that comes will say what is wrong
             log.info("Not warmed up: %s", type(error).__name__)
         return
@@ -136,6 +148,9 @@ def main(arguments: list[str]) -> int:
     except ClaimedError as error:
         log.error("%s", error)
         return CLAIMED
+    except GpuLostError as error:
+        log.error("%s", error)
+        return GPU_LOST
     except (StorageError, OSError):
         log.exception("The run folder cannot be written")
         return DISK_FAILED

@@ -18,7 +18,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import CaseInfo, ModelVersion
 from napari_apprentice.core.slabs import Focus, PredictedSlab, PredictionSummary, unseen
 from napari_apprentice.errors import Cancelled, ModelError, OutOfMemoryError, RunError
-from napari_apprentice.learn.device import choose_device, memory_errors, release_memory
+from napari_apprentice.learn.device import choose_device, gpu_errors, is_gpu_lost, memory_errors, release_memory
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.under_way import PredictionUnderWay
 from napari_apprentice.learn.warm import WarmNetworks, has_room
@@ -49,7 +49,17 @@ class PredictionTask:
         self._ahead: tuple[Hashable, PredictionUnderWay] | None = None  # what was begun of the case on the screen
 
     def __call__(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
-        """Run it; the result names the cases predicted."""
+        """Run it; the result names the cases predicted.
+
+        Raises
+        ------
+        GpuLostError
+            The GPU fails this process.
+        """
+        with gpu_errors():
+            return (yield from self._predicted(run))
+
+    def _predicted(self, run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
         study = Study.open(run.study_path)
         model = str(run.request["model"])
         settings = PredictSettings.from_json(run.request["settings"])
@@ -66,7 +76,7 @@ class PredictionTask:
             except Cancelled:
                 raise
             except Exception as error:
-                if not run.request.get("several"):
+                if not run.request.get("several") or is_gpu_lost(error):
                     raise
                 log.exception("Case of run %s", run.run_id)
                 run.emit({"event": "refused", "case_id": case_id, **told(error, run.run_id)})
@@ -77,7 +87,17 @@ class PredictionTask:
         return {"cases": predicted, "model": model}
 
     def warm_up(self, wanted: WarmUp, cancelled: Callable[[], bool]) -> None:
-        """Load what would predict, and do what its first window and the first slab would have to wait for."""
+        """Load what would predict, and do what its first window and the first slab would have to wait for.
+
+        Raises
+        ------
+        GpuLostError
+            The GPU fails this process.
+        """
+        with gpu_errors():
+            self._warm_up(wanted, cancelled)
+
+    def _warm_up(self, wanted: WarmUp, cancelled: Callable[[], bool]) -> None:
         study = Study.open(wanted.study)
         predictor = self._warm(study, wanted.model, wanted.settings)
         if not wanted.case_id or cancelled() or not has_room(choose_device(wanted.settings.device)):

@@ -1,0 +1,65 @@
+"""Which device computes, what of its memory is free, and what its faults are called; without a GPU."""
+
+import pytest
+import torch
+
+from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
+from napari_apprentice.learn.device import choose_device, free_bytes, free_share, gpu_errors, memory_errors
+
+FULL = (
+    "CUDA error: out of memory",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "GET was unable to find an engine to execute this computation",  # of a convolution: no way of it found room
+    "MPS backend out of memory (MPS allocated: 9.00 GB)",
+)
+
+
+@pytest.mark.parametrize("text", FULL)
+def test_a_full_gpu_is_told_whichever_library_finds_it_full(text):
+    with pytest.raises(OutOfMemoryError, match="The GPU has too little free memory"), memory_errors():
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match=r"CUDA|cuDNN|engine|MPS"), gpu_errors():  # not lost
+        raise RuntimeError(text)
+
+
+@pytest.mark.parametrize("text", ["CUDA error: unknown error", "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"])
+def test_a_lost_gpu_is_no_want_of_memory_and_no_fault_of_the_case(text):
+    with pytest.raises(GpuLostError, match="The GPU failed"), gpu_errors(), memory_errors():
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="shapes"), gpu_errors():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def pretend(monkeypatch, code, capability):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: code)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "GTX 1080")
+
+
+@pytest.mark.parametrize(
+    ("code", "capability"), [(["sm_75", "sm_90a", "compute_90"], (6, 1)), (["sm_80", "sm_90"], (12, 0))]
+)
+def test_a_gpu_that_pytorch_has_no_code_for_is_left_alone(monkeypatch, code, capability):
+    pretend(monkeypatch, code, capability)
+    assert choose_device("auto").type != "cuda"
+    with pytest.raises(InputError, match=r"no code for the GTX 1080.*Choose auto or cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("code", "capability"),
+    [(["sm_80"], (8, 6)), (["sm_75", "compute_90"], (12, 0)), (["sm_90a"], (9, 0)), (["gfx942"], (9, 4)), ([], (7, 0))],
+)
+def test_a_gpu_that_pytorch_has_code_for_is_taken(monkeypatch, code, capability):
+    pretend(monkeypatch, code, capability)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
+
+
+def test_what_pytorch_keeps_of_earlier_work_is_free_for_the_next(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1_000, 8_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 5_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 2_000)
+    assert free_bytes(torch.device("cuda")) == 4_000
+    assert free_share(torch.device("cuda")) == 0.5
