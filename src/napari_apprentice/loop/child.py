@@ -11,6 +11,7 @@ import psutil
 from napari_apprentice.store.process import place
 
 NICE = 10  # the window, the person and the mouse go first
+NOT_LOADED = 69  # sysexits.h EX_UNAVAILABLE: PyTorch or MONAI is missing or broken
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 CLAIMED = 75  # sysexits.h EX_TEMPFAIL: another process works on the run
 
