@@ -27,7 +27,7 @@ from napari_apprentice.cli_models import export_model, import_model, models
 from napari_apprentice.cli_options import UsageError, parser, settings_from
 from napari_apprentice.cli_postprocess import postprocess
 from napari_apprentice.cli_predict import predict
-from napari_apprentice.cli_progress import drain
+from napari_apprentice.cli_progress import drain, say
 from napari_apprentice.cli_runs import runs, split
 from napari_apprentice.cli_training import Answer, Options, fine_tune, train, tune_facts
 from napari_apprentice.core.collecting import AddSettings
@@ -40,7 +40,7 @@ from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.rows import DAMAGED
-from napari_apprentice.loop.sample import make_sample_study
+from napari_apprentice.loop.sample import making_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
 from napari_apprentice.session import Session
@@ -242,7 +242,9 @@ def _demo(options: Options, session: Session) -> Answer:
     if not options.headless and _has_display() and find_spec("napari") is not None:
         study = folder / "sample.study"
         if not study.exists():
-            make_sample_study(study)
+            drain(making_sample_study(study), options.json, counted=True)
+        if not options.json:
+            say("Opening the window; the first time that takes a while. The demo ends when it is closed.")
         code = subprocess.call([sys.executable, "-m", "napari_apprentice.gui.start", str(study)])
         return {"study": str(study), "status": code}, [f"The sample study stays in {study}."]
     report = drain(run_demo(folder, steps_from(options.steps), options.seed), options.json)

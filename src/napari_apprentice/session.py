@@ -297,7 +297,8 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
     def queue(self, rows: Iterable[CaseRow] | None = None) -> tuple[QueueItem, ...]:
         """The review queue, of a case table that was read already where one is given. A damaged case is not in it."""
         rows = self.case_rows() if rows is None else rows
-        return review_queue(candidate(row) for row in rows if row.state != DAMAGED)
+        sound = (candidate(row) for row in rows if row.state != DAMAGED)
+        return review_queue(sound, self.study.models.active())
 
     def next_item(self, queue: Iterable[QueueItem]) -> QueueItem | None:
         """What of a queue comes next, the open case left out; see `core.ranking.next_item`."""

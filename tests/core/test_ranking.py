@@ -4,6 +4,8 @@ import pytest
 
 from napari_apprentice.core.ranking import Candidate, QueueItem, next_item, review_queue
 
+MODEL = "v0002"
+
 
 def test_begun_work_then_lowest_quality_then_unpredicted() -> None:
     queue = review_queue(
@@ -14,7 +16,8 @@ def test_begun_work_then_lowest_quality_then_unpredicted() -> None:
             Candidate("empty", None, True, False, False),
             Candidate("begun", 0.95, True, True, True),
             Candidate("finished", 0.2, True, True, False),
-        ]
+        ],
+        MODEL,
     )
     assert [q.case_id for q in queue] == ["begun", "empty", "bad", "good", "new"]
     assert "0.40" in queue[2].reason
@@ -24,13 +27,13 @@ def test_a_label_that_was_missed_counts_as_wrong() -> None:
     """The mean over what was found is best where most was overlooked."""
     whole = [Candidate(c, 0.8, True, False, False, (("liver", 0.9), ("kidney", 0.7))) for c in "abcd"]
     missed = Candidate("e", 0.95, True, False, False, (("liver", 0.95),))
-    queue = review_queue([*whole, missed])
+    queue = review_queue([*whole, missed], MODEL)
     assert queue[0].case_id == "e"
     assert queue[0].score == pytest.approx(1 - 0.95 / 2)
     assert queue[0].reason == "predicted Dice 0.95, and no kidney, found in most other cases"
-    assert review_queue([whole[0], whole[1], missed])[-1].case_id == "e"  # too few to say what is usual
+    assert review_queue([whole[0], whole[1], missed], MODEL)[-1].case_id == "e"  # too few to say what is usual
     few = [Candidate(c, 0.8, True, False, False, (("liver", 0.8),)) for c in "fghi"]
-    assert review_queue([whole[0], *few, missed])[-1].case_id == "e"  # a tumour is not in every scan
+    assert review_queue([whole[0], *few, missed], MODEL)[-1].case_id == "e"  # a tumour is not in every scan
 
 
 def test_what_is_not_learned_from_comes_last_and_says_so() -> None:
@@ -41,7 +44,8 @@ def test_what_is_not_learned_from_comes_last_and_says_so() -> None:
             Candidate("new", None, False, False, False),
             Candidate("good", 0.9, True, False, False, models=("v0001", "v0002")),
             Candidate("held begun", 0.9, True, False, True, held_out=True),
-        ]
+        ],
+        MODEL,
     )
     assert [q.case_id for q in queue] == ["held begun", "good", "new", "held", "held new"]
     assert queue[3].reason == "predicted Dice 0.10; its subject is held out, not learned from"
@@ -50,11 +54,11 @@ def test_what_is_not_learned_from_comes_last_and_says_so() -> None:
 
 def test_ties_go_by_case_id() -> None:
     items = [Candidate(c, 0.5, True, False, False) for c in "bca"]
-    assert [q.case_id for q in review_queue(items)] == ["a", "b", "c"]
+    assert [q.case_id for q in review_queue(items, MODEL)] == ["a", "b", "c"]
 
 
 def test_going_on_without_correcting_comes_by_every_case_before_it_comes_back() -> None:
-    queue = review_queue([Candidate(c, q, True, False, False) for c, q in (("a", 0.2), ("b", 0.3), ("c", 0.4))])
+    queue = review_queue([Candidate(c, q, True, False, False) for c, q in (("a", 0.2), ("b", 0.3), ("c", 0.4))], MODEL)
     passed: dict[QueueItem, int] = {}
     seen: list[str] = []
     for press in range(1, 7):
@@ -66,7 +70,16 @@ def test_going_on_without_correcting_comes_by_every_case_before_it_comes_back() 
 
 
 def test_a_new_prediction_makes_a_case_that_was_passed_over_next_again() -> None:
-    first, second = review_queue([Candidate("a", 0.2, True, False, False), Candidate("b", 0.3, True, False, False)])
-    anew = review_queue([Candidate("a", 0.1, True, False, False), Candidate("b", 0.3, True, False, False)])
+    last = Candidate("b", 0.3, True, False, False)
+    first, second = review_queue([Candidate("a", 0.2, True, False, False), last], MODEL)
+    anew = review_queue([Candidate("a", 0.1, True, False, False), last], MODEL)
     assert next_item(anew, None, {first: 1, second: 2}) == anew[0]
     assert next_item([], "a") is None
+
+
+def test_what_was_not_predicted_says_by_which_model_version_and_whether_there_is_one() -> None:
+    new = [Candidate(c, None, False, False, False) for c in "ba"]
+    assert [q.reason for q in review_queue(new, MODEL)] == ["no prediction by v0002 yet"] * 2
+    first, second = review_queue(new, None)
+    assert (first.case_id, second.case_id) == ("a", "b")
+    assert first.reason == "in order of name, as no model version says yet what teaches most"

@@ -36,6 +36,9 @@ NETS = {
               "hidden_size": 24, "mlp_dim": 32, "num_heads": 2},
     "SwinUNETR": {"_target_": "SwinUNETR", "img_size": 32, "in_channels": 1, "out_channels": 2, "feature_size": 12},
 }  # fmt: skip
+CROP = {"_target_": "CropForegroundd", "keys": "image", "source_key": "image"}
+Z_SCORE = {"_target_": "NormalizeIntensityd", "keys": "image"}
+VALIDATED = ("preprocessing", "inferer", "postprocessing")
 ROIS = {"BasicUNet": (16, 32, 16), "VNet": (16, 32, 16), "UNETR": (32, 32, 16), "SwinUNETR": (32, 64, 32)}
 # Warnings of MONAI's own, of the networks' constructors and of copying MetaTensors.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
@@ -137,6 +140,23 @@ def test_intensities_are_monais(step, kind):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("step", [Z_SCORE, {"_target_": "ScaleIntensityd", "keys": "image"}])
+def test_intensities_are_measured_in_the_foreground_that_scans_are_cropped_to(step):
+    """By the whole scan a head in much air would be brighter, and with less contrast, than what was learned."""
+    from monai.bundle import ConfigParser
+
+    voxels = np.zeros((1, 12, 14, 16), np.float32)
+    voxels[0, 3:9, 2:9, 5:14] = np.random.default_rng(0).normal(200, 20, (6, 7, 9))
+    transforms = ConfigParser({"x": {"_target_": "Compose", "transforms": [CROP, step]}}).get_parsed_content("x")
+    expected = np.asarray(transforms({"image": torch.from_numpy(voxels.copy())})["image"])
+    model = read_bundle(config(before=[BEFORE[2], CROP, step]), metadata())
+    assert "above 0" in model.notes[0]
+    found = normalise(voxels, model.plan, torch.device("cpu")).numpy()
+    np.testing.assert_allclose(found[:, 3:9, 2:9, 5:14], expected, atol=1e-5)
+    later = read_bundle(config(before=[BEFORE[2], step, CROP]), metadata()).plan  # measured before it is cropped
+    assert not later.normalisation[0].kind.endswith("_inside")
+
+
 @pytest.mark.parametrize("name", ["UNet", "DynUNet", "SegResNet"])
 def test_it_can_be_tuned(name, tmp_path):
     plan, _ = imported(tmp_path, config(NETS[name], roi=(16, 16, 8)), metadata(), trained(NETS[name]))
@@ -148,6 +168,16 @@ def test_it_can_be_tuned(name, tmp_path):
     was, now = weights.read(start), weights.read(out)
     assert was.keys() == now.keys()
     assert any(not torch.equal(was[k], now[k]) for k in was)
+
+
+def for_training(**changed):
+    """The same as train.json has it: what is done to scans and outputs stands under validate."""
+    of = config(**changed)
+    return {k: v for k, v in of.items() if k not in VALIDATED} | {"validate": {k: of[k] for k in VALIDATED}}
+
+
+def test_a_bundle_with_nothing_but_train_json_is_read():
+    assert read_bundle(for_training(), metadata()).plan == read_bundle(config(), metadata()).plan
 
 
 def _without(key, of):
@@ -167,7 +197,13 @@ def _without(key, of):
         (config({**UNET, "out_channels": 1}), metadata(), "one for background"),
         (config({**UNET, "out_channels": 3}), metadata(), "output 2"),
         (config(after=[{"_target_": "Activationsd", "sigmoid": True}]), metadata(), "overlap"),
+        (config(after=[{"_target_": "Activationsd", "sigmoid": [True, False]}]), metadata(), "overlap"),
+        (config(after=[{"_target_": "AsDiscreted", "threshold": 0.5}]), metadata(), "overlap"),
+        (for_training(after=[{"_target_": "Activationsd", "sigmoid": True}]), metadata(), "overlap"),
         (config(before=[*BEFORE, {"_target_": "HistogramNormalized"}]), metadata(), "HistogramNormalized"),
+        (config(before=[BEFORE[2], {**CROP, "margin": 10}, Z_SCORE]), metadata(), "foreground of its own .*margin"),
+        (config(before=[BEFORE[2], {**BEFORE[4], "b_max": 0}]), metadata(), "damaged"),
+        (config(roi=(16, 24, -1)), metadata(), "as large as each scan"),
         (config(before=[*BEFORE, {"_target_": "ScaleIntensityd"}]), metadata(), "ScaleIntensityd; one"),
         (config(before=[{**BEFORE[3], "pixdim": "$[1, 1, 1] if @x else 2"}]), metadata(), "pixdim.*piece of program"),
         (_without("network_def", _without("network", config())), metadata(), "no network_def"),

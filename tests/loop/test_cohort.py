@@ -248,6 +248,36 @@ def test_a_scheduler_without_workers_is_told_and_one_that_dies_is_too(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_cohort_that_is_done_leaves_the_worker_to_another_one() -> None:
+    """Two people share a scheduler: the cases that the second one waits for failed when the first one was through."""
+    place = cohort_cluster.EnginePlace(threads=1)
+    with place.engine_for("first") as engine:
+        pass
+    with place.engine_for("second"):
+        place.leave("first")
+        assert engine.stops == 0
+    place.leave("second")
+    assert engine.stops == 1
+
+
+def test_cases_that_a_worker_has_in_hand_take_turns() -> None:
+    """All threads of a worker have one engine: else the seconds of a case are those of all before it."""
+    place = cohort_cluster.EnginePlace(threads=8)
+    begun: list[str] = []
+
+    def work(case_id: str) -> None:
+        with place.engine_for("cohort"):
+            begun.append(case_id)
+
+    waiting = threading.Thread(target=work, args=("b",))
+    with place.engine_for("cohort"):
+        waiting.start()
+        waiting.join(0.2)
+        assert begun == []
+    waiting.join(10)
+    assert begun == ["b"]
+
+
 def test_a_scheduler_that_is_not_there_is_said(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort_cluster, "ANSWER_SECONDS", 1)
     with pytest.raises(RunError, match="No scheduler answers at tcp:"):

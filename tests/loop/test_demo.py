@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from faults import finish
+from napari_apprentice.cli import main
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.loop import demo
+from napari_apprentice.loop import demo, sample
 from napari_apprentice.loop.demo import DemoReport, run_demo
 from napari_apprentice.loop.sample import STARTER, make_sample_study, sample_folder, sample_list, sample_reference
 from napari_apprentice.store.check import check
@@ -28,6 +29,21 @@ def test_sample_study_is_ready_to_use(tmp_path: Path) -> None:
     held_out = {c for c in sample.known if study.split.side(c) == "validation"}
     assert {f"{c}/r0001" for c in held_out} == set(starter.held_out)
     assert finish(check(study.path)) == ()
+
+
+def test_a_demo_with_a_window_tells_in_the_terminal_what_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Making the study and loading napari take long on a slow computer, and the window stays as long as one likes."""
+    told: list[str] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(sample, "sample_list", lambda: replace(sample_list(), known=(), second_site=()))
+    monkeypatch.setattr("subprocess.call", lambda command: told.append(capsys.readouterr().err) or len(command))
+    assert main(["demo", "--folder", str(tmp_path)]) == 0
+    assert "Adding site-a-11 (1 of 3)\n" in told[0]
+    assert told[0].splitlines()[-1].startswith("Opening the window")
+    assert main(["demo", "--folder", str(tmp_path), "--json"]) == 0
+    assert told[1] == ""
 
 
 def test_sample_data_stay_small() -> None:

@@ -1,9 +1,17 @@
 """What a child process is started with, and that it misses nothing."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from builders import study as make_study
+from faults import drain
+from napari_apprentice.errors import RunError
 from napari_apprentice.learn.lean_monai import NOT_NEEDED
+from napari_apprentice.loop.launch import follow
 
 CODE = """
 import importlib, runpy, sys
@@ -37,3 +45,17 @@ def test_a_child_has_monais_networks_without_what_monai_would_import_and_can_imp
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["[]", "False", "True"]
+
+
+@pytest.mark.parametrize("fault", ["ImportError('DLL load failed')", "OSError('[WinError 126]')"])
+def test_libraries_that_cannot_be_loaded_are_named(tmp_path: Path, fault: str) -> None:
+    """They are an extra, and on Windows PyTorch fails without a library that is not part of it."""
+    (tmp_path / "torch.py").write_text(f"raise {fault}\n")
+    run = make_study(tmp_path).runs.create("predict", {})
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "napari_apprentice.loop.worker_start", "--serve"]
+    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, **quiet) as child:
+        child.wait(timeout=60)
+        with pytest.raises(RunError, match=r"PyTorch or MONAI.*napari-apprentice\[learn\]"):
+            drain(follow(run, child))

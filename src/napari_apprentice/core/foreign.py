@@ -8,7 +8,7 @@ from napari_apprentice.core.plan import Plan
 from napari_apprentice.errors import ModelError
 
 # What json, int(), float() and [...] raise over a description that is not what it should be.
-_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, ArithmeticError)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from napari_apprentice.core.architecture import MonaiNetwork
@@ -12,13 +13,20 @@ from napari_apprentice.errors import InputError, ModelError
 
 Json = Mapping[str, Any]
 _DEPTH = 20
+_WHOLE = (
+    "Windows are laid over the whole scan, not over its foreground alone; foreground is what is not 0 here, what is "
+    "above 0 in MONAI."
+)
 # Transforms that change neither place nor value of a voxel.
 _WITHOUT_EFFECT = {
     "LoadImage", "EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor", "CastToType",
     "SelectItems", "Identity",
 }  # fmt: skip
 _CROP = "CropForeground"
+_CROP_AS_USUAL = {"select_fn": None, "channel_indices": None, "margin": 0, "k_divisible": 1}
 _INTENSITY = ("ScaleIntensityRange", "NormalizeIntensity", "ScaleIntensity")
+_DECIDING = ("Activations", "AsDiscrete")  # what becomes of the network's outputs
+_THRESHOLDS = ("threshold", "threshold_values")
 
 
 def read_bundle(config: Json, metadata: Json, orientation: str = "") -> ForeignModel:
@@ -56,7 +64,7 @@ def read_bundle(config: Json, metadata: Json, orientation: str = "") -> ForeignM
             kernels=((3, 3, 3),),
             features=(_features(network),),
             batch=2,
-            normalisation=_normalisation(steps, count),
+            normalisation=_inside(steps, _normalisation(steps, count)),
             labels=tuple(range(1, len(labels) + 1)),
             architecture=network,
             orientation=seen,
@@ -151,12 +159,19 @@ def _labels(metadata: Json, network: MonaiNetwork) -> tuple[str, ...]:
 
 
 def _refuse_regions(reader: _Reader) -> None:
-    for step in _list_of(reader, ("postprocessing", "post_transforms")):
-        if _kind(step) == "Activations" and _true(step.get("sigmoid")):
-            raise ModelError(
-                "The outputs of the bundle's network overlap (sigmoid), and here a voxel has one label. Such models "
-                "cannot be imported."
-            )
+    steps = _list_of(reader, ("postprocessing", "post_transforms", "validate"), "postprocessing")
+    asked = {name for step in steps if _kind(step) in _DECIDING for name, value in step.items() if _said(value)}
+    each = "argmax" not in asked and not asked.isdisjoint(_THRESHOLDS)
+    if each or "sigmoid" in asked:
+        raise ModelError(
+            f"The outputs of the bundle's network overlap ({'sigmoid' if 'sigmoid' in asked else 'a threshold each'}), "
+            "and here a voxel has one label. Such models cannot be imported."
+        )
+
+
+def _said(value: Any) -> bool:
+    """Whether an argument asks for something, of one output or of several."""
+    return any(v is not None and str(v).lower() != "false" for v in (value if isinstance(value, list) else [value]))
 
 
 def _steps(reader: _Reader) -> list[Json]:
@@ -175,12 +190,13 @@ def _steps(reader: _Reader) -> list[Json]:
     return steps
 
 
-def _list_of(reader: _Reader, names: tuple[str, ...]) -> list[Json]:
+def _list_of(reader: _Reader, names: tuple[str, ...], part: str = "preprocessing") -> list[Json]:
+    """The transforms under the first of these names; `part` says which, where a bundle for training has several."""
     for name in names:
         # Only the transforms: what else stands there may be a piece of program that is of no concern.
         given = reader.config.get(name)
         if isinstance(given, Mapping) and name == "validate":
-            given = given.get("preprocessing", {})
+            given = given.get(part, {})
         if isinstance(given, Mapping):
             given = given.get("transforms")
         if isinstance(given, str):
@@ -192,10 +208,13 @@ def _list_of(reader: _Reader, names: tuple[str, ...]) -> list[Json]:
 
 def _step(reader: _Reader, given: Json, name: str) -> Json:
     kind = _kind(given)
-    if kind in _INTENSITY or kind in ("Orientation", "Spacing", "Activations"):
+    if kind in _INTENSITY or kind in ("Orientation", "Spacing"):
         wanted = {k: v for k, v in given.items() if k not in ("keys", "mode", "dtype", "padding_mode")}
-        return {k: reader.value(v, f"{name}, {kind}, {k}") for k, v in wanted.items()}
-    return given
+    elif kind in _DECIDING:
+        wanted = {k: v for k, v in given.items() if k in ("_target_", "sigmoid", "argmax", *_THRESHOLDS)}
+    else:
+        return given
+    return {k: reader.value(v, f"{name}, {kind}, {k}") for k, v in wanted.items()}
 
 
 def _kind(step: Json) -> str:
@@ -212,7 +231,7 @@ def _true(value: Any) -> bool:
 
 
 def _orientation(steps: list[Json], files: str) -> tuple[str, tuple[str, ...]]:
-    notes = ["Windows are laid over the whole scan, not over its foreground alone."] if _has(steps, _CROP) else []
+    notes = [_WHOLE] if _has(steps, _CROP) else []
     turned = _has(steps, "Orientation")
     if turned is not None:
         if "axcodes" not in turned or _true(turned.get("as_closest_canonical")):
@@ -249,7 +268,13 @@ def _roi(reader: _Reader) -> list[int]:
             "The bundle has no sliding windows (inferer, roi_size), so the size of its patches is unknown."
         )
     size = reader.value(given["roi_size"], "inferer, roi_size")
-    return [size] * 3 if isinstance(size, int) else list(size)
+    sizes = [size] * 3 if isinstance(size, int) else list(size)
+    if any(s is None or s < 1 for s in sizes):
+        raise ModelError(
+            f"The bundle's windows (inferer, roi_size {sizes}) are as large as each scan along an axis; write there "
+            "how many voxels a window has."
+        )
+    return sizes
 
 
 def _triple(values: list[float] | list[int], seen: str) -> tuple[float, float, float]:
@@ -269,6 +294,20 @@ def _normalisation(steps: list[Json], channels: int) -> tuple[Normalisation, ...
     if _kind(step) == "ScaleIntensity":
         return (_scaled(step, channels),) * channels
     return _normalised(step, channels)
+
+
+def _inside(steps: list[Json], how: tuple[Normalisation, ...]) -> tuple[Normalisation, ...]:
+    """The same, measured in the foreground alone where scans are cropped to it before."""
+    crop = _has(steps[: next((i for i, s in enumerate(steps) if _kind(s) in _INTENSITY), 0)], _CROP)
+    if crop is None or how[0].kind not in ("zscore", "range"):
+        return how
+    own = [name for name, usual in _CROP_AS_USUAL.items() if crop.get(name, usual) != usual]
+    if own:
+        raise ModelError(
+            f"The bundle measures intensities inside a foreground of its own (CropForegroundd with {', '.join(own)}), "
+            "which is not known here."
+        )
+    return tuple(replace(channel, kind=f"{channel.kind}_inside") for channel in how)
 
 
 def _scaled_range(step: Json) -> Normalisation:

@@ -45,7 +45,7 @@ class QueueItem:
     reason: str
 
 
-def review_queue(candidates: Iterable[Candidate]) -> tuple[QueueItem, ...]:
+def review_queue(candidates: Iterable[Candidate], model: str | None) -> tuple[QueueItem, ...]:
     """Order the cases still to be corrected, the one that teaches most first.
 
     Work that was begun comes first (score 2), then predicted cases by 1 - predicted Dice, then cases
@@ -53,11 +53,16 @@ def review_queue(candidates: Iterable[Candidate]) -> tuple[QueueItem, ...]:
     this one lacks counts as a predicted Dice of 0: it was missed. Cases of subjects that are held out come
     last, in the same order (score from -4 to -2), since nothing is learned from them. Corrected cases are not
     in the queue. Ties go by case id, so that the order can be repeated.
+
+    Parameters
+    ----------
+    model
+        The active model version; None where there is none yet.
     """
     known = tuple(candidates)
     found = Counter(name for c in known if c.predicted for name, _ in c.by_label)
     predicted = sum(c.predicted for c in known)
-    items = [_item(c, _missed(c, found, predicted - 1)) for c in known if c.started or not c.corrected]
+    items = [_item(c, _missed(c, found, predicted - 1), model) for c in known if c.started or not c.corrected]
     return tuple(sorted(items, key=lambda i: (-i.score, i.case_id)))
 
 
@@ -69,18 +74,20 @@ def _missed(candidate: Candidate, found: Mapping[str, int], others: int) -> list
     return [name for name, count in found.items() if name not in has and count >= MOST * others]
 
 
-def _item(candidate: Candidate, missed: Sequence[str]) -> QueueItem:
+def _item(candidate: Candidate, missed: Sequence[str], model: str | None) -> QueueItem:
     if candidate.started:
         return QueueItem(candidate.case_id, 2.0, "correction begun, not saved")
-    score, reason = _score(candidate, missed)
+    score, reason = _score(candidate, missed, model)
     if candidate.held_out:
         return QueueItem(candidate.case_id, score - 3.0, f"{reason}; its subject is held out, not learned from")
     return QueueItem(candidate.case_id, score, reason)
 
 
-def _score(candidate: Candidate, missed: Sequence[str]) -> tuple[float, str]:
+def _score(candidate: Candidate, missed: Sequence[str], model: str | None) -> tuple[float, str]:
+    if model is None:
+        return -1.0, "in order of name, as no model version says yet what teaches most"
     if not candidate.predicted:
-        return -1.0, "no prediction by the active model version yet"
+        return -1.0, f"no prediction by {model} yet"
     if candidate.quality is None:
         return 1.0, "the prediction found no label at all"
     reason = f"predicted Dice {candidate.quality:.2f}"

@@ -15,6 +15,7 @@ NICE = 10  # the window, the person and the mouse go first
 GPU_LOST = 69  # sysexits.h EX_UNAVAILABLE: the GPU fails this process; another one may get on with it
 DISK_FAILED = 74  # sysexits.h EX_IOERR: the child could not even write why it failed
 CLAIMED = 75  # sysexits.h EX_TEMPFAIL: another process works on the run
+NOT_LOADED = 78  # sysexits.h EX_CONFIG: PyTorch or MONAI is missing or broken
 
 
 # Each is read by another library when the child starts.

@@ -6,8 +6,9 @@ must reach at the same path. Neither this process nor a worker's imports torch: 
 
 import importlib
 import logging
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from napari_apprentice.store.study import Study
 ANSWER_SECONDS = 20
 STOP_SECONDS = 10.0
 GONE_SECONDS = 1.0
-_ENGINE = "apprentice_engine"
+_PLACE = "apprentice_place"
 
 
 def predict_there(
@@ -66,7 +67,7 @@ def predict_there(
     finally:
         if not finished:
             run.cancel()
-        _leave(client, futures, finished)
+        _leave(client, futures, job, finished)
 
 
 def predict_on_worker(job: dict[str, Any], case_id: str) -> dict[str, Any]:
@@ -75,22 +76,57 @@ def predict_on_worker(job: dict[str, Any], case_id: str) -> dict[str, Any]:
     study = Study.open(path.parents[1])
     run = study.runs.open(path.name)
     settings = PredictSettings.from_json(job["settings"])
-    outcome = predict_case(study, _engine(), case_id, settings, str(job["model"]), run.cancelled)
+    with _place().engine_for(job["run"]) as engine:
+        if run.cancelled():
+            raise Cancelled("The cohort was stopped before this case had begun.")
+        outcome = predict_case(study, engine, case_id, settings, str(job["model"]), run.cancelled)
     return vars(outcome)
 
 
-def stop_engine(dask_worker: Any) -> None:
-    """End a worker's engine; what is called so is handed the worker by dask."""
-    engine = vars(dask_worker).pop(_ENGINE, None)
-    if engine is not None:
-        engine.stop()
+def leave_worker(job: dict[str, Any], dask_worker: Any) -> None:
+    """End a worker's engine, unless other cohorts use it; what is called so is handed the worker by dask."""
+    place = vars(dask_worker).get(_PLACE)
+    if place is not None:
+        place.leave(job["run"])
 
 
-def _engine() -> Engine:
-    """The engine of this worker, which stays warm from case to case; it computes with the worker's threads."""
+class EnginePlace:
+    """The engine of one worker, which stays warm from case to case.
+
+    A worker of several threads has several cases in hand, and those of several cohorts where its scheduler is shared;
+    they take turns.
+
+    Parameters
+    ----------
+    threads
+        With how many the engine computes.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._engine = Engine(thread_limit(threads))
+        self._turn, self._door = threading.Lock(), threading.Lock()
+        self._cohorts: set[str] = set()
+
+    @contextmanager
+    def engine_for(self, cohort: str) -> Iterator[Engine]:
+        """Wait for the turn of a case of this cohort, so that its seconds are its own."""
+        with self._turn:
+            with self._door:
+                self._cohorts.add(cohort)
+            yield self._engine
+
+    def leave(self, cohort: str) -> None:
+        """The engine ends with the last cohort that used it."""
+        with self._door:
+            self._cohorts.discard(cohort)
+            if not self._cohorts:
+                self._engine.stop()
+
+
+def _place() -> EnginePlace:
     worker = _distributed().get_worker()
-    engine: Engine = vars(worker).setdefault(_ENGINE, Engine(thread_limit(worker.state.nthreads)))
-    return engine
+    place: EnginePlace = vars(worker).setdefault(_PLACE, EnginePlace(worker.state.nthreads))
+    return place
 
 
 def _distributed() -> Any:
@@ -130,12 +166,12 @@ def _outcome(future: Any, case_id: str) -> Outcome:
     )
 
 
-def _leave(client: Any, futures: Sequence[Any], finished: bool) -> None:
+def _leave(client: Any, futures: Sequence[Any], job: dict[str, Any], finished: bool) -> None:
     gone = _is_gone(client)
     with suppress(Exception):  # the scheduler may go at any moment
         if not finished and not gone:
             client.cancel(list(futures), force=True)
         if not gone:  # else this would wait for it to come back
-            client.run(stop_engine, on_error="ignore")
+            client.run(leave_worker, job, on_error="ignore")
     with suppress(Exception):
         client.close(timeout=GONE_SECONDS if gone else STOP_SECONDS)

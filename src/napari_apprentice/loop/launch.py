@@ -24,7 +24,7 @@ from napari_apprentice.errors import (
     RunError,
     StorageError,
 )
-from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, GPU_LOST, environment, step_back
+from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, GPU_LOST, NOT_LOADED, environment, step_back
 from napari_apprentice.store.presence import STALE_SECONDS, plain_name
 from napari_apprentice.store.process import lives, place
 from napari_apprentice.store.runs import RunFolder
@@ -188,6 +188,12 @@ def _death(run: RunFolder, process: "subprocess.Popen[Any] | None", host: str) -
     if code == DISK_FAILED:
         return StorageError(
             f"The disk that holds {run.path.parent.parent} is full or cannot be written; free some space."
+        )
+    if code == NOT_LOADED:
+        return RunError(
+            f"PyTorch or MONAI, which predict and train, cannot be loaded on {platform.node()}. `pip install "
+            "'napari-apprentice[learn]'` installs them; where they are installed, `python -c \"import torch, monai\"` "
+            "says what is wrong."
         )
     if code == CLAIMED:
         return RunError(f"Another process works on run {run.run_id} already; wait for it or cancel it first.")
