@@ -1,5 +1,6 @@
 """A file that one process at a time has for itself."""
 
+import errno
 import sys
 import time
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ def lock(file: BinaryIO) -> bool:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        return sys.platform != "win32"
+    except OSError as error:  # no locks there; on Windows also where somebody else has it
+        return sys.platform != "win32" or error.errno not in (errno.EACCES, errno.EDEADLK)
     return True
 
 
