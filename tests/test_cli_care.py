@@ -89,6 +89,16 @@ def test_what_is_damaged_hides_no_other_revision_and_no_other_case(
     assert rows[3] == ("c2", "", "", "", "damaged")
 
 
+def test_an_export_says_that_strokes_are_not_in_it_yet(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(study), "c1", str(tmp_path / "a.nii.gz")]) == 0
+    assert "Strokes of c1 that are in no revision yet are not in it" in capsys.readouterr().out
+    assert not _run(capsys, "export", study, "c1", tmp_path / "b.nii.gz", "--what", "prediction")["unsaved"]
+    (study / "journal/c1/strokes.bin").write_bytes(b"no strokes")
+    assert _run(capsys, "export", study, "c1", tmp_path / "c.nii.gz")["code"] == 0
+
+
 @pytest.mark.parametrize("wrong", ["cases.zarr", "study.json"])
 def test_nothing_that_is_written_takes_the_place_of_the_study(
     study: Path, capsys: pytest.CaptureFixture[str], wrong: str

@@ -1,5 +1,6 @@
 """One damaged case is told as such, and the others are worked on."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from builders import volume
 from napari_apprentice.cli import main
 from napari_apprentice.errors import StudyError
 from napari_apprentice.session import Session
+from sound_study import sound_study
 
 
 def test_the_table_and_the_queue_go_on_without_it(tmp_path: Path) -> None:
@@ -36,3 +38,19 @@ def test_an_empty_queue_on_the_command_line_says_why(tmp_path: Path, capsys: pyt
     told = capsys.readouterr().out
     assert "corrected" not in told
     assert "Damaged, not in the queue: c1" in told
+
+
+@pytest.mark.parametrize("gone", ["image", "image/labels", "predictions"])
+def test_a_case_that_was_copied_in_part_keeps_nobody_from_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], gone: str
+) -> None:
+    path = sound_study(tmp_path / "a.study")
+    shutil.rmtree(path / "cases.zarr" / "c1" / gone)
+    for command in (["queue", path], ["history", path, "c2"], ["export-audit", path, tmp_path / "a.csv"]):
+        assert main([*map(str, command)]) == 0, command
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Case c1 is damaged: its folder image") == (
+        gone != "predictions"
+    )
+    assert main(["repair", str(path)]) == (0 if gone == "predictions" else 1)
+    assert "cannot be reached" not in "".join(capsys.readouterr())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -217,7 +218,15 @@ def _export(options: Options, session: Session) -> Answer:
     out = session.export(
         options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series
     )
-    return {"written": str(out)}, [f"Wrote {out}."]
+    unsaved = options.what == "corrected" and _has_unsaved(session, options.case)
+    text = f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."
+    return {"written": str(out), "unsaved": unsaved}, [f"Wrote {out}.", *([text] if unsaved else [])]
+
+
+def _has_unsaved(session: Session, case_id: str) -> bool:
+    with suppress(ApprenticeError):  # a damaged journal keeps nobody from what is saved
+        return session.study.journal.started(case_id)
+    return False
 
 
 def _evaluate(options: Options, session: Session) -> Answer:

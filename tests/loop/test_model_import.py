@@ -211,7 +211,7 @@ def test_an_export_tells_what_matters_and_no_names(tmp_path: Path) -> None:
     assert sorted(p.name for p in out.iterdir()) == ["README.md", "model.json", "weights.safetensors"]
     card, document = (out / "README.md").read_text(), (out / "model.json").read_text()
     for part in (
-        "2 corrected scans of 2 subjects; 1 scans of 1 other subjects were held out", "1 one, 2 two", "(MR)",
+        "2 corrected scans of 2 subjects; 1 scan of 1 other subject was held out", "1 one, 2 two", "(MR)",
         "| one | corrections | 1 | 0.500 | 0.750 |", "passed the gate: better", "## Limits", "## Licence",
         "import-model", "from v0001", study.models.info("v0002").weights_digest[:16],
     ):  # fmt: skip

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from builders import study
-from napari_apprentice.errors import InputError, StorageError, StudyError
+from napari_apprentice.errors import InputError, RunError, StorageError, StudyError
 from napari_apprentice.store.runs import RunFolder, Runs
 from napari_apprentice.store.runs import _age as age_of
 
@@ -116,3 +116,13 @@ def test_of_two_that_find_the_gate_of_a_killed_process_one_goes_in_at_a_time(tmp
     first.join()
     second.join()
     assert at_once == [1, 1]
+
+
+def test_who_cannot_go_in_for_long_is_told_and_has_begun_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_apprentice.store.file_lock._PATIENCE_SECONDS", 0.1)
+    with (
+        Runs(tmp_path).alone(),
+        pytest.raises(RunError, match="Another process is busy with the start of a run in this study; try again"),
+        Runs(tmp_path).alone(),
+    ):
+        pass

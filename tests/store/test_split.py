@@ -1,5 +1,8 @@
+import threading
+
 import pytest
 
+from napari_apprentice.core.records import now
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.store.split import Split
 
@@ -62,3 +65,20 @@ def test_a_damaged_line_is_told(split, line):
     path.write_text(f"{line}\n" + path.read_text())
     with pytest.raises(StudyError, match="line 1"):
         split.sides()
+
+
+def test_of_two_subjects_that_come_at_once_one_is_the_third(split, monkeypatch):
+    for subject in ("s1", "s2"):
+        split.assign(subject)
+    other = threading.Thread(target=Split(split.ledger.path).assign, args=("s4",))
+
+    def slowly():
+        monkeypatch.setattr("napari_apprentice.store.split.now", now)
+        other.start()
+        other.join(0.3)
+        return now()
+
+    monkeypatch.setattr("napari_apprentice.store.split.now", slowly)
+    split.assign("s3")
+    other.join()
+    assert dict(split.sides()) == {"s1": "train", "s2": "train", "s3": "validation", "s4": "train"}

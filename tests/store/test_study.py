@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import study
+from builders import study, volume
 from faults import fail_from, finish
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import InputError, StorageError, StudyError
@@ -73,11 +73,14 @@ def test_a_folder_where_create_was_killed_is_taken_again(tmp_path, place):
     assert finish(check(path)) == ()
 
 
-def test_a_study_whose_document_is_lost_is_not_laid_over(tmp_path):
-    path = study(tmp_path).path
-    (path / "study.json").unlink()
+@pytest.mark.parametrize("case_id", ["c1", "zarr.1"])
+def test_a_study_whose_document_is_lost_is_not_laid_over(tmp_path, case_id):
+    made = study(tmp_path, 0)
+    made.cases.add(case_id, "s1", volume())
+    (made.path / "study.json").unlink()
     with pytest.raises(InputError, match="not empty"):
-        Study.create(path, SCHEMA)
+        Study.create(made.path, SCHEMA)
+    assert (made.path / "cases.zarr" / case_id / "image" / "zarr.json").is_file()
 
 
 def test_changed_labels_are_kept(tmp_path):

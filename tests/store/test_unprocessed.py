@@ -127,3 +127,21 @@ def test_damage_to_what_the_network_said_is_found(study: Study) -> None:
         read_unprocessed(study, "c1", "v0001")
     (fault,) = drained(check(study.path))
     assert "damaged" in fault
+
+
+def test_a_prediction_that_is_made_anew_while_steps_are_applied_is_not_put_back(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew = labels()
+    anew[4] = 2
+
+    def meanwhile(*args: object) -> object:
+        monkeypatch.undo()
+        study.predictions.write("c1", "v0001", Prediction(anew, np.full(SHAPE, 9, np.uint8), {1: 0.9, 2: 0.9}))
+        return finish(*args)
+
+    monkeypatch.setattr("napari_apprentice.store.unprocessed.finish", meanwhile)
+    assert process_again(study, "c1", "v0001", PostRecipe({1: steps_of("largest")}))
+    np.testing.assert_array_equal(read_unprocessed(study, "c1", "v0001"), anew)
+    stored = study.predictions.read("c1", "v0001")
+    assert (stored.labels[5, 7, 9], stored.labels[4, 0, 0], stored.uncertainty[0, 0, 0]) == (0, 2, 9)

@@ -94,11 +94,13 @@ def case_history(study: Study, case_id: str, lessons: Lessons | None = None) -> 
     """
     lessons = lessons or Lessons.of(study)
     subject = _subject(study, case_id)
-    rows = [_told(study, case_id, subject, name, lessons) for name in study.revisions.names(case_id)]
+    rows: list[HistoryRow] = []
     try:
-        return (*rows, *_unsaved(study, case_id, subject))
+        rows += [_told(study, case_id, subject, name, lessons) for name in study.revisions.names(case_id)]
+        rows += _unsaved(study, case_id, subject)
     except StudyError:
-        return (*rows, _damaged(case_id, subject))
+        rows.append(_damaged(case_id, subject))
+    return tuple(rows)
 
 
 def _subject(study: Study, case_id: str) -> str:

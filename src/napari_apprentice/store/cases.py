@@ -78,6 +78,23 @@ class Cases:
             refuse_links(self.root, folder / inner)
         return folder
 
+    def part(self, case_id: str, name: str) -> Path:
+        """A folder of a case, such as image/labels.
+
+        Raises
+        ------
+        InputError, StorageError
+            As for `folder`.
+        StudyError
+            As for `folder`; or it is missing, as after a copy that was broken off.
+        """
+        part = self.folder(case_id) / name
+        with storage_errors(f"case {case_id}"):
+            if not part.is_dir():
+                self.root.stat()  # a share that is gone is no damage
+                raise StudyError(f"Case {case_id} is damaged: its folder {name} is missing.")
+        return part
+
     def grid_voxels(self, case_id: str) -> int | None:
         """Voxels of a case's grid; None when there is no such case, or it is damaged."""
         with suppress(ApprenticeError):
@@ -113,7 +130,7 @@ class Cases:
 
     def record(self, case_id: str) -> Mapping[str, Any]:
         """The case's own attributes, as stored; "digests" maps array names to SHA-256."""
-        record = read_attributes(self.folder(case_id) / "image").get("apprentice")
+        record = read_attributes(self.part(case_id, "image")).get("apprentice")
         if not isinstance(record, dict):
             raise StudyError(f"Case {case_id} is damaged: it has no attributes of this program.")
         return self.vault.at(case_id, "image").open_record(record, f"Case {case_id}")

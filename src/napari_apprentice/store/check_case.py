@@ -27,7 +27,8 @@ from napari_apprentice.store.unprocessed import read_unprocessed
 def groups(study: Study, case_id: str) -> list[str]:
     """Faults of the groups that only hold others; other OME-Zarr tools walk through them."""
     folder = study.cases.folder(case_id)
-    return [f for name in ("", "predictions", "image/labels") for f in group_faults(folder / name, f"case {case_id}")]
+    there = [folder / name for name in ("", "predictions", "image/labels") if (folder / name).is_dir()]
+    return [fault for group in there for fault in group_faults(group, f"case {case_id}")]
 
 
 def case(study: Study, case_id: str) -> list[str]:

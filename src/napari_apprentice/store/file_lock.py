@@ -1,5 +1,6 @@
 """A file that one process at a time has for itself."""
 
+import errno
 import sys
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from napari_apprentice.errors import StorageError
+from napari_apprentice.errors import ApprenticeError, StorageError
 from napari_apprentice.store.files import storage_errors
 from napari_apprentice.store.trust import refuse_links, refuse_odd_file
 
@@ -31,13 +32,13 @@ def lock(file: BinaryIO) -> bool:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        return sys.platform != "win32"
+    except OSError as error:  # no locks there; on Windows also where somebody else has it
+        return sys.platform != "win32" or error.errno not in (errno.EACCES, errno.EDEADLK)
     return True
 
 
 @contextmanager
-def one_at_a_time(path: Path, what: str) -> Iterator[None]:
+def one_at_a_time(path: Path, what: str, busy: type[ApprenticeError] = StorageError) -> Iterator[None]:
     """Let one process at a time change a file, as far as the locks of its file system reach.
 
     The lock is on a hidden neighbour that stays: the file itself may be replaced, and a lock goes with what it was on.
@@ -48,11 +49,13 @@ def one_at_a_time(path: Path, what: str) -> Iterator[None]:
         What is changed; it need not be there.
     what
         The same as it stands in a sentence: "the file split.jsonl".
+    busy
+        What is raised where another process has had it for longer than that takes.
 
     Raises
     ------
     StorageError
-        Another process has had it for longer than that takes, or the disk is full, gone or read-only.
+        The disk is full, gone or read-only.
     """
     neighbour = path.with_name(f".{path.name.lstrip('.')}.lock")
     with storage_errors(what):
@@ -65,7 +68,7 @@ def one_at_a_time(path: Path, what: str) -> Iterator[None]:
         end = time.monotonic() + _PATIENCE_SECONDS
         while not lock(file):
             if time.monotonic() > end:
-                raise StorageError(f"Another process is changing {what} in this study; try again.")
+                raise busy(f"Another process is busy with {what} in this study; try again.")
             time.sleep(0.01)
         yield
 

@@ -1,7 +1,7 @@
 """An append-only file of JSON lines: the split, the activations."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,16 @@ class Ledger:
         StorageError
             The disk is full, gone or read-only, or another process is changing the file; nothing was added.
         """
+        self.append_decided(lambda: record)
+
+    def append_decided(self, decide: Callable[[], Mapping[str, Any] | None]) -> None:
+        """Add the line that is decided on while nobody else can add one, or none; raises as `append`."""
         refuse_links(self.path.parent, self.path)
         with one_at_a_time(self.path, f"the file {self.path.name}"):
             # Else what looks torn may be a line on its way, and a file that is replaced may lose one.
+            record = decide()
+            if record is None:
+                return
             data = self._bytes()
             good = complete(data)
             if len(good) < len(data):

@@ -22,7 +22,7 @@ def mend_groups(study: Study, case_id: str) -> Iterator[str]:
     """Write lost documents of groups that only hold others."""
     folder = study.cases.folder(case_id)
     for group in (study.cases.root, folder, folder / "predictions"):
-        if group_faults(group, ""):
+        if not group.is_dir() or group_faults(group, ""):
             with storage_errors(f"case {case_id}"):
                 group.mkdir(exist_ok=True)
             write_document(group / "zarr.json", _group({}))

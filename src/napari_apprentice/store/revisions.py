@@ -55,6 +55,8 @@ class Revisions:
         ------
         InputError
             No such case.
+        StudyError
+            The folder of its label maps is missing.
         """
         labels = self._labels(case_id)
         with storage_errors(f"the revisions of case {case_id}"):
@@ -148,7 +150,7 @@ class Revisions:
         return self.cases.vault.at(case_id, "labels")
 
     def _labels(self, case_id: str) -> Path:
-        return self.cases.folder(case_id) / "image" / "labels"
+        return self.cases.part(case_id, "image/labels")
 
     def _folder(self, case_id: str, name: str) -> Path:
         revision_number(name)

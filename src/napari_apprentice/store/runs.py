@@ -271,10 +271,10 @@ class Runs:
         RunError
             Another process has been deciding for longer than that takes.
         StorageError
-            The same, or the disk is full, gone or read-only.
+            The disk is full, gone or read-only.
         """
         gate = self.root / ".alone"
-        with one_at_a_time(gate, what), self._gate(gate, what):
+        with one_at_a_time(gate, what, RunError), self._gate(gate, what):
             yield
 
     @contextmanager

@@ -49,7 +49,7 @@ class Split:
             subject, side = record.get("subject"), record.get("side")
             if not isinstance(subject, str) or side not in SIDES:
                 raise StudyError(f"split.jsonl is damaged in line {number}: it assigns no subject.")
-            # Of two writers who met a new subject at once, the first one counts.
+            # Of two writers whom no lock keeps apart and who met a new subject at once, the first one counts.
             if record.get("moved") or subject not in sides:
                 sides[subject] = side
         return sides
@@ -85,13 +85,18 @@ class Split:
         if side is not None:
             _check(side)
         sides = self.sides()
-        if subject in sides:
-            if side is not None and sides[subject] != side:
-                raise InputError(f"Subject {subject} is on the {sides[subject]} side already; move it with a reason.")
-            return sides[subject]
+        if subject not in sides:
+            self.ledger.append_decided(lambda: self._line_of(subject, side))
+            sides = self.sides()
+        if side is not None and sides[subject] != side:
+            raise InputError(f"Subject {subject} is on the {sides[subject]} side already; move it with a reason.")
+        return sides[subject]
+
+    def _line_of(self, subject: str, side: str | None) -> dict[str, str] | None:
+        """The line of a new subject; None where another process has written one since."""
+        sides = self.sides()
         side = side or (VALIDATION if (len(sides) + 1) % 5 == 3 else TRAIN)
-        self.ledger.append({"subject": subject, "side": side, "time": now()})
-        return side
+        return None if subject in sides else {"subject": subject, "side": side, "time": now()}
 
     def move(self, subject: str, side: str, reason: str, author: str = "") -> None:
         """Put a subject on the other side; the ledger keeps that, who did it and why.

@@ -275,7 +275,7 @@ def _is_free(path: Path) -> bool:
     """Whether a folder holds nothing, or nothing but what `_lay_down` makes before the document; no case, no run."""
     for found in path.iterdir():
         if found.name == "cases.zarr" and found.is_dir():
-            inside = [p for p in found.iterdir() if not p.name.startswith("zarr.")]
+            inside = [p for p in found.iterdir() if not (p.is_file() and p.name.startswith("zarr."))]
         elif found.name in _FOLDERS and found.is_dir():
             inside = list(found.iterdir())
         else:

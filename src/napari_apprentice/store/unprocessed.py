@@ -88,8 +88,10 @@ def process_again(study: Study, case_id: str, model: str, recipe: PostRecipe) ->
         first = {int(i): float(q) for i, q in now.made.get(_QUALITY, now.quality).items()}
         quality, more = finish(writer, info.spacing, recipe, first)
         made = {k: v for k, v in now.made.items() if k not in (MADE_KEY, _QUALITY)}
-        writer.commit(quality, now.seconds, now.device, {**made, **more})
-    return True
+        made_anew = study.predictions.digest(case_id, model) != now.digest  # by another process, since it was read
+        if not made_anew:
+            writer.commit(quality, now.seconds, now.device, {**made, **more})
+    return process_again(study, case_id, model, recipe) if made_anew else True
 
 
 def recipe_of(study: Study, case_id: str, model: str) -> PostRecipe:
