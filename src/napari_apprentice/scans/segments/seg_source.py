@@ -40,21 +40,21 @@ class SourceSeries:
     positions: NDArray[np.float64]
 
 
-def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
+def find_source(folder: Path, geometry: Geometry, digests: Sequence[str] = (), series: str = "") -> SourceSeries:
     """Find the one series of a folder whose slices are those of a case.
 
     Parameters
     ----------
-    digest
-        SHA-256 over the sorted SHA-256s of the series' files, as kept with the case; it decides between
-        several series on one grid.
+    digests
+        SHA-256 over the sorted SHA-256s of the files that the case, or a channel of it, came from, as kept with
+        the case; two persons' scans may lie on one grid. Empty where nothing is known of them.
     series
         Number or UID of the series, if the person names it.
 
     Raises
     ------
     ChoiceError
-        Several series lie on the grid, and none is the one that was added.
+        Several series lie on the grid, or one of other files, and none is the one that was added.
     GeometryError
         None lies on the case's grid.
     ScanError
@@ -72,13 +72,17 @@ def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str 
             f"(z, y, x) at its place. It holds: {told}. Name the folder that the case came from; a case whose "
             "voxels were resampled has no series of its own."
         )
-    same = [pair for pair in named if len(named) > 1 and digest and _digest(pair[0].files) == digest]
-    if len(named) > 1 and len(same) != 1:
-        choices = tuple((s.key, s.sentence) for s, _ in named)
-        raise ChoiceError(
-            f"{folder.name} holds {len(named)} series on the case's grid; say which one.", "series", choices
+    same = [(s, match) for s, match in named if digests and _digest(s.files) in digests]
+    if len(same) == 1 or (len(named) == 1 and (series.strip() or not digests)):
+        return (same or named)[0][1]
+    if len(named) > 1:
+        text = f"{folder.name} holds {len(named)} series on the case's grid; say which one."
+    else:
+        text = (
+            f"{folder.name} holds a series on the case's grid, but not the files that the case came from: it may be of "
+            "another person. Name the case's own folder, or say the series if it is the right one."
         )
-    return (same or named)[0][1]
+    raise ChoiceError(text, "series", tuple((s.key, s.sentence) for s, _ in named))
 
 
 def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
