@@ -16,7 +16,7 @@ from napari_apprentice.scans.dicom.plane import Plane
 from napari_apprentice.scans.dicom.series import Series, find_series
 from napari_apprentice.scans.dicom.stack import stacked
 from napari_apprentice.scans.segments.seg_headers import complete
-from napari_apprentice.scans.segments.slices import Place, slices_of
+from napari_apprentice.scans.segments.slices import Place, Slice, slices_of
 
 _PART = 0.1  # of a voxel that slices may lie beside an even grid
 
@@ -89,11 +89,18 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
     """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
     tolerance = _PART * min(geometry.spacing)
     planes = _planes(series)
-    datasets = {path: dcmread(path, stop_before_pixels=True) for path in dict.fromkeys(p.path for p in planes)}
-    slices = {path: slices_of(dataset, path.name) for path, dataset in datasets.items()}
-    found = [slices[p.path][p.frame].place_on(geometry, tolerance) for p in planes]
-    places = tuple(place for place in found if place is not None)
-    if len(places) < len(found) or len(datasets) not in (1, len(places)):
+    datasets: dict[Path, Dataset] = {}
+    slices: dict[Path, tuple[Slice, ...]] = {}
+    places: list[Place] = []
+    for path, frame in ((p.path, p.frame) for p in planes):
+        if path not in datasets:
+            datasets[path] = dcmread(path, stop_before_pixels=True)
+            slices[path] = slices_of(datasets[path], path.name)
+        place = slices[path][frame].place_on(geometry, tolerance)
+        if place is None:  # most series of a folder are no match by their first slice
+            return None
+        places.append(place)
+    if not places or len(datasets) not in (1, len(places)):
         return None
     # Every voxel of the grid lies in one slice and only one: a lost or a doubled slice is no match.
     seen = np.zeros(geometry.shape, np.uint8)
@@ -103,7 +110,7 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
         return None
     for dataset in datasets.values():
         complete(dataset, planes[0], geometry.spacing[places[0].axis])
-    return SourceSeries(tuple(datasets.values()), places, np.array([p.position for p in planes]))
+    return SourceSeries(tuple(datasets.values()), tuple(places), np.array([p.position for p in planes]))
 
 
 def _planes(series: Series) -> tuple[Plane, ...]:
