@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.labels import PALETTE, Label, LabelSchema, coloured
 from napari_apprentice.errors import InputError
 
 
@@ -39,3 +39,14 @@ def test_labels_that_make_no_sense_are_refused(label_id, colour):
 def test_an_unknown_id_is_told():
     with pytest.raises(InputError, match="Label 5"):
         LabelSchema.from_names(["a"]).name(5)
+
+
+def test_labels_whose_ids_have_gaps_have_colours_of_their_own():
+    """Ids that are twelve apart, as 3 and 255, had one colour: nobody could tell them apart on the screen."""
+    made = LabelSchema(coloured([(1, "one", ""), (3, "three", ""), (255, "last", ""), (15, "odd", "#112233")]))
+    assert len({x.colour for x in made.labels}) == 4
+    assert [x.colour for x in made.labels[:2]] == [PALETTE[0], PALETTE[2]]
+    more = made.with_names(["far", "farther"], 267)
+    assert len({x.colour for x in more.labels}) == 6
+    many = LabelSchema.from_names([f"n{i}" for i in range(30)])
+    assert [x.colour for x in many.labels] == [PALETTE[i % 12] for i in range(30)]

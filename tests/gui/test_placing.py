@@ -64,6 +64,15 @@ def test_a_layer_that_was_moved_is_not_on_its_grid_any_more(changed: dict[str, o
     assert geometry_in(layer(geometry, **changed), geometry.shape) is None
 
 
+def test_a_voxel_of_ten_nanometres_is_not_nothing() -> None:
+    geometry = Geometry.from_source((50, 60, 70), np.diag([1e-5, 1e-5, 1e-5, 1.0]))
+    z, y, x = place_of(geometry)["translate"]
+    assert geometry_in(layer(geometry), geometry.shape) is not None
+    assert geometry_in(layer(geometry, translate=np.array([z, y, x + 3e-5])), geometry.shape) is None
+    between = layer(geometry, translate=np.array([z, y, x + 2.4e-5]))
+    assert part_in(between, (50, 60, 40), geometry) is None
+
+
 def test_a_layer_that_was_cropped_is_not_on_its_grid_any_more() -> None:
     geometry = Geometry.from_source((5, 6, 7), OBLIQUE)
     assert geometry_in(layer(geometry), (1, 2, 3)) is None

@@ -8,7 +8,8 @@ import pytest
 from driving import Person
 
 import dicom_builder
-from napari_apprentice.errors import InputError
+from builders import study as make_study
+from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
@@ -36,3 +37,33 @@ def test_labels_drawn_on_an_open_series_are_saved_as_a_segmentation_of_it(
     monkeypatch.setattr("napari_apprentice.gui.seg_saving._asked_for", lambda: None)  # the dialog is closed
     with pytest.raises(InputError, match="open their folder"):
         labels.save(str(tmp_path / "none.dcm"), plugin=NAME)
+
+
+def test_of_two_persons_on_one_grid_nobody_is_taken_by_chance(
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, bert = (
+        dicom_builder.write_series(tmp_path / name, dicom_builder.random_voxels((3, 6, 5), seed=seed), PatientName=name)
+        for seed, name in enumerate(("Anna", "Bert"))
+    )
+    for series in (anna, bert):
+        (scan,) = person.viewer.open(series, plugin=NAME)
+    drawn = person.viewer.add_labels(np.ones(scan.data.shape, np.uint8), scale=scan.scale, translate=scan.translate)
+    monkeypatch.setattr("napari_apprentice.gui.seg_saving._asked_for", lambda: bert)
+    assert drawn.save(str(tmp_path / "drawn.dcm"), plugin=NAME)
+    assert pydicom.dcmread(tmp_path / "drawn.dcm").PatientName == "Bert"
+    # The layers of a case know whose files it came from.
+    study = make_study(tmp_path, cases=0)
+    study.cases.add("c1", "s1", read_volume(anna))
+    person.viewer.layers.clear()
+    person.open_study(study.path)
+    person.open_case("c1")
+    labels = person.desk.layers.labels
+    asked = []
+    monkeypatch.setattr("napari_apprentice.gui.choice_dialog.ask_about", lambda *question: asked.append(question[1]))
+    with pytest.raises(ChoiceError, match="another person"):
+        labels.save(str(tmp_path / "case.dcm"), plugin=NAME)
+    assert len(asked) == 1
+    monkeypatch.setattr("napari_apprentice.gui.seg_saving._asked_for", lambda: anna)
+    assert labels.save(str(tmp_path / "case.dcm"), plugin=NAME)
+    assert pydicom.dcmread(tmp_path / "case.dcm").PatientName == "Anna"

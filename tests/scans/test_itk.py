@@ -101,6 +101,17 @@ def test_a_space_with_time_has_its_left_and_right(tmp_path, space, signs):
         assert geometry.difference(read_label_map(tmp_path / name).geometry) is None
 
 
+def test_a_spacing_below_zero_runs_backwards_and_is_written_as_a_direction(tmp_path):
+    header = "ElementSpacing = 1 -2 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 5 6 7\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes((META + header).encode() + bytes(range(24)))
+    geometry = read_volume(tmp_path / "a.mha").geometry
+    world = [[-1, 0, 0, -5], [0, 2, 0, -6], [0, 0, 3, 7], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(geometry.source_affine, world)
+    for name in ("out.mha", "out.nrrd"):
+        write_label_map(tmp_path / name, np.ones(geometry.shape, np.uint8), geometry)
+        np.testing.assert_array_equal(read_label_map(tmp_path / name).geometry.source_affine, world)
+
+
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_a_cut_file_is_refused(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"

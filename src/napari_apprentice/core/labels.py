@@ -70,7 +70,7 @@ class LabelSchema:
 
     def with_names(self, names: Iterable[str], first: int) -> "LabelSchema":
         """These labels and more of the given names, with ids from `first` on."""
-        return LabelSchema((*self.labels, *_numbered(names, first)))
+        return LabelSchema((*self.labels, *_numbered(names, first, [x.colour for x in self.labels])))
 
     def refuse_confusing(self, was: "LabelSchema | None" = None) -> None:
         """Make sure that no new label is called background, or as another one but for case, spaces, _ and -.
@@ -128,8 +128,25 @@ class LabelSchema:
         return cls(tuple(Label.from_json(x) for x in data))
 
 
-def _numbered(names: Iterable[str], first: int) -> tuple[Label, ...]:
-    return tuple(Label(i, n.strip(), PALETTE[(i - 1) % len(PALETTE)]) for i, n in enumerate(names, first))
+def free_colour(label_id: int, taken: Iterable[str]) -> str:
+    """The palette's colour for an id, or the next that no other label has: ids with gaps would share some."""
+    used = {colour.lower() for colour in taken}
+    turn = [PALETTE[(label_id - 1 + n) % len(PALETTE)] for n in range(len(PALETTE))]
+    return next((colour for colour in turn if colour not in used), turn[0])
+
+
+def coloured(labels: Iterable[tuple[int, str, str]], taken: Iterable[str] = ()) -> tuple[Label, ...]:
+    """Labels of (id, name, colour); those whose colour is "" get one of the palette's that is not taken."""
+    made: list[Label] = []
+    used = list(taken)
+    for label_id, name, colour in labels:
+        made.append(Label(label_id, name, colour or free_colour(label_id, used)))
+        used.append(made[-1].colour)
+    return tuple(made)
+
+
+def _numbered(names: Iterable[str], first: int, taken: Iterable[str] = ()) -> tuple[Label, ...]:
+    return coloured(((i, n.strip(), "") for i, n in enumerate(names, first)), taken)
 
 
 def _plain(name: str) -> str:

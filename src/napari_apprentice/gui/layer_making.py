@@ -128,4 +128,5 @@ def place_in(info: CaseInfo) -> dict[str, Any]:
 
 def metadata_of_case(info: CaseInfo) -> dict[str, Any]:
     """What the layers of a case know of it."""
-    return metadata_of(info.geometry, case=info.case_id)
+    files = [info.source_digest, *(s.detail.get("digest") for s in info.steps if s.kind == "channel")]
+    return metadata_of(info.geometry, case=info.case_id, digests=[digest for digest in files if digest])

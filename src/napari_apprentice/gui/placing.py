@@ -65,7 +65,7 @@ def geometry_in(layer_or_meta: Any, shape: tuple[int, ...]) -> Geometry | None:
 def lies_at(layer_or_meta: Any, geometry: Geometry) -> bool:
     """Whether a layer is placed as `place_of` would place it."""
     away = _offset(layer_or_meta, geometry)
-    return away is not None and bool((np.abs(away) < SAME_MM).all())
+    return away is not None and bool((np.abs(away) < _same_mm(geometry)).all())
 
 
 def part_in(layer_or_meta: Any, shape: tuple[int, ...], geometry: Geometry) -> Geometry | None:
@@ -78,7 +78,7 @@ def part_in(layer_or_meta: Any, shape: tuple[int, ...], geometry: Geometry) -> G
         return None
     first = np.round(away / geometry.spacing).astype(int)
     apart = np.abs(away - first * geometry.spacing)
-    if (apart > SAME_MM).any() or (first < 0).any() or (first + shape > geometry.shape).any():
+    if (apart > _same_mm(geometry)).any() or (first < 0).any() or (first + shape > geometry.shape).any():
         return None
     z, y, x = (int(n) for n in first)
     return geometry.part((z, y, x), (int(shape[0]), int(shape[1]), int(shape[2])))
@@ -91,7 +91,12 @@ def _offset(layer_or_meta: Any, geometry: Geometry) -> NDArray[np.float64] | Non
         return None
     place = place_of(geometry)
     reach = np.abs(np.subtract(scale, place["scale"])) * geometry.shape
-    return np.subtract(translate, place["translate"]) if (reach < SAME_MM).all() else None
+    return np.subtract(translate, place["translate"]) if (reach < _same_mm(geometry)).all() else None
+
+
+def _same_mm(geometry: Geometry) -> float:
+    """Millimetres that are rounding and no other place: a tenth of a voxel where voxels are of nanometres."""
+    return min(SAME_MM, 0.1 * min(geometry.spacing))
 
 
 def _unturned(layer_or_meta: Any) -> bool:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
+from napari_apprentice.core.labels import PALETTE, Label, LabelSchema, free_colour
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.panel import button
 from napari_apprentice.gui.tables import compact
@@ -51,7 +51,8 @@ class SchemaTable(QWidget):
         # Above every id there ever was in the table: a label that takes the place of another is another label.
         number = label_id or max(self._highest, *(self._id(r) for r in range(row)), 0) + 1
         self._highest = max(self._highest, number)
-        shade = colour or PALETTE[(number - 1) % len(PALETTE)]
+        swatches = [self.table.cellWidget(r, COLOUR) for r in range(row)]
+        shade = colour or free_colour(number, [str(s.property("colour")) for s in swatches if s is not None])
         self.table.insertRow(row)
         self.table.setItem(row, ID, QTableWidgetItem(str(number)))
         self.table.setItem(row, NAME, QTableWidgetItem(name))

@@ -1,6 +1,6 @@
 """A labels layer as DICOM SEG, beside the series it was drawn on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import napari
@@ -19,12 +19,24 @@ SEG = ".dcm"
 
 
 def write_as_seg(
-    path: Path, labels: LabelArray, geometry: Geometry, names: Mapping[int, str], colours: Mapping[int, str]
+    path: Path,
+    labels: LabelArray,
+    geometry: Geometry,
+    names: Mapping[int, str],
+    colours: Mapping[int, str],
+    digests: Sequence[str] = (),
 ) -> None:
-    """Write a label map (z, y, x) as DICOM SEG; the series is that of an open layer, or asked for.
+    """Write a label map (z, y, x) as DICOM SEG; the series is that of the open layers on its grid, or asked for.
+
+    Parameters
+    ----------
+    digests
+        Of the files that a case's layer came from; see `seg_source.find_source`.
 
     Raises
     ------
+    ChoiceError
+        The series there is not the case's, and nobody says that it is right.
     InputError
         Nobody says where the series is.
     GeometryError
@@ -40,21 +52,30 @@ def write_as_seg(
     answered(
         path.name,
         lambda settings: write_seg(
-            path, labels, geometry, source, names=found, colours=colours, series=settings.series, overwrite=True
+            path,
+            labels,
+            geometry,
+            source,
+            names=found,
+            colours=colours,
+            digests=digests,
+            series=settings.series,
+            overwrite=True,
         ),
     )
 
 
 def _open_series(geometry: Geometry) -> Path | None:
-    """Where an open layer on this grid was read from, if that was DICOM."""
+    """Where the open layers on this grid were read from, if that was one DICOM series; two may be of two persons."""
     viewer = napari.current_viewer()
+    found: set[Path] = set()
     for layer in [] if viewer is None else viewer.layers:
         known, place = layer.metadata.get(KEY), layer.source.path
         if not isinstance(known, dict) or "geometry" not in known or place is None:
             continue
         if is_dicom(Path(place)) and geometry.difference(Geometry.from_json(known["geometry"])) is None:
-            return Path(place)
-    return None
+            found.add(Path(place))
+    return found.pop() if len(found) == 1 else None
 
 
 def _asked_for() -> Path | None:

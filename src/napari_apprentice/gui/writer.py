@@ -33,7 +33,8 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     voxels, geometry, sentence = _on_grid(data, meta)
     labels = as_labels(voxels, f"Layer {meta['name']}")
     if Path(path).suffix.lower() == SEG:
-        write_as_seg(Path(path), labels, geometry, _names(meta), _colours(meta))
+        known = meta.get("metadata", {}).get(KEY, {})
+        write_as_seg(Path(path), labels, geometry, _names(meta), _colours(meta), known.get("digests", ()))
         return [path]
     write_label_map(Path(path), labels, geometry, _names(meta), _colours(meta), overwrite=True)
     _say(path, sentence)

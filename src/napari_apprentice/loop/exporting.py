@@ -37,7 +37,7 @@ def export(
     Raises
     ------
     ChoiceError
-        Several series in `source` lie on the case's grid.
+        Several series in `source` lie on the case's grid, or one of other files than the case came from.
     GeometryError
         No series in `source` lies on the case's grid.
     InputError
@@ -61,7 +61,7 @@ def export(
     else:
         write_seg(
             out, labels, info.geometry, source, names=names, colours=colours, origin=origin,
-            digest=info.source_digest, series=series, overwrite=overwrite,
+            digests=study.cases.scan_digests(case_id), series=series, overwrite=overwrite,
         )  # fmt: skip
     return out
 

@@ -101,12 +101,13 @@ def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
     axes = reader.GetDimension()
     dimension = min(axes, 3)
     signs = np.array(signs_to_lps(path) if path.suffix.lower() in NRRD else (1, 1, 1))[:dimension]
-    direction = np.reshape(reader.GetDirection(), (axes, axes))[:dimension, :dimension]
+    spacing = np.array(reader.GetSpacing()[:dimension])  # below 0 where an axis runs backwards: ITK reads it only
+    direction = np.reshape(reader.GetDirection(), (axes, axes))[:dimension, :dimension] * np.sign(spacing)
     header = {
         "format": FORMAT,
         "dimension": dimension,
         "origin": (signs * reader.GetOrigin()[:dimension]).tolist(),
-        "spacing": list(reader.GetSpacing())[:dimension],
+        "spacing": np.abs(spacing).tolist(),
         "direction": (signs[:, None] * direction).ravel().tolist(),
     }
     affine = np.eye(4)

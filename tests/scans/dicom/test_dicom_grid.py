@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from dicom_builder import random_voxels, write_series
 from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.errors import ChoiceError
 from napari_apprentice.scans.dicom.grid import Layout
 from napari_apprentice.scans.dicom.reader import read_dicom
 
@@ -98,3 +99,16 @@ def test_a_missing_slice_is_an_uneven_gap(spacing, count, data):
     heights = np.delete(np.arange(count), lost) * spacing
     layout = Layout(heights[:, None] * np.array([0, 0, 1.0]), np.eye(3)[:2], (1.0, 1.0), spacing)
     assert not layout.even
+
+
+@pytest.mark.parametrize("size", [0.008, 0.004])
+def test_slices_of_micrometres_are_told_apart_and_a_lost_one_is_missed(tmp_path, size):
+    """Micro-CT: hundredths of a millimetre are no rounding here."""
+    voxels = random_voxels((9, 6, 7))
+    folder = write_series(tmp_path / "a", voxels, spacing=(size, size), step=(0, 0, size), SliceThickness=str(size))
+    volume = read_dicom(folder, ReadSettings(), KEY)
+    np.testing.assert_array_equal(volume.voxels[0], voxels)
+    np.testing.assert_allclose(volume.geometry.spacing, (size, size, size))
+    (folder / "IM004.dcm").unlink()
+    with pytest.raises(ChoiceError, match="a slice may be missing"):
+        read_dicom(folder, ReadSettings(), KEY)

@@ -187,7 +187,7 @@ def test_of_two_series_on_one_grid_the_one_that_was_added_is_taken(tmp_path):
     with pytest.raises(ChoiceError, match="2 series on the case's grid") as caught:
         write_seg(tmp_path / "a.dcm", _labels(case), case, folder, names=NAMES)
     assert "77" in [key for key, _ in caught.value.choices]
-    write_seg(tmp_path / "a.dcm", _labels(case), case, folder, names=NAMES, digest=volume.source_digest)
+    write_seg(tmp_path / "a.dcm", _labels(case), case, folder, names=NAMES, digests=[volume.source_digest])
     assert pydicom.dcmread(tmp_path / "a.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID != "1.2.3"
     write_seg(tmp_path / "b.dcm", _labels(case), case, folder, names=NAMES, series="77")
     assert pydicom.dcmread(tmp_path / "b.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.3"

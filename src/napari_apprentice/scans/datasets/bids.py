@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
+from napari_apprentice.core.labels import LabelSchema, coloured
 from napari_apprentice.errors import InputError
 from napari_apprentice.scans.datasets.folders import folders_in, name_of, scans_in, stem_of, tree
 from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase, with_missing
@@ -139,13 +139,13 @@ def _from_table(path: Path) -> LabelSchema | None:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [(int(r["index"]), r["name"], r.get("color") or "") for r in csv.DictReader(file, delimiter="\t")]
-        return LabelSchema(tuple(Label(i, n, _colour(i, c)) for i, n, c in rows if i != 0))
+        return LabelSchema(coloured((i, n, _colour(c)) for i, n, c in rows if i != 0))
     except (OSError, ValueError, KeyError, TypeError, csv.Error, InputError):
         return None  # a table of another kind; names are a convenience
 
 
-def _colour(number: int, text: str) -> str:
-    return text if re.fullmatch(r"#[0-9a-fA-F]{6}", text) else PALETTE[(number - 1) % len(PALETTE)]
+def _colour(text: str) -> str:
+    return text if re.fullmatch(r"#[0-9a-fA-F]{6}", text) else ""
 
 
 def _title(folder: Path) -> str:

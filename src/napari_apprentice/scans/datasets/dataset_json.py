@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_apprentice.core.labels import PALETTE, Label, LabelSchema
+from napari_apprentice.core.labels import LabelSchema, coloured
 from napari_apprentice.errors import InputError
 
 NAME = "dataset.json"
@@ -53,7 +53,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
         names = _label_names(data["labels"], data.get("regions_class_order"))
         ignore = next((i for i, name in names if name.lower() == "ignore"), None)
-        labels = tuple(Label(i, n, PALETTE[(i - 1) % len(PALETTE)]) for i, n in names if i not in (0, ignore))
+        labels = coloured((i, n, "") for i, n in names if i not in (0, ignore))
         return DatasetJson(
             title=str(data.get("name", "")),
             schema=LabelSchema(labels),

@@ -14,6 +14,7 @@ TILT_DEGREES = 0.1
 TILT_MM = 0.02  # of shift in all; less is rounding of the positions
 GAP_PART = 0.01
 GAP_MM = 0.01
+ROUNDED_PART = 0.1  # of a voxel: more is no rounding, where voxels are of micrometres
 SAME_DIRECTION = 2e-4  # 0.05 mm at the edge of a 250 mm field
 
 
@@ -71,14 +72,16 @@ class Layout:
         up = float(step @ self.normal)
         aside = float(np.linalg.norm(step - up * self.normal))
         degrees = math.degrees(math.atan2(aside, up))
-        return degrees if degrees > TILT_DEGREES and aside * (len(self.positions) - 1) > TILT_MM else 0.0
+        least = min(TILT_MM, ROUNDED_PART * min(self.spacing))
+        return degrees if degrees > TILT_DEGREES and aside * (len(self.positions) - 1) > least else 0.0
 
     @property
     def even(self) -> bool:
         """Whether slices follow each other in equal steps, but for what rounding of positions explains."""
         line = self.positions[0] + np.arange(len(self.positions))[:, None] * self.step
         off = np.linalg.norm(self.positions - line, axis=1).max()
-        return bool(off <= max(GAP_PART * float(np.linalg.norm(self.step)), GAP_MM))
+        step = float(np.linalg.norm(self.step))
+        return bool(off <= max(GAP_PART * step, min(GAP_MM, ROUNDED_PART * step)))
 
     @property
     def affine(self) -> NDArray[np.float64]:

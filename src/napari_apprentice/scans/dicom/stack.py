@@ -10,7 +10,7 @@ import numpy as np
 from napari_apprentice.core.reading import chosen_volumes
 from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.scans.dicom.file import CountedFile, read_whole
-from napari_apprentice.scans.dicom.grid import check_alike
+from napari_apprentice.scans.dicom.grid import ROUNDED_PART, check_alike
 from napari_apprentice.scans.dicom.plane import MARKS, Plane
 
 SAME_PLACE_MM = 0.005
@@ -108,24 +108,25 @@ def _places(planes: Sequence[Plane]) -> list[list[Plane]]:
         raise ScanError(f"{planes[0].path.name} does not say how its slice is turned.")
     normal = np.cross(directions[0], directions[1])
     heights = np.array([p.position for p in planes], dtype=np.float64) @ (normal / np.linalg.norm(normal))
+    apart = min(SAME_PLACE_MM, ROUNDED_PART * min(planes[0].spacing or (math.inf,)))
     places: list[list[Plane]] = []
     last = -math.inf
     for index in np.argsort(heights, kind="stable"):
         plane = planes[int(index)]
-        if heights[index] - last > SAME_PLACE_MM:
+        if heights[index] - last > apart:
             places.append([])
             last = float(heights[index])
         places[-1].append(plane)
     for place in places:
-        _check_place(place)
+        _check_place(place, 10 * apart)
         place.sort(key=Plane.sort_key)
     return places
 
 
-def _check_place(place: list[Plane]) -> None:
+def _check_place(place: list[Plane], most: float) -> None:
     positions = np.array([p.position for p in place], dtype=np.float64)
     aside = np.linalg.norm(positions - positions[0], axis=1)
-    if aside.max() > 10 * SAME_PLACE_MM:
+    if aside.max() > most:
         names = f"{place[0].path.name} and {place[int(aside.argmax())].path.name}"
         raise ScanError(f"{names} lie beside each other in one plane; they are slices of different scans.")
 

@@ -16,7 +16,7 @@ from napari_apprentice.scans.dicom.plane import Plane
 from napari_apprentice.scans.dicom.series import Series, find_series
 from napari_apprentice.scans.dicom.stack import stacked
 from napari_apprentice.scans.segments.seg_headers import complete
-from napari_apprentice.scans.segments.slices import Place, slices_of
+from napari_apprentice.scans.segments.slices import Place, Slice, slices_of
 
 _PART = 0.1  # of a voxel that slices may lie beside an even grid
 
@@ -40,21 +40,21 @@ class SourceSeries:
     positions: NDArray[np.float64]
 
 
-def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str = "") -> SourceSeries:
+def find_source(folder: Path, geometry: Geometry, digests: Sequence[str] = (), series: str = "") -> SourceSeries:
     """Find the one series of a folder whose slices are those of a case.
 
     Parameters
     ----------
-    digest
-        SHA-256 over the sorted SHA-256s of the series' files, as kept with the case; it decides between
-        several series on one grid.
+    digests
+        SHA-256 over the sorted SHA-256s of the files that the case, or a channel of it, came from, as kept with
+        the case; two persons' scans may lie on one grid. Empty where nothing is known of them.
     series
         Number or UID of the series, if the person names it.
 
     Raises
     ------
     ChoiceError
-        Several series lie on the grid, and none is the one that was added.
+        Several series lie on the grid, or one of other files, and none is the one that was added.
     GeometryError
         None lies on the case's grid.
     ScanError
@@ -72,24 +72,35 @@ def find_source(folder: Path, geometry: Geometry, digest: str = "", series: str 
             f"(z, y, x) at its place. It holds: {told}. Name the folder that the case came from; a case whose "
             "voxels were resampled has no series of its own."
         )
-    same = [pair for pair in named if len(named) > 1 and digest and _digest(pair[0].files) == digest]
-    if len(named) > 1 and len(same) != 1:
-        choices = tuple((s.key, s.sentence) for s, _ in named)
-        raise ChoiceError(
-            f"{folder.name} holds {len(named)} series on the case's grid; say which one.", "series", choices
+    same = [(s, match) for s, match in named if digests and _digest(s.files) in digests]
+    if len(same) == 1 or (len(named) == 1 and (series.strip() or not digests)):
+        return (same or named)[0][1]
+    if len(named) > 1:
+        text = f"{folder.name} holds {len(named)} series on the case's grid; say which one."
+    else:
+        text = (
+            f"{folder.name} holds a series on the case's grid, but not the files that the case came from: it may be of "
+            "another person. Name the case's own folder, or say the series if it is the right one."
         )
-    return (same or named)[0][1]
+    raise ChoiceError(text, "series", tuple((s.key, s.sentence) for s, _ in named))
 
 
 def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
     """The series' slices on a grid; None unless they are all of the grid's voxels, each once."""
     tolerance = _PART * min(geometry.spacing)
     planes = _planes(series)
-    datasets = {path: dcmread(path, stop_before_pixels=True) for path in dict.fromkeys(p.path for p in planes)}
-    slices = {path: slices_of(dataset, path.name) for path, dataset in datasets.items()}
-    found = [slices[p.path][p.frame].place_on(geometry, tolerance) for p in planes]
-    places = tuple(place for place in found if place is not None)
-    if len(places) < len(found) or len(datasets) not in (1, len(places)):
+    datasets: dict[Path, Dataset] = {}
+    slices: dict[Path, tuple[Slice, ...]] = {}
+    places: list[Place] = []
+    for path, frame in ((p.path, p.frame) for p in planes):
+        if path not in datasets:
+            datasets[path] = dcmread(path, stop_before_pixels=True)
+            slices[path] = slices_of(datasets[path], path.name)
+        place = slices[path][frame].place_on(geometry, tolerance)
+        if place is None:  # most series of a folder are no match by their first slice
+            return None
+        places.append(place)
+    if not places or len(datasets) not in (1, len(places)):
         return None
     # Every voxel of the grid lies in one slice and only one: a lost or a doubled slice is no match.
     seen = np.zeros(geometry.shape, np.uint8)
@@ -99,7 +110,7 @@ def _match(series: Series, geometry: Geometry) -> SourceSeries | None:
         return None
     for dataset in datasets.values():
         complete(dataset, planes[0], geometry.spacing[places[0].axis])
-    return SourceSeries(tuple(datasets.values()), places, np.array([p.position for p in planes]))
+    return SourceSeries(tuple(datasets.values()), tuple(places), np.array([p.position for p in planes]))
 
 
 def _planes(series: Series) -> tuple[Plane, ...]:

@@ -1,6 +1,6 @@
 """Label maps out as DICOM Segmentation, referring to the instances of the source series."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def write_seg(
     names: Mapping[int, str],
     colours: Mapping[int, str] | None = None,
     origin: SegOrigin | None = None,
-    digest: str = "",
+    digests: Sequence[str] = (),
     series: str = "",
     overwrite: bool = False,
 ) -> None:
@@ -65,13 +65,15 @@ def write_seg(
         Folder of the DICOM series that the case came from, or its one file.
     names, colours
         Label id to name and to colour as #rrggbb.
-    digest, series
-        Decide between several series on one grid; see `find_source`.
+    digests, series
+        Say which series on the grid is the case's; see `find_source`.
 
     Raises
     ------
     InputError
         The file exists already, a label has no name, or the series lacks what a segmentation must repeat.
+    ChoiceError
+        Several series lie on the case's grid, or one of other files than the case came from.
     GeometryError
         No series in the folder lies on the case's grid.
     StorageError
@@ -83,7 +85,7 @@ def write_seg(
     if nameless:
         raise InputError(f"{path.name}: label {', '.join(map(str, nameless))} has no name to be written with.")
     with quiet_pydicom():
-        found = find_source(source, geometry, digest, series)
+        found = find_source(source, geometry, digests, series)
         segmentation = _segmentation(labels, found, names, colours or {}, origin or SegOrigin(), path.name)
         with written_aside(path, overwrite=overwrite) as aside:
             segmentation.save_as(aside)
