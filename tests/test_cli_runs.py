@@ -70,7 +70,8 @@ def test_what_is_damaged_is_told_and_keeps_nobody_from_the_rest(
     assert main(["history", str(study.path), "c1"]) == 0
     capsys.readouterr()
     study.models.activate("v0002", "chosen by hand")
-    assert _run(capsys, "models", study.path)["text"] == "v0002/model.json is damaged: it is not JSON."
+    active = next(m for m in _run(capsys, "models", study.path)["models"] if m["active"])
+    assert (active["name"], active["verdict"][:7]) == ("v0002", "damaged")
     with pytest.raises(StudyError, match=r"v0002/model\.json is damaged"):
         begin_training(study, "fine-tune", settings)
 

@@ -38,6 +38,28 @@ def test_one_label_may_not_pay_for_another() -> None:
     assert "kidney" in report.reason
 
 
+def _beside_an_empty_scan(dice: float, stray: int) -> list[CaseScore]:
+    """Four scans with a liver of 1000 voxels, and one without, where so many voxels are called liver all the same."""
+    there = [CaseScore(f"c{i}/r0001", 1, dice, size=1000, found=1000) for i in range(4)]
+    return there + ([CaseScore("c4/r0001", 1, 0.0, size=0, found=stray)] if stray else [])
+
+
+def test_a_stray_voxel_where_a_label_is_absent_does_not_outweigh_the_scans_that_have_it() -> None:
+    worse = judge(_beside_an_empty_scan(0.9, stray=1), _beside_an_empty_scan(0.75, stray=0))
+    assert not worse.passed
+    assert "mean Dice 0.920 to 0.800" in worse.reason
+    assert judge(_beside_an_empty_scan(0.75, stray=0), _beside_an_empty_scan(0.9, stray=1)).passed
+    invented = judge(_beside_an_empty_scan(0.9, stray=0), _beside_an_empty_scan(0.9, stray=1000))
+    assert "mean Dice 0.920 to 0.853" in invented.reason
+
+
+def test_held_out_background_alone_proves_nothing_of_a_model_that_finds_nothing() -> None:
+    report = judge_named([CaseScore("c0/r0001", 1, 0.0, size=0, found=7)], [], {}, corrections=1)
+    assert not report.passed
+    assert not report.found_worse
+    assert "the held-out corrections are background alone" in report.reason
+
+
 def test_forgetting_earlier_scans_is_caught() -> None:
     replay = CaseScore("old/r0001", 1, 0.9, replay=True)
     forgot = CaseScore("old/r0001", 1, 0.85, replay=True)

@@ -153,6 +153,26 @@ def test_a_large_scan_is_read_from_disk_and_painted_on(
     assert person.session.case.unsaved == 1
 
 
+@pytest.mark.parametrize("mishap", ["damaged", "gone"])
+def test_a_study_whose_active_model_version_is_no_more_is_shown_and_another_can_be_chosen(
+    person: Person, study: Study, tmp_path: Path, mishap: str
+) -> None:
+    for name in ("v0001", "v0002"):
+        add_model(study, tmp_path, name)
+    folder = study.models.root / "v0002"
+    (folder / "model.json").write_text("{")
+    if mishap == "gone":
+        folder.rename(tmp_path / "v0002")
+    person.open_study(study.path)
+    person.wait(lambda: len(person.desk.facts.now.rows) == len(study.cases.ids()))
+    listed = person.dock.tune_panel.models
+    assert listed.list.item(0).text().split()[:2] == ["v0002", "active"]
+    listed.list.setCurrentRow(1)
+    person.click(listed.activate)
+    person.wait(lambda: person.desk.facts.now.active == "v0001")
+    assert person.complaints == []
+
+
 def test_layers_that_became_cases_are_put_aside(person: Person, study: Study) -> None:
     person.open_study(study.path)
     layer = person.viewer.add_image(np.random.default_rng(0).random((4, 5, 6)), name="my scan")

@@ -98,7 +98,7 @@ def test_the_time_decides_how_many_steps_there_are(tmp_path):
     reports, result = train(tmp_path, "timed", held_out=[make_example(5)], how=settings(0, minutes=0.03))
     (told,) = result.notes
     assert f"{result.steps} steps of" in told
-    assert "fit into 0.03 minutes" in told
+    assert "fit into 0.03 minutes. What is compared on held-out scans afterwards comes on top." in told
     assert any(r.text == told and r.total == result.steps for r in reports)
     assert result.steps == reports[-1].done == reports[-1].total
     train(tmp_path, "counted", held_out=[make_example(5)], how=settings(result.steps))

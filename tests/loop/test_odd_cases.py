@@ -62,6 +62,22 @@ def test_a_damaged_held_out_scan_and_a_damaged_revision_are_left_out(study: Stud
     assert study.models.info(made["model"]).held_out == ()
 
 
+def test_a_scan_whose_voxel_size_cannot_be_right_is_left_out_on_both_sides_and_named(study: Study) -> None:
+    """Metres taken for millimetres: to read one, or to predict it, would take more than there is of memory and time."""
+    geometry = Geometry.from_source(SHAPE[::-1], np.diag([-1000.0, -1000.0, 1000.0, 1.0]))
+    for n, side in ((8, "train"), (9, "validation")):
+        study.split.assign(f"s{n}", side=side)
+        study.cases.add(f"c{n}", f"s{n}", Volume(make_example(n, SHAPE).voxels, geometry, ("MR",), "m", f"{n:064d}"))
+        revise(study, n)
+    made = trained(study, "fine-tune", TUNE)
+    assert made["notes"] == [
+        "Not in this run: c8/r0001, c9/r0001 (its voxels of 1000 x 1000 x 1000 mm would be 5760 billion of those that "
+        "the network sees; is that right?)."
+    ]
+    version = study.models.info(made["model"])
+    assert (version.revisions, version.held_out) == (("c1/r0001", "c2/r0001"), ("c3/r0001",))
+
+
 @pytest.mark.parametrize("kind", ["train", "fine-tune"])
 def test_a_damaged_scan_to_learn_from_keeps_nobody_from_learning_from_the_others(study: Study, kind: str) -> None:
     scan = next(p for p in (study.cases.folder("c2") / "image" / "0" / "c").rglob("*") if p.is_file())

@@ -85,6 +85,7 @@ def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> No
     reports, verdict = finish(gate(run, first, made, QUICK))
     # two scans by the active version and at two shares, then by both at full quality
     assert [(r.done, r.total) for r in reports] == [(done, 10) for done in range(10)]
+    assert [r.seconds_left is None for r in reports] == [r.done == 0 for r in reports]  # the longest wait of all
     assert reports[-1].text == f"Comparing with {first.models.active()}: held-out scan 2 of 2"
     assert verdict.report.left_out == 1
     assert {p.subject for p in verdict.report.pairs} == {"s3", "s4"}
@@ -120,6 +121,14 @@ def _all_background(study: Study, learned: tuple[str, ...]) -> ModelVersion:
     version = ModelVersion("v0001", None, now(), plan, study.schema, learned, (), None, {}, 0, {}, "")
     study.models.activate(study.models.register(version, path).name, "test")
     return study.models.info("v0001")
+
+
+def test_voxels_found_where_a_label_is_absent_are_counted() -> None:
+    example = replace(make_example(1, SHAPE), labels=np.zeros(SHAPE, np.uint8))
+    predicted = np.zeros(SHAPE, np.uint8)
+    predicted[2, 3, 4:7] = 2
+    (score,) = case_scores(predicted, example, (1, 2))
+    assert (score.label, score.dice, score.size, score.found) == (2, 0.0, 0, 3)
 
 
 @pytest.mark.usefixtures("_one_thread")

@@ -24,7 +24,8 @@ class CaseScore:
     """Dice of one held-out revision and label under one model; absent labels have no score.
 
     `replay` is True for scans the base model version already knew the kind of; `subject` is the person, by
-    default the revision itself.
+    default the revision itself. `size` and `found` are the known voxels that have the label in the revision, None
+    where they were not counted, and in the prediction.
     """
 
     revision: str
@@ -32,6 +33,8 @@ class CaseScore:
     dice: float
     replay: bool = False
     subject: str = ""
+    size: int | None = None
+    found: int = 0
 
     @property
     def person(self) -> str:
@@ -41,7 +44,7 @@ class CaseScore:
 
 @dataclass(frozen=True)
 class GatePair:
-    """Dice of one label in one held-out revision, before and after."""
+    """Dice of one label in one held-out revision, before and after; `absent` where the revision lacks the label."""
 
     revision: str
     subject: str
@@ -49,6 +52,7 @@ class GatePair:
     replay: bool
     before: float
     after: float
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ _NO_AGREEMENT = (
 def _no_proof(report: GateReport, corrections: int) -> str:
     if corrections:
         return (
-            "the held-out corrections are background alone, where both model versions find no label either, so nothing "
+            "the held-out corrections are background alone, which a model that finds nothing has right, so nothing "
             "proves that it is better; hold out a correction with labels"
         )
     if report.left_out:
@@ -224,7 +228,7 @@ def _fault(report: GateReport, names: Mapping[int, str], corrections: int) -> st
     measured, means = _measured_fault(report, names), report.mean(replay=False)
     if measured is not None:
         return measured
-    if means is None:
+    if means is None or all(p.absent for p in report.pairs if not p.replay):
         return _no_proof(report, corrections)
     return _NO_AGREEMENT if means[1] < NOTHING else None
 
@@ -256,13 +260,34 @@ def _drop(row: GateRow) -> str:
 def _pairs(before: Sequence[CaseScore], after: Sequence[CaseScore]) -> tuple[GatePair, ...]:
     """Every label of every scan that one of the two has a score for."""
     earlier, later = ({(s.replay, s.label, s.revision): s for s in scores} for scores in (before, after))
-    pairs = []
+    sizes, pairs = _sizes((*before, *after)), []
     for key in sorted({*earlier, *later}):
         either = earlier.get(key) or later[key]
         # No score: the label is in neither map, which is as right as can be.
-        old, new = (s[key].dice if key in s else 1.0 for s in (earlier, later))
-        pairs.append(GatePair(key[2], either.person, key[1], key[0], old, new))
+        old, new = (_dice(s[key], sizes) if key in s else 1.0 for s in (earlier, later))
+        pairs.append(GatePair(key[2], either.person, key[1], key[0], old, new, absent=either.size == 0))
     return tuple(pairs)
+
+
+def _sizes(scores: Iterable[CaseScore]) -> dict[int, list[int]]:
+    """Label id to its voxels in each revision that has it."""
+    found: dict[int, list[int]] = {}
+    for score in scores:
+        if score.size:
+            found.setdefault(score.label, []).append(score.size)
+    return found
+
+
+def _dice(score: CaseScore, sizes: Mapping[int, list[int]]) -> float:
+    """As measured; where the revision lacks the label, as if one of the usual size was found there beside the rest.
+
+    By the formula it would be 0 for a single wrong voxel and 1 without any, which outweighs all that changes where the
+    label is: the pitfall of empty references (Reinke et al., Nat Methods 21, 2024).
+    """
+    usual = sizes.get(score.label) or [n for each in sizes.values() for n in each]
+    if score.size != 0 or not usual:
+        return score.dice
+    return float(2 * np.mean(usual) / (2 * np.mean(usual) + score.found))
 
 
 def _rows(pairs: Sequence[GatePair]) -> tuple[tuple[GateRow, ...], tuple[GateRow, ...]]:

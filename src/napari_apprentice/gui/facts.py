@@ -76,7 +76,10 @@ def _outgrown(session: Session) -> bool:
     active = session.study.models.active()
     if active is None:
         return False
-    plan = session.model(active).plan
+    try:
+        plan = session.model(active).plan
+    except ApprenticeError:  # it is damaged or gone, as the list of model versions says: another is to be chosen
+        return False
     return not plan.labels_can_change and not set(session.study.schema.ids) <= set(plan.labels)
 
 

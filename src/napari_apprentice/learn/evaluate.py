@@ -50,9 +50,11 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
     present = {int(i) for i in np.unique(example.labels[known])} - {0}
     found = []
     for label in sorted({*labels, *present}):
-        value = dice(predicted, example.labels, label, example.known(label))
+        where = example.known(label)
+        value = dice(predicted, example.labels, label, where)
         if value is not None:
-            found.append(CaseScore(example.revision, label, value, example.replay, example.subject))
+            counts = (int(np.count_nonzero((m == label) & where)) for m in (example.labels, predicted))
+            found.append(CaseScore(example.revision, label, value, example.replay, example.subject, *counts))
     return found
 
 

@@ -141,7 +141,8 @@ class Training:
         told = self.ranks.same([pace.steps, pace.every, pace.step_seconds, pace.measure_seconds], self.device)
         self._take(Pace(int(told[0]), int(told[1]), told[2], told[3]))
         assert self.pace is not None  # just taken; for the type checker
-        self.notes.append(self.pace.sentence(self.settings.minutes))
+        after = " What is compared on held-out scans afterwards comes on top." if self.held_out else ""
+        self.notes.append(self.pace.sentence(self.settings.minutes) + after)
         self.keep()  # a run that is killed from here on keeps to the plan
         yield Progress(0, self.settings.steps, self.notes[-1])
 

@@ -142,14 +142,11 @@ def candidate(row: CaseRow) -> Candidate:
 def model_rows(study: Study) -> tuple[ModelRow, ...]:
     """The model versions, oldest first; one that is damaged says so and keeps nobody from the others.
 
-    Raises
-    ------
-    StudyError
-        The active one is damaged.
+    The active one is listed also where it is damaged or gone: whoever is to choose another has to see that.
     """
-    versions = study.models.readable()
-    damaged = set(study.models.names()) - {version.name for version in versions}
+    versions, names = study.models.readable(), study.models.names()
     active, notes = study.models.active(), study.models.notes()
+    damaged = {*names, *([active] if active else [])} - {version.name for version in versions}
     overruled = {a.overrules: f"{a.author}: {a.why}" for a in study.models.activations() if a.overrules}
     rows = (
         replace(
@@ -159,15 +156,15 @@ def model_rows(study: Study) -> tuple[ModelRow, ...]:
         )
         for version in versions
     )
-    if active in damaged:
-        study.models.info(active)  # says what is wrong with it
     whole = _with_fellows(rows, versions, active)
-    return tuple(sorted((*whole, *map(_damaged_row, damaged)), key=lambda row: row.name))
+    rest = (_damaged_row(name, active=name == active, there=name in names) for name in damaged)
+    return tuple(sorted((*whole, *rest), key=lambda row: row.name))
 
 
-def _damaged_row(name: str) -> ModelRow:
+def _damaged_row(name: str, *, active: bool, there: bool) -> ModelRow:
+    fault = "damaged: what is known of it cannot be read" if there else "missing: its folder is gone"
     return ModelRow(
-        name, active=False, created="", parent=None, verdict="damaged: what is known of it cannot be read",
+        name, active=active, created="", parent=None, verdict=f"{fault}; activate another" if active else fault,
         unlike="what can be read of them",
     )  # fmt: skip
 

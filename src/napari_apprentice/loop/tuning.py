@@ -182,7 +182,7 @@ def already_learned(study: Study, kind: str) -> str:
     ended = outcome(newest.events(0)[0]) if newest is not None else None
     if newest is None or ended is None or ended["event"] != "done":
         return ""
-    made, base = ended["result"]["model"], newest.request["base"]
+    made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
     return (

@@ -1,16 +1,19 @@
 """Which revisions a training run cannot use: known before its first step, told, and left out."""
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from napari_apprentice.core.correction import UNSEEN
+from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.slabs import VoxelSource
 from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.loop.begun import named
 
 _SLAB = 64  # slices read at once
+_MOST_TIMES, _LARGE = 100, 10**9  # thick slices on a fine grid are 20 times as many voxels, or 50
 
 
 def unfit(example: Example, labels: Collection[int] | None = None) -> str:
@@ -28,6 +31,21 @@ def unfit(example: Example, labels: Collection[int] | None = None) -> str:
         if strange:
             return f"the model cannot be taught label {', '.join(map(str, strange))}; train a first model anew for that"
     return ""
+
+
+def oversized(example: Example, plan: Plan) -> str:
+    """Why a scan is no work for a network, as a clause: its voxel size cannot be right; "" where it may be.
+
+    On the plan's grid it would have so many times its own voxels that memory, or the time until a prediction of it is
+    done, would end every run. This goes by the scan alone, not by the computer: a run leaves out the same wherever it
+    is resumed.
+    """
+    own = example.labels.size
+    there = own * math.prod(mine / plans for mine, plans in zip(example.spacing, plan.spacing, strict=True))
+    if there <= max(_MOST_TIMES * own, _LARGE):
+        return ""
+    size = " x ".join(f"{mm:g}" for mm in example.spacing)
+    return f"its voxels of {size} mm would be {there / 1e9:.0f} billion of those that the network sees; is that right?"
 
 
 def damage(source: VoxelSource) -> str:

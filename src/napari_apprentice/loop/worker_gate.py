@@ -1,14 +1,15 @@
 """In the child process: a candidate against the active model version, on the same held-out scans."""
 
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from napari_apprentice.core.channels import Names
-from napari_apprentice.core.config import PredictSettings, TrainSettings
+from napari_apprentice.core.config import QUALITIES, PredictSettings, TrainSettings
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
@@ -45,8 +46,9 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
         return Verdict(GateReport((), False, apart), made.fitted, tuple(held_out))
     choosing = made.start is not None and settings.interpolation > 1 and any(not e.replay for e in held_out)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
-    maps = 2 * len(held_out) + (1 + settings.interpolation) * len(some)
-    bench = _Bench(run, study, choose_device(settings.device), maps, read_recipe(study))
+    draft = (1 + settings.interpolation) * len(some)
+    maps = draft + 2 * len(held_out)
+    bench = _Bench(run, study, choose_device(settings.device), read_recipe(study), maps, draft)
     before = bench.predictor(version.plan, study.models.sound_weights(active))
     theirs = partial(_as_read_by, study, version, made.channels)
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
@@ -81,19 +83,30 @@ def not_compared(plan: Plan, active: ModelVersion) -> str:
 class _Bench:
     """Where model versions are measured: a run, its study, a device; and how many of all label maps are there.
 
-    Predictions go through the study's steps, as those that a person sees do.
+    Predictions go through the study's steps, as those that a person sees do. Those in draft quality come first.
     """
 
     run: RunFolder
     study: Study
     device: torch.device
-    maps: int
     recipe: PostRecipe
+    maps: int
+    draft: int
     done: int = 0
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def names(self) -> dict[int, str]:
         return {i: self.study.schema.name(i) for i in self.study.schema.ids}
+
+    def report(self, text: str) -> Progress:
+        spent, whole = self._drafts(self.done), self._drafts(self.maps)
+        left = (time.monotonic() - self.began) * (whole - spent) / spent if spent else None
+        return Progress(self.done, self.maps, text, seconds_left=left)
+
+    def _drafts(self, maps: int) -> float:
+        """So many maps, the others counted as drafts too, by how many windows they take."""
+        return min(maps, self.draft) + max(0, maps - self.draft) * (QUALITIES["draft"] / QUALITIES["standard"]) ** 3
 
     def predictor(self, plan: Plan, weights: Path) -> Predictor:
         return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
@@ -124,7 +137,7 @@ class _Bench:
         """In draft quality."""
         found: list[CaseScore] = []
         for example in examples:
-            yield Progress(self.done, self.maps, text)
+            yield self.report(text)
             found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled, self.recipe)
             self.done += 1
         return found
@@ -139,7 +152,7 @@ class _Bench:
             maps = []
             examined = ((before, theirs(example)), (after, example))
             for scored, (predictor, scan) in zip(found, examined, strict=True):
-                yield Progress(self.done, self.maps, f"{text}: held-out scan {number} of {len(held_out)}")
+                yield self.report(f"{text}: held-out scan {number} of {len(held_out)}")
                 maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled, self.recipe))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1

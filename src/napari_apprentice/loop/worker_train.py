@@ -29,7 +29,7 @@ from napari_apprentice.loop.channel_order import ordered, readable
 from napari_apprentice.loop.leakage import doubt
 from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
-from napari_apprentice.loop.unfit import clause, damage, left_out_notes, unfit
+from napari_apprentice.loop.unfit import clause, damage, left_out_notes, oversized, unfit
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
@@ -154,17 +154,20 @@ class _Work:
         self._read_notes = tuple(read.notes)
         self._notes += read.notes
         left_out |= read.left_out
+        every = (*read.examples, *read.held_out)
         fixed = base.plan.labels if base and not base.plan.labels_can_change else None
         left_out |= {e.revision: why for e in read.examples if (why := unfit(e, fixed))}
         left_out |= {e.revision: why for e in read.held_out if (why := unfit(e))}
-        examples, held_out = (
-            [e for e in side if e.revision not in left_out] for side in (read.examples, read.held_out)
-        )
-        prints = [] if base else _fingerprints(examples, left_out)
-        examples = [e for e in examples if e.revision not in left_out]
-        _refuse_empty(examples, held_out, base, left_out)
+        prints = [] if base else _fingerprints(self._left(read.examples), left_out)
+        _refuse_empty(self._left(read.examples), self._left(read.held_out), base, left_out)
         plan = _plan_of(base, study) if base else plan_for(prints, study, self._run)
+        left_out |= {e.revision: why for e in self._left(every) if (why := oversized(e, plan))}
+        examples, held_out = self._left(read.examples), self._left(read.held_out)
+        _refuse_empty(examples, held_out, base, left_out)
         self._go_by(plan, read.channels, examples, held_out)
+
+    def _left(self, side: Iterable[Example]) -> list[Example]:
+        return [e for e in side if e.revision not in self._left_out]
 
     def _go_by(self, plan: Plan, channels: tuple[str, ...], examples: list[Example], held_out: list[Example]) -> None:
         self._plan, self._channels = plan, channels
