@@ -9,8 +9,11 @@ from napari_apprentice.core.known_labels import KnownLabels
 SHAPE = (5, 6, 7)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_what_was_written_around_and_between_strokes_is_found_and_nothing_else(kind: type) -> None:
+@pytest.mark.parametrize(("kind", "loose"), [(np.uint8, 0), (np.uint16, 200), (np.uint8, 1000)])
+def test_what_was_written_around_and_between_strokes_is_found_and_nothing_else(
+    kind: type, loose: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_apprentice.core.known_labels._LOOSE_BYTES", loose)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, SHAPE).astype(kind)
     canvas, known = Canvas(labels, np.zeros(SHAPE, np.uint8)), KnownLabels(labels)

@@ -18,6 +18,7 @@ from builders import SHAPE, volume, write_nifti
 from builders import study as study_of
 from faults import fail_from
 from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.store.study import Study
 
@@ -479,6 +480,18 @@ def test_everything_is_within_reach_where_the_window_leaves_the_dock_little_room
     assert area.horizontalScrollBar().isVisible()
     area.ensureWidgetVisible(button)
     assert button.visibleRegion().boundingRect().width() == button.width()
+
+
+def test_a_long_name_of_a_channel_leaves_the_dock_as_wide_as_it_is(person: Person, study: Study) -> None:
+    scan, name = volume(3), "T1 weighted, fat suppressed, with contrast, late phase"
+    study.cases.add("c3", "s3", Volume(scan.voxels, scan.geometry, (name,), "c3.nii.gz", "0" * 64))
+    person.open_study(study.path)
+    person.open_case("c3")
+    person.rest(0.1)
+    area, channel = person.dock.area, person.dock.correct_panel.window_preset.channel
+    assert area.widget().minimumSizeHint().width() <= area.viewport().width()
+    assert channel.text().startswith("Window of T1")
+    assert name in channel.toolTip()
 
 
 def test_panels_opened_alone_share_the_session(viewer: Any) -> None:

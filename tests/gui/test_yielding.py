@@ -5,7 +5,7 @@ from driving import Person
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QStyle, QStyleOptionSpinBox, QWidget
 
 from napari_apprentice.store.study import Study
 
@@ -54,6 +54,25 @@ def test_after_a_click_in_the_list_of_labels_the_keys_choose_tools_and_labels(op
     assert layer.mode == "erase"
     press(opened, Qt.Key.Key_1)
     assert (layer.selected_label, layer.mode, chooser.currentRow()) == (1, "paint", 0)
+
+
+def test_after_the_depth_of_a_box_was_set_the_digits_choose_labels(opened: Person) -> None:
+    slices, layer = opened.dock.correct_panel.accept.slices, opened.desk.layers.labels
+    opened.dock.area.ensureWidgetVisible(slices)
+    opened.rest(0.05)
+    option = QStyleOptionSpinBox()
+    slices.initStyleOption(option)
+    style, up = slices.style(), QStyle.SubControl.SC_SpinBoxUp
+    arrow = style.subControlRect(QStyle.ComplexControl.CC_SpinBox, option, up, slices).center()
+    QTest.mouseClick(slices, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, arrow)
+    press(opened, Qt.Key.Key_2)
+    assert (slices.value(), layer.selected_label) == (6, 2)
+    QTest.mouseClick(slices.lineEdit(), Qt.MouseButton.LeftButton)
+    slices.selectAll()
+    for key in (Qt.Key.Key_9, Qt.Key.Key_Return, Qt.Key.Key_1):
+        QTest.keyClick(QApplication.focusWidget() or opened.viewer.window._qt_window, key)
+        opened.rest(0.05)
+    assert (slices.value(), layer.selected_label) == (9, 1)
 
 
 def test_a_case_opened_from_the_table_takes_the_keys(opened: Person) -> None:

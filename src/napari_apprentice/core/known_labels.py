@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from napari_apprentice.core.correction import Box, Stroke, bounding_box
 from napari_apprentice.core.volume import LabelArray
 
+_LOOSE_BYTES = 1 << 24  # of planes that are not packed
+
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
@@ -21,7 +23,8 @@ class Foreign:
 class KnownLabels:
     """Knows every label of a label map under correction without a second one in memory.
 
-    Each plane of the first axis is kept packed, with a checksum by which a plane that changed is found.
+    Each plane of the first axis is kept packed, with a checksum by which a plane that changed is found; those that
+    were painted on last are kept as they are.
 
     Parameters
     ----------
@@ -31,15 +34,17 @@ class KnownLabels:
 
     def __init__(self, labels: LabelArray) -> None:
         self._labels = labels
-        self._planes = [b""] * len(labels)
         self._sums = [-1] * len(labels)  # of no plane
+        self._packed: dict[int, bytes] = {}
+        self._loose: dict[int, LabelArray] = {}
+        self._most = max(1, _LOOSE_BYTES // max(1, labels[:1].nbytes))
         self.note(0, len(labels))
 
     def note(self, start: int, stop: int) -> None:
         """Take planes as they are now for known."""
         for z in range(start, stop):
             if self._is_strange(z):
-                self._keep(z, self._labels[z])
+                self._keep(z, self._labels[z].copy())
 
     def note_painted(self, stroke: Stroke) -> None:
         """Take what a stroke changed for known, and nothing that something else wrote around it."""
@@ -70,9 +75,15 @@ class KnownLabels:
         return zlib.crc32(np.ascontiguousarray(self._labels[z]).data) != self._sums[z]
 
     def _known(self, z: int) -> LabelArray:
-        plane = bytearray(zlib.decompress(self._planes[z]))
+        if z in self._loose:
+            return self._loose[z]
+        plane = bytearray(zlib.decompress(self._packed[z]))
         return np.frombuffer(plane, self._labels.dtype).reshape(self._labels.shape[1:])
 
     def _keep(self, z: int, plane: LabelArray) -> None:
-        voxels = np.ascontiguousarray(plane).data
-        self._sums[z], self._planes[z] = zlib.crc32(voxels), zlib.compress(voxels, 1)
+        self._sums[z] = zlib.crc32(plane.data)
+        self._loose.pop(z, None)
+        self._loose[z] = plane  # the newest is the last
+        while len(self._loose) > self._most:
+            oldest = next(iter(self._loose))
+            self._packed[oldest] = zlib.compress(self._loose.pop(oldest).data, 1)

@@ -1,5 +1,6 @@
 """A drop-down of window presets."""
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_apprentice.gui.window_presets import Preset
@@ -9,6 +10,7 @@ TIP = (
     "Which grey values are shown, kept for this channel in the next cases. W goes on to the next, Shift+W back. "
     "Select a channel's layer to choose its window; the limits in napari's layer controls stay free to move."
 )
+WIDEST = 180  # pixels for whose window it is
 
 
 class PresetBox(QWidget):
@@ -40,13 +42,19 @@ class PresetBox(QWidget):
     def _update(self) -> None:
         offered, current = self._windowing.offered, self._windowing.current
         self.setEnabled(bool(offered))
-        self.channel.setText(f"Window of {self._windowing.channel}" if offered else "Window")
+        self._name(f"Window of {self._windowing.channel}" if offered else "Window")
         if offered != self._offered:
             self._offered = offered
             self.box.clear()
             for preset in offered:
                 self.box.addItem(text_of(preset))
         self.box.setCurrentIndex(offered.index(current) if current in offered else -1)
+
+    def _name(self, text: str) -> None:
+        """Say whose window it is; a long name would make the dock wider than its place."""
+        short = self.channel.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, WIDEST)
+        self.channel.setText(short)
+        self.channel.setToolTip(TIP if short == text else f"{text}. {TIP}")
 
     def _on_activated(self, index: int) -> None:
         self._windowing.choose(self._offered[index])
