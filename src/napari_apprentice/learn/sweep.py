@@ -167,6 +167,12 @@ class Sweep:
                     whole[place[row]][into] = values
         return found, whole
 
+    def close(self) -> None:
+        """Give memory and the temporary file back."""
+        self.cells.close()
+        self._ended.clear()
+        self._scratch = torch.empty(0, device=self._device)
+
     def _terms(self, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """What a window adds to sums, rounded so that these are exact; overwritten by the next call.
 
