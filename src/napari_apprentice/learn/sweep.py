@@ -89,7 +89,7 @@ class Sweep:
         self._likely: dict[Key, tuple[int, ...]] = {}
         self._averaged: set[Key] = set()  # finished cells that are kept as averages
         self._ended: list[Ended] = []
-        self.agreement = Agreement(len(models.temperatures), models.rows)
+        self.agreement = Agreement(len(models.temperatures), models.rows, device)
 
     @property
     def windows(self) -> int:
