@@ -48,6 +48,8 @@ def test_a_batch_is_made_smaller_or_refused_before_it_begins(tmp_path, monkeypat
     free(30.0)
     assert [affordable(Need(4, per), 8, CPU) for per in (1, 5, 10, 25)] == [8, 4, 2, 1]
     assert affordable(None, 8, CPU) == 8
+    with pytest.raises(RunError, match=r"on the GPU\. Close other programs, choose cpu as the device, or"):
+        affordable(Need(4, 40), 8, torch.device("cuda"))
     free(1e5)  # enough for the scan
     with pytest.raises(RunError, match=r"takes about .* GB of memory, and 0\.0 GB are free on this computer"):
         train(tmp_path, "a", [make_example(0)])

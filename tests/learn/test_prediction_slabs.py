@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -236,3 +237,15 @@ def test_progress_counts_every_window_once():
     progress = [r for r in reports if isinstance(r, Progress)]
     assert progress[-1].done == progress[-1].total == 4 * 2 * 2
     assert [p.done for p in progress] == sorted({p.done for p in progress})
+
+
+def test_a_prediction_that_is_closed_holds_on_to_nothing_of_the_scan():
+    """It may be kept by whoever begins again because memory ran out."""
+    work = predictor(make_plan()).begin(ArraySource(noise((40, 24, 24)), (1.0, 1.0, 1.0)), HOW)
+    work.ahead(never, lambda: 20)
+    held = [weakref.ref(voxels) for voxels in work._scan._slices.values()]
+    assert held
+    assert work._sweep._scratch.numel()
+    work.close()
+    assert not any(voxels() is not None for voxels in held)
+    assert not work._sweep._scratch.numel()

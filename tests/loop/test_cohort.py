@@ -551,6 +551,9 @@ def test_workers_share_devices_in_turn_and_cores_evenly(monkeypatch: pytest.Monk
     assert second.environment["CUDA_VISIBLE_DEVICES"] == "GPU-b"
     with pytest.raises(InputError, match="shows 2 of"):
         places(CohortSettings(devices="cuda:2"), CPU)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # they are somebody else's
+    with pytest.raises(InputError, match="shows 0 of"):
+        places(CohortSettings(devices="cuda:0"), CPU)
 
 
 @pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cuda:x", "cpu:0", "cuda:0;cuda:1"])

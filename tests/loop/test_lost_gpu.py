@@ -76,8 +76,10 @@ def test_its_process_ends_and_no_case_is_blamed(
 
 def test_whoever_waits_for_it_is_told(study: Study) -> None:
     child = subprocess.Popen([sys.executable, "-S", "-c", f"raise SystemExit({GPU_LOST})"])
-    with pytest.raises(RunError, match=r"GPU failed the prediction process.*predict again"):
-        for _ in follow(asked(study, "c1"), child):
+    run = asked(study, "c1")
+    run.emit({"event": "gpu lost", "text": "The GPU failed (CUDA error: unknown error)."})
+    with pytest.raises(RunError, match=r"The GPU failed \(CUDA error: unknown error\)\. Its driver.*predict again"):
+        for _ in follow(run, child):
             pass
 
 

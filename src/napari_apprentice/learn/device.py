@@ -127,7 +127,7 @@ def _why_no_cuda() -> str:
     if not torch.cuda.is_available():
         if torch.version.cuda is None:
             return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
-        return "PyTorch finds no CUDA GPU here."
+        return "PyTorch finds no CUDA GPU here: there is none, or its driver is missing or too old for this PyTorch."
     major, minor = torch.cuda.get_device_capability()
     if _has_code(torch.cuda.get_arch_list(), major, minor):
         return ""

@@ -64,10 +64,10 @@ def affordable(found: Need | None, batch: int, device: torch.device) -> int:
     while batch > 1 and found.of(batch) > free:
         batch //= 2
     if found.of(batch) > free:
+        here, others = ("the GPU", ", choose cpu as the device") if device.type == "cuda" else ("this computer", "")
         raise RunError(
             f"Training this network takes about {found.of(1) / GB:.1f} GB of memory, and {free / GB:.1f} GB are free "
-            f"on {'the GPU' if device.type == 'cuda' else 'this computer'}. Close other programs, or train a first "
-            "model with less memory."
+            f"on {here}. Close other programs{others}, or train a first model with less memory."
         )
     return batch
 

@@ -47,28 +47,33 @@ def likely(most: torch.Tensor) -> tuple[int, ...]:
 class Agreement:
     """Pairwise Dice of several models on the network's grid, label by label (arXiv 2406.03323)."""
 
-    def __init__(self, models: int, rows: int) -> None:
+    def __init__(self, models: int, rows: int, device: torch.device) -> None:
         self._models, self._rows = models, rows
-        self._sizes = torch.zeros(models, rows, dtype=torch.int64)
-        self._shared = torch.zeros(models, models, rows, dtype=torch.int64)
+        self._sizes = torch.zeros(models, rows, dtype=torch.int64, device=device)
+        self._shared = torch.zeros(models, models, rows, dtype=torch.int64, device=device)
 
     def add(self, logits: Sequence[torch.Tensor]) -> None:
         """Count one part of the scan, each voxel of it once; (rows, ...) logits of each model."""
         votes = [m.argmax(0).flatten() for m in logits]
         for a, vote in enumerate(votes):
-            self._sizes[a] += torch.bincount(vote, minlength=self._rows).cpu()
+            self._sizes[a] += self._counted(vote)
         for a, b in combinations(range(self._models), 2):
-            same = votes[a][votes[a] == votes[b]]
-            self._shared[a, b] += torch.bincount(same, minlength=self._rows).cpu()
+            self._shared[a, b] += self._counted(torch.where(votes[a] == votes[b], votes[a], self._rows))
+
+    def _counted(self, vote: torch.Tensor) -> torch.Tensor:
+        """(rows,) how often each row is voted for; what is no row is left out."""
+        if vote.device.type == "cpu":
+            return torch.bincount(vote, minlength=self._rows + 1)[: self._rows]
+        return (vote == torch.arange(self._rows, device=vote.device)[:, None]).sum(1)  # bincount waits for a GPU
 
     def dice(self) -> dict[int, float]:
         """Mean over pairs, for each row that some model found; row 0 is left out."""
-        found = {}
+        found, sizes, shared = {}, self._sizes.tolist(), self._shared.tolist()
         for row in range(1, self._rows):
             scores = [
-                2 * float(self._shared[a, b, row]) / float(self._sizes[a, row] + self._sizes[b, row])
+                2 * shared[a][b][row] / (sizes[a][row] + sizes[b][row])
                 for a, b in combinations(range(self._models), 2)
-                if self._sizes[a, row] + self._sizes[b, row] > 0
+                if sizes[a][row] + sizes[b][row] > 0
             ]
             if scores:
                 found[row] = sum(scores) / len(scores)

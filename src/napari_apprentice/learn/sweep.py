@@ -89,7 +89,7 @@ class Sweep:
         self._likely: dict[Key, tuple[int, ...]] = {}
         self._averaged: set[Key] = set()  # finished cells that are kept as averages
         self._ended: list[Ended] = []
-        self.agreement = Agreement(len(models.temperatures), models.rows)
+        self.agreement = Agreement(len(models.temperatures), models.rows, device)
 
     @property
     def windows(self) -> int:
@@ -166,6 +166,12 @@ class Sweep:
                 for values, row in zip(cell, rows, strict=True):
                     whole[place[row]][into] = values
         return found, whole
+
+    def close(self) -> None:
+        """Give memory and the temporary file back."""
+        self.cells.close()
+        self._ended.clear()
+        self._scratch = torch.empty(0, device=self._device)
 
     def _terms(self, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """What a window adds to sums, rounded so that these are exact; overwritten by the next call.

@@ -115,7 +115,9 @@ class PredictionUnderWay:
     def close(self) -> int:
         """Give memory and the temporary file back; how many bytes went through that file."""
         self._voters.stop()
-        self._sweep.cells.close()
+        self._row = None
+        self._scan.forget(lambda _: False)
+        self._sweep.close()
         return self._sweep.cells.spilled
 
     def _follow(self, cancelled: Cancel, focus: Focus) -> None:

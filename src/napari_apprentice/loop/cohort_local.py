@@ -52,8 +52,9 @@ def _place(device: str) -> Place:
     if not colon:
         return Place(kind)
     # The child sees this one GPU alone; where the environment shows this process only some, it is one of those.
-    visible = [g.strip() for g in os.environ.get(_GPUS, "").split(",") if g.strip()]
-    if visible and int(index) >= len(visible):
+    shown = os.environ.get(_GPUS)
+    visible = [g.strip() for g in (shown or "").split(",") if g.strip()]
+    if shown is not None and int(index) >= len(visible):  # "" shows none, as of a batch system that gave none
         raise InputError(f"There is no {device}: {_GPUS} shows {len(visible)} of this computer's GPUs.")
     return Place(kind, {_GPUS: visible[int(index)] if visible else index})
 

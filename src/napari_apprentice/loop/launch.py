@@ -200,9 +200,10 @@ def _death(run: RunFolder, process: "subprocess.Popen[Any] | None", host: str) -
     if host and is_silent(run):
         return silent_error(run)
     if code == GPU_LOST:
+        told = [event["text"] for event in run.events()[0] if event.get("event") == "gpu lost"]
         return RunError(
-            "The GPU failed the prediction process, as after sleep or an update of its driver. The study is unharmed; "
-            "predict again, or choose cpu as the device."
+            f"{told[-1] if told else 'The GPU failed.'} Its driver may be why, or that the computer slept. The study "
+            "is unharmed; predict again, or choose cpu as the device."
         )
     how = "was killed, perhaps for want of memory" if code is None or code < 0 else f"ended with status {code}"
     if run.kind == "predict":
