@@ -107,7 +107,7 @@ def _has_mps() -> bool:
 
 def _why_no_cuda() -> str:
     if torch.version.cuda is None:
-        return "The installed PyTorch computes on the CPU only, so a GPU cannot be used (see docs/install)."
+        return "The installed PyTorch computes on the CPU only; https://pytorch.org says how to install one for a GPU."
     return "PyTorch finds no CUDA GPU here."
 
 
