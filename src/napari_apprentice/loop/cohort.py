@@ -47,7 +47,8 @@ def predict_cohort(
     done: list[Outcome] = []
     notes = prediction_notes(study, version, names)
     if todo:
-        for text in (*notes, f"Starting to predict {len(todo)} cases"):
+        count = f"{len(todo)} case{'s' * (len(todo) > 1)}"
+        for text in (*notes, f"Starting to predict {count}; the libraries and the network are loaded first"):
             yield Progress(0, len(todo), text)
         yield from _predict(study, todo, settings, cohort, version, done)
     good, bad = (tuple(o for o in done if bool(o.error) == failed) for failed in (False, True))
