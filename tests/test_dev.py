@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from types import ModuleType
 import psutil
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,6 +118,17 @@ def test_pins_hold_all_that_the_project_asks_for() -> None:
     here = [r for r in asked if r.name != "napari-apprentice" and (not r.marker or r.marker.evaluate({"extra": ""}))]
     versions = {str(r): pinned.get(canonicalize_name(r.name), "none") for r in here}
     assert {str(r): versions[str(r)] for r in here if not r.specifier.contains(versions[str(r)])} == {}
+
+
+def test_pins_can_be_installed_with_every_python_that_the_project_is_for() -> None:
+    """Debian 12 has Python 3.11.2: one pin asked for 3.11.5, and a newcomer's first command ended there."""
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    here = [d for d in distributions() if pinned.get(canonicalize_name(d.name)) == d.version]
+    asked = {d.name: SpecifierSet(d.metadata.get("Requires-Python", "")) for d in here}
+    assert len(here) > 20
+    assert {name: str(pythons) for name, pythons in asked.items() if not pythons.contains(f"{oldest}.0")} == {}
 
 
 def test_a_failed_setup_leaves_no_stamp(dev: ModuleType, installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

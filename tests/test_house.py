@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -162,3 +163,8 @@ def test_only_the_workers_of_the_loop_learn() -> None:
         if "/learn/" not in name.replace(os.sep, "/") and not Path(name).name.startswith("worker")
     }
     assert guilty == set()
+
+
+def test_pages_that_a_message_sends_a_person_to_are_there() -> None:
+    named = {page for f in FILES for page in re.findall(r"\bdocs/[\w/-]+(?:\.md)?", f.read_text(encoding="utf-8"))}
+    assert {page for page in named if not (ROOT / page).exists()} == set()

@@ -36,6 +36,17 @@ def test_a_label_that_was_missed_counts_as_wrong() -> None:
     assert review_queue([whole[0], *few, missed], MODEL)[-1].case_id == "e"  # a tumour is not in every scan
 
 
+def test_scans_without_a_lesion_do_not_come_before_all_that_have_one() -> None:
+    """In a study of lesions half of the scans may have none; each came before the worst of the others."""
+    lesions = [Candidate(f"lesion {q}", q, True, False, False, (("lesion", q),)) for q in (0.3, 0.4, 0.8)]
+    without = [Candidate(f"none {n}", None, True, False, False) for n in range(4)]
+    queue = review_queue([*without, *lesions], MODEL)
+    assert [q.case_id[-3:] for q in queue] == ["0.3", "0.4", *("e 0", "e 1", "e 2", "e 3"), "0.8"]
+    assert queue[2].score == pytest.approx(0.5)  # three of six others
+    assert queue[2].reason == "the prediction found no label at all, as in other cases"
+    assert review_queue([without[0], *lesions], MODEL)[0].case_id == "none 0"  # all others have one
+
+
 def test_what_is_not_learned_from_comes_last_and_says_so() -> None:
     queue = review_queue(
         [

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import psutil
 import pytest
@@ -248,6 +249,28 @@ def test_a_scheduler_without_workers_is_told_and_one_that_dies_is_too(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
+def test_that_no_worker_is_left_is_told(study: Study, tmp_path: Path) -> None:
+    """As where a batch system ends their jobs: it waited without a word."""
+    started = [_scheduler(tmp_path)]
+    try:
+        address = _address(tmp_path)
+        started.append(
+            _quietly([*DASK, "worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard"], tmp_path)
+        )
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
+        work = predict_cohort(study, study.cases.ids(), CPU, CohortSettings(scheduler=address))
+        assert next(work).text.startswith("Starting")
+        threading.Timer(1.0, started[1].kill).start()  # its engine loads libraries for longer than that
+        assert "or none is left" in next(work).text
+        work.close()
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 def test_a_cohort_that_is_done_leaves_the_worker_to_another_one() -> None:
     """Two people share a scheduler: the cases that the second one waits for failed when the first one was through."""
     place = cohort_cluster.EnginePlace(threads=1)
@@ -473,7 +496,8 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
     with os.fdopen(write, "w") as out, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
         assert main(arguments(study)) == 1
-    assert capsys.readouterr().err == "Starting to predict 4 cases\n"
+    loading = "the libraries and the network are loaded first"  # which takes longer than most cases
+    assert capsys.readouterr().err == f"Starting to predict 4 cases; {loading}\n"
     predicted = [c for c in study.cases.ids() if study.predictions.has(c, MODEL)]
     assert "c1" in predicted
     assert len(predicted) < 4

@@ -50,9 +50,10 @@ def review_queue(candidates: Iterable[Candidate], model: str | None) -> tuple[Qu
 
     Work that was begun comes first (score 2), then predicted cases by 1 - predicted Dice, then cases
     without a prediction by the active version (score below 0). A label that most other predictions have and
-    this one lacks counts as a predicted Dice of 0: it was missed. Cases of subjects that are held out come
-    last, in the same order (score from -4 to -2), since nothing is learned from them. Corrected cases are not
-    in the queue. Ties go by case id, so that the order can be repeated.
+    this one lacks counts as a predicted Dice of 0: it was missed. Where nothing was found, the score is the share
+    of other predictions that found something: among scans of which many have no lesion, one without may well be
+    right. Cases of subjects that are held out come last, in the same order (score from -4 to -2), since nothing is
+    learned from them. Corrected cases are not in the queue. Ties go by case id, so that the order can be repeated.
 
     Parameters
     ----------
@@ -61,8 +62,9 @@ def review_queue(candidates: Iterable[Candidate], model: str | None) -> tuple[Qu
     """
     known = tuple(candidates)
     found = Counter(name for c in known if c.predicted for name, _ in c.by_label)
-    predicted = sum(c.predicted for c in known)
-    items = [_item(c, _missed(c, found, predicted - 1), model) for c in known if c.started or not c.corrected]
+    predicted, some = sum(c.predicted for c in known), sum(c.quality is not None for c in known)
+    usual = round(some / (predicted - 1), 1) if predicted > FEWEST else 1.0  # of a case in which nothing was found
+    items = [_item(c, _missed(c, found, predicted - 1), usual, model) for c in known if c.started or not c.corrected]
     return tuple(sorted(items, key=lambda i: (-i.score, i.case_id)))
 
 
@@ -74,22 +76,23 @@ def _missed(candidate: Candidate, found: Mapping[str, int], others: int) -> list
     return [name for name, count in found.items() if name not in has and count >= MOST * others]
 
 
-def _item(candidate: Candidate, missed: Sequence[str], model: str | None) -> QueueItem:
+def _item(candidate: Candidate, missed: Sequence[str], usual: float, model: str | None) -> QueueItem:
     if candidate.started:
         return QueueItem(candidate.case_id, 2.0, "correction begun, not saved")
-    score, reason = _score(candidate, missed, model)
+    score, reason = _score(candidate, missed, usual, model)
     if candidate.held_out:
         return QueueItem(candidate.case_id, score - 3.0, f"{reason}; its subject is held out, not learned from")
     return QueueItem(candidate.case_id, score, reason)
 
 
-def _score(candidate: Candidate, missed: Sequence[str], model: str | None) -> tuple[float, str]:
+def _score(candidate: Candidate, missed: Sequence[str], usual: float, model: str | None) -> tuple[float, str]:
     if model is None:
         return -1.0, "in order of name, as no model version says yet what teaches most"
     if not candidate.predicted:
         return -1.0, f"no prediction by {model} yet"
     if candidate.quality is None:
-        return 1.0, "the prediction found no label at all"
+        others = "" if usual >= MOST else ", as in other cases"
+        return usual, f"the prediction found no label at all{others}"
     reason = f"predicted Dice {candidate.quality:.2f}"
     if candidate.models:
         reason += f", which says how well {' and '.join(candidate.models)} agree"

@@ -48,7 +48,8 @@ def predict_cohort(
     done: list[Outcome] = []
     notes = prediction_notes(study, version, names)
     if todo:
-        for text in (*notes, f"Starting to predict {counted(len(todo), 'case')}"):
+        started = f"Starting to predict {counted(len(todo), 'case')}; the libraries and the network are loaded first"
+        for text in (*notes, started):
             yield Progress(0, len(todo), text)
         yield from _predict(study, todo, settings, cohort, version, done)
     good, bad = (tuple(o for o in done if bool(o.error) == failed) for failed in (False, True))

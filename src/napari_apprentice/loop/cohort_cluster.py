@@ -6,7 +6,9 @@ must reach at the same path. Neither this process nor a worker's imports torch: 
 
 import importlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,11 +21,13 @@ from napari_apprentice.errors import ApprenticeError, Cancelled, InputError, Run
 from napari_apprentice.loop.child import thread_limit
 from napari_apprentice.loop.cohort_case import predict_case
 from napari_apprentice.loop.engine import Engine
+from napari_apprentice.loop.launch import POLL_SECONDS
 from napari_apprentice.store.study import Study
 
 ANSWER_SECONDS = 20
 STOP_SECONDS = 10.0
 GONE_SECONDS = 1.0
+LOOK_SECONDS = 3.0  # between two questions whether there are workers
 _PLACE = "apprentice_place"
 
 
@@ -32,7 +36,8 @@ def predict_there(
 ) -> Generator[Outcome | Progress, None, None]:
     """Predict cases on the workers of a scheduler: yields an outcome whenever a case has ended.
 
-    Progress comes where a person would wonder why nothing happens: no worker has joined the scheduler yet.
+    Progress comes where a person would wonder why nothing happens: the scheduler has no worker, not yet or not any
+    more.
 
     Closing the generator stops all workers within about a second; their engines end with the cohort.
 
@@ -53,15 +58,17 @@ def predict_there(
     try:
         futures = client.map(predict_on_worker, [job] * len(cases), list(cases), pure=False)
         names = dict(zip((f.key for f in futures), cases, strict=True))
-        if not client.scheduler_info()["workers"]:
-            yield Progress(0, len(cases), f"No worker has joined the scheduler at {address} yet: waiting for one")
-        for future in distributed.as_completed(futures, loop=client.loop):
+        for future in _ended(distributed, client, futures):
             if _is_gone(client):  # it cancels what is left; the cases themselves are not at fault
                 raise RunError(
                     f"The scheduler at {address} does not answer any more. What was predicted is kept: give the same "
                     "command again when it is back."
                 )
-            yield _outcome(future, names[future.key])
+            if future is None:
+                text = f"No worker has joined the scheduler at {address} yet, or none is left: waiting for one"
+                yield Progress(0, len(cases), text)
+            else:
+                yield _outcome(future, names[future.key])
         finished = True
         study.runs.discard(run.run_id)
     finally:
@@ -147,6 +154,20 @@ def _client(distributed: Any, address: str) -> Any:
             f"No scheduler answers at {address}: start one (`dask scheduler`) or mend the address, as in "
             "tcp://HOST:8786."
         ) from error
+
+
+def _ended(distributed: Any, client: Any, futures: Sequence[Any]) -> Generator[Any, None, None]:
+    """Every future when it has ended; None where the scheduler has no worker (any more), once, or is gone."""
+    waiting = distributed.as_completed(futures, loop=client.loop)
+    alone, looked = False, -math.inf
+    while not waiting.is_empty():
+        yield from waiting.next_batch(block=False)
+        if time.monotonic() - looked > LOOK_SECONDS:
+            before, alone = alone, not _is_gone(client) and not client.scheduler_info()["workers"]
+            looked = time.monotonic()
+            if _is_gone(client) or (alone and not before):
+                yield None
+        time.sleep(POLL_SECONDS)
 
 
 def _is_gone(client: Any) -> bool:
