@@ -126,7 +126,7 @@ def _why_no_cuda() -> str:
     """Why no CUDA device can be used, in a sentence; "" where one can."""
     if not torch.cuda.is_available():
         if torch.version.cuda is None:
-            return "The installed PyTorch computes on the CPU only; https://pytorch.org says how to install one for a GPU."
+            return "The installed PyTorch computes on the CPU only; https://pytorch.org has those for a GPU."
         return "PyTorch finds no CUDA GPU here: there is none, or its driver is missing or too old for this PyTorch."
     major, minor = torch.cuda.get_device_capability()
     if _has_code(torch.cuda.get_arch_list(), major, minor):
