@@ -10,7 +10,7 @@ import pytest
 from driving import Person
 from models import add_model, add_prediction
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtGui import QColor, QDropEvent, QPalette
 from qtpy.QtWidgets import QApplication
 
 from builders import SHAPE
@@ -18,10 +18,13 @@ from builders import study as make_study
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.gui.facts import Facts, read_facts
+from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window
+
+WORDS, GROUND = QPalette.ColorRole.WindowText, QPalette.ColorRole.Window
 
 
 @pytest.fixture
@@ -346,3 +349,30 @@ def test_strokes_quicker_than_the_table_is_read_still_show_in_it(
     assert opened.desk.facts.now.row("c1").state == "in correction"
     opened.settle()
     assert max(most) == 1
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_what_went_wrong_can_be_read_on_either_theme(person: Person, theme: str) -> None:
+    before, person.viewer.theme = person.viewer.theme, theme
+    try:
+        person.desk.runner.attempt(lambda: person.session.open_case("nobody"))
+        person.rest()
+        line = person.dock.findChild(StatusLine)
+        assert person.complaints == [line.text.text()]
+        words, ground = (line.text.palette().color(role) for role in (WORDS, GROUND))
+        assert contrast(words, ground) >= 4.5
+        assert words.red() > 2 * max(words.green(), words.blue())
+    finally:
+        person.viewer.theme = before
+        person.complaints.clear()
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Of WCAG 2.2: from 1 to 21."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: QColor) -> float:
+    linear = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in colour.getRgbF()[:3])
+    return float(np.dot(tuple(linear), (0.2126, 0.7152, 0.0722)))

@@ -21,7 +21,7 @@ from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.config import Settings
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.gui.controls import button, note
+from napari_apprentice.gui.controls import Complaint, button, note
 
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
@@ -53,8 +53,7 @@ class ChoiceDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(f"How to read {name}")
         self._setting = setting
-        self.problem = note()
-        self.problem.setStyleSheet("color: #ff6b6b")
+        self.problem = Complaint()
         self.buttons = QButtonGroup(self)
         self._values = [value for value, _ in choices]
         box = QVBoxLayout(self)

@@ -1,13 +1,13 @@
 """Before and after, per label: what the gate looked at."""
 
-from qtpy.QtGui import QColor, QFont
+from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
 
 from napari_apprentice.core.gate import ALL_LABELS, GateReport, GateRow
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.gui.colours import BETTER, WORSE
 from napari_apprentice.gui.tables import ROW_HEIGHT, compact
 
-BETTER, WORSE = QColor("#4caf50"), QColor("#ff6b6b")
 COLUMNS = ("Label", "Measured on", "Before", "After", "Change", "95 % interval")
 TIP = (
     "Mean Dice on held-out scans with the model version before and the new one, of the same scans. The interval is of "
@@ -54,7 +54,7 @@ class GateTable(QTableWidget):
         )  # fmt: skip
         items = [QTableWidgetItem(text) for text in texts]
         if abs(row.change) >= 0.0005:
-            items[4].setForeground(BETTER if row.change > 0 else WORSE)
+            items[4].setForeground((BETTER if row.change > 0 else WORSE).on(self))
         if row.interval:
             items[4].setToolTip(f"95 % interval of the mean change: {row.interval}, {row.subjects} subjects")
         if row.label == ALL_LABELS:

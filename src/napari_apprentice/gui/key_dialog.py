@@ -5,7 +5,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLineEdit, QVBoxLayout, QWidget
 
 from napari_apprentice.errors import ApprenticeError
-from napari_apprentice.gui.panel import button, note
+from napari_apprentice.gui.controls import Complaint, button, note
 from napari_apprentice.loop.unlocking import key_from
 
 HINT = (
@@ -34,8 +34,7 @@ class KeyDialog(QDialog):
         self.keep = QCheckBox("Keep the key in this computer's keyring")
         self.keep.setChecked(True)
         self.keep.setToolTip("Otherwise it is asked for each time the study is opened.")
-        self.problem = note()
-        self.problem.setStyleSheet("color: #ff6b6b")
+        self.problem = Complaint()
         self.line.textEdited.connect(lambda: self.problem.setText(""))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.unlock = button("Open study", "Open the study with this key.")

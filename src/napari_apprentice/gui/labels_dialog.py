@@ -4,7 +4,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ApprenticeError
-from napari_apprentice.gui.panel import button, note
+from napari_apprentice.gui.controls import Complaint, button, note
 from napari_apprentice.gui.schema_table import SchemaTable
 
 HINT = (
@@ -29,8 +29,7 @@ class LabelsDialog(QDialog):
         self.labels = SchemaTable()
         for label in schema.labels:
             self.labels.add_row(label.name, label.id, label.colour)
-        self.problem = note()
-        self.problem.setStyleSheet("color: #ff6b6b")
+        self.problem = Complaint()
         self.labels.changed.connect(lambda: self.problem.setText(""))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.keep = button("Change labels", "Give the study these labels.")

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.errors import ApprenticeError, InputError
-from napari_apprentice.gui.panel import button, note
+from napari_apprentice.gui.controls import Complaint, button
 from napari_apprentice.gui.schema_table import SchemaTable
 from napari_apprentice.loop.unlocking import refuse_keyless
 
@@ -40,8 +40,7 @@ class NewStudyDialog(QDialog):
             "Scans, label maps, strokes and names are encrypted; the key is kept in this computer's keyring. Without "
             "the key the study is lost: apprentice key STUDY --show prints it, to keep it safe."
         )
-        self.problem = note()
-        self.problem.setStyleSheet("color: #ff6b6b")
+        self.problem = Complaint()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.make = button("Create study", "Make the study and open it.")
         buttons.addButton(self.make, QDialogButtonBox.ButtonRole.AcceptRole)

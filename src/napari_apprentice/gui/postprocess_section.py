@@ -1,11 +1,11 @@
 """Post-processing in the dock: the steps of every label, and which of them corrections prove."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QHBoxLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_apprentice.core.postprocess import TEXTS, PostRecipe, steps_of
 from napari_apprentice.core.postprocess_trial import PostRow
+from napari_apprentice.gui.colours import BETTER
 from napari_apprentice.gui.controls import button, note
 from napari_apprentice.gui.facts import Facts, FactsReader
 from napari_apprentice.gui.tables import ROW_HEIGHT, compact
@@ -15,7 +15,6 @@ from napari_apprentice.session import Session
 
 COLUMNS = ("Label", "Steps", "Before", "After")
 LABEL, STEPS, BEFORE, AFTER = range(4)
-PROVED = QColor("#4caf50")
 _MOST_ROWS = 8
 _TIP = "Double-click to write steps, separated by commas.\n" + "\n".join(f"{n}: {t}" for n, t in TEXTS.items())
 
@@ -104,7 +103,7 @@ class PostprocessSection(QWidget):
             if row is not None:
                 item.setToolTip(f"{suggested or 'nothing'}: {row.reason}")
                 if row.accepted and column == AFTER:
-                    item.setForeground(PROVED)
+                    item.setForeground(BETTER.on(self))
             self.table.setItem(index, column, item)
 
     def _enable(self) -> None:

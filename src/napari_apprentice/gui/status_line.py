@@ -5,9 +5,8 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSize
 
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.gui.bridge import Bridge
+from napari_apprentice.gui.colours import WORSE
 from napari_apprentice.gui.work import Job, Runner
-
-LOUD, CALM = "color: #ff6b6b", ""
 
 
 class StatusLine(QWidget):
@@ -23,7 +22,7 @@ class StatusLine(QWidget):
         super().__init__()
         self._runner = runner
         self._last = "Ready."
-        self._style = CALM
+        self._loud = False
         self.text = QLabel(self._last)
         self.text.setWordWrap(True)
         self.text.setMinimumHeight(self.text.fontMetrics().height() * 2 + 4)
@@ -54,11 +53,11 @@ class StatusLine(QWidget):
         self._update()
 
     def _say(self, text: str) -> None:
-        self._last, self._style = text, CALM
+        self._last, self._loud = text, False
         self._update()
 
     def _complain(self, text: str) -> None:
-        self._last, self._style = text, LOUD
+        self._last, self._loud = text, True
         self._update()
 
     def _on_cancel(self) -> None:
@@ -71,16 +70,17 @@ class StatusLine(QWidget):
         self.bar.setVisible(job is not None)
         self.cancel.setVisible(job is not None and job.stops)
         if job is None:
-            self._write(self._last, self._style)
+            self._write(self._last, loud=self._loud)
             return
         self.cancel.setEnabled(not job.cancelling)
-        self._write(job_text(job), CALM)
+        self._write(job_text(job))
         total = job.last.total if job.last else 0
         self.bar.setRange(0, total)
         self.bar.setValue(job.last.done if job.last else 0)
 
-    def _write(self, text: str, style: str) -> None:
+    def _write(self, text: str, *, loud: bool = False) -> None:
         self.text.setText(text)
+        style = f"color: {WORSE.on(self).name()}" if loud else ""
         if style != self.text.styleSheet():  # Qt lays the dock out anew for it, be it the same
             self.text.setStyleSheet(style)
 
