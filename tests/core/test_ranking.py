@@ -94,3 +94,17 @@ def test_what_was_not_predicted_says_by_which_model_version_and_whether_there_is
     first, second = review_queue(new, None)
     assert (first.case_id, second.case_id) == ("a", "b")
     assert first.reason == "in order of name, as no model version says yet what teaches most"
+
+
+def test_after_a_fine_tune_what_was_hard_before_comes_first() -> None:
+    new = [
+        Candidate("a", None, False, False, False),
+        Candidate("b", None, False, False, False, earlier="v0001", earlier_quality=0.9),
+        Candidate("c", None, False, False, False, earlier="v0001", earlier_quality=0.4),
+        Candidate("d", 0.95, True, False, False),
+        Candidate("e", None, False, False, False, earlier="v0001"),
+    ]
+    queue = review_queue(new, MODEL)
+    assert [q.case_id for q in queue] == ["d", "e", "c", "b", "a"]
+    assert queue[2].reason == "predicted Dice 0.40 by v0001, no prediction by v0002 yet"
+    assert queue[1].reason == "no label at all by v0001, no prediction by v0002 yet"

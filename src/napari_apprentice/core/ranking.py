@@ -24,6 +24,9 @@ class Candidate:
         Whether its subject is on the validation side of the split.
     models
         Model versions that predicted together; empty for one alone.
+    earlier, earlier_quality
+        Where the active version did not predict it: the newest one that did, "" for none, and what it says as
+        `quality` does.
     """
 
     case_id: str
@@ -34,6 +37,8 @@ class Candidate:
     by_label: tuple[tuple[str, float], ...] = ()
     held_out: bool = False
     models: tuple[str, ...] = ()
+    earlier: str = ""
+    earlier_quality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,13 @@ class QueueItem:
 def review_queue(candidates: Iterable[Candidate], model: str | None) -> tuple[QueueItem, ...]:
     """Order the cases still to be corrected, the one that teaches most first.
 
-    Work that was begun comes first (score 2), then predicted cases by 1 - predicted Dice, then cases
-    without a prediction by the active version (score below 0). A label that most other predictions have and
-    this one lacks counts as a predicted Dice of 0: it was missed. Where nothing was found, the score is the share
-    of other predictions that found something: among scans of which many have no lesion, one without may well be
-    right. Cases of subjects that are held out come last, in the same order (score from -4 to -2), since nothing is
-    learned from them. Corrected cases are not in the queue. Ties go by case id, so that the order can be repeated.
+    Work that was begun comes first (score 2), then predicted cases by 1 - predicted Dice, then cases without a
+    prediction by the active version (score -1 to -0.5, by what an earlier one said of them). A label that most
+    other predictions have and this one lacks counts as a predicted Dice of 0: it was missed. Where nothing was
+    found, the score is the share of other predictions that found something: among scans of which many have no
+    lesion, one without may well be right. Cases of subjects that are held out come last, in the same order (score
+    from -4 to -2), since nothing is learned from them. Corrected cases are not in the queue. Ties go by case id, so
+    that the order can be repeated.
 
     Parameters
     ----------
@@ -89,7 +95,7 @@ def _score(candidate: Candidate, missed: Sequence[str], usual: float, model: str
     if model is None:
         return -1.0, "in order of name, as no model version says yet what teaches most"
     if not candidate.predicted:
-        return -1.0, f"no prediction by {model} yet"
+        return _by_earlier(candidate, model)
     if candidate.quality is None:
         others = "" if usual >= MOST else ", as in other cases"
         return usual, f"the prediction found no label at all{others}"
@@ -101,6 +107,15 @@ def _score(candidate: Candidate, missed: Sequence[str], usual: float, model: str
         reason += f", and no {', '.join(missed[:SHOWN])}{more}, found in most other cases"
     share = len(candidate.by_label) / (len(candidate.by_label) + len(missed)) if missed else 1.0
     return 1.0 - candidate.quality * share, reason
+
+
+def _by_earlier(candidate: Candidate, model: str) -> tuple[float, str]:
+    """Of a case that a new model version has not predicted: what was hard before is likely to be hard still."""
+    quality, yet = candidate.earlier_quality, f"no prediction by {model} yet"
+    if not candidate.earlier:
+        return -1.0, yet
+    said = "no label at all" if quality is None else f"predicted Dice {quality:.2f}"
+    return -0.5 - 0.5 * (quality or 0.0), f"{said} by {candidate.earlier}, {yet}"
 
 
 def next_item(

@@ -1,6 +1,7 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
@@ -33,6 +34,10 @@ class CaseRow:
     """Of the split: train or validation; "" before the subject's first correction."""
     models: tuple[str, ...] = ()
     """Model versions that predicted together: then the predicted Dice says how well they agree."""
+    earlier: str = ""
+    """The newest model version that predicted it, where the active one did not and nobody has corrected it."""
+    earlier_quality: float | None = None
+    """Its predicted Dice by that one; None where that found no label."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,21 @@ def _sound_row(study: Study, case_id: str, active: str | None, weights: str, sid
         state = "predicted" if predicted else "unseen"
     names = {label.id: label.name for label in study.schema.labels}
     by_label = tuple((names.get(i, f"label {i}"), dice) for i, dice in sorted(quality.items()))
+    earlier = ("", None) if predicted or revisions else _earlier(study, case_id, active)
     return CaseRow(
         case_id, subject, state, mean_quality(quality), revisions, predicted,
         by_label=by_label, side=sides.get(subject, ""), models=models,
+        earlier=earlier[0], earlier_quality=earlier[1],
     )  # fmt: skip
+
+
+def _earlier(study: Study, case_id: str, active: str | None) -> tuple[str, float | None]:
+    """The newest other model version that predicted a case, and its predicted Dice; "" and None for none."""
+    for model in reversed(study.predictions.models(case_id)):
+        with suppress(StudyError):  # a damaged one says nothing of the order of cases
+            if model != active:
+                return model, study.predictions.quality(case_id, model)
+    return "", None
 
 
 def _told(study: Study, case_id: str, model: str, weights: str) -> tuple[Mapping[int, float], tuple[str, ...]] | None:
@@ -135,7 +151,7 @@ def candidate(row: CaseRow) -> Candidate:
     """What the ranking needs to know of a case."""
     return Candidate(
         row.case_id, row.quality, row.predicted, row.revisions > 0, row.state == "in correction",
-        row.by_label, row.side == "validation", row.models,
+        row.by_label, row.side == "validation", row.models, row.earlier, row.earlier_quality,
     )  # fmt: skip
 
 
