@@ -108,6 +108,20 @@ def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> No
     np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
 
 
+def test_undo_is_heard_with_the_scan_selected_and_not_with_a_layer_of_ones_own(opened: Person) -> None:
+    opened.drag()
+    painted, layers = opened.session.case.canvas.labels.copy(), opened.viewer.layers
+    assert painted.any()
+    layers.selection.active = opened.viewer.add_points(np.zeros((1, 3)))
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, painted)
+    layers.selection.active = opened.desk.layers.images[0]
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert not opened.session.case.canvas.labels.any()
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, painted)
+
+
 def test_corners_of_a_polygon_do_not_go_along_to_the_next_case(opened: Person) -> None:
     opened.desk.layers.labels.mode = "polygon"
     for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):

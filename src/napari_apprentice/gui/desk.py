@@ -123,7 +123,14 @@ class Desk(QObject):
             "Shift-J": lambda _: self.tour.go_on(-1),
             "Shift-M": lambda _: self.merges.take(MINE),
             "Shift-T": lambda _: self.merges.take(THEIRS),
+            "Control-Z": lambda _: self._in_case(self.cases.undo),
+            "Control-Shift-Z": lambda _: self._in_case(self.cases.redo),
         }
+
+    def _in_case(self, verb: Callable[[], None]) -> None:
+        """Not with a layer of the person's own selected: what is undone there is no stroke on the Corrections."""
+        if self.viewer.layers.selection.active in (None, *self.layers.own):
+            verb()
 
     def join(self, panel: QWidget) -> None:
         """Count a panel that shares this desk; it leaves when it is destroyed or taken out of the window."""
