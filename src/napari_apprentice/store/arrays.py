@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore, StorePath
 
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import StorageError, StudyError
 from napari_apprentice.store.cipher_codec import AesGcmCodec, with_keys
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import storage_errors
@@ -116,7 +117,9 @@ def open_array(path: Path, vault: Vault = PLAIN) -> "zarr.Array[Any]":
             raise StudyError(f"The stored array {_where(path)} is damaged: {error}") from error
         try:
             document = read_document(path / "zarr.json")
-        except StudyError as error:
+        except (StudyError, StorageError) as error:
+            if isinstance(error, StorageError) and not _is_lost(path):
+                raise
             raise StudyError(f"The stored array {_where(path)} is damaged or missing.") from error
         refuse_absurd_array(document, _where(path), encrypted=vault.encrypted)
         try:
@@ -178,9 +181,20 @@ def read_attributes(group: Path) -> dict[str, Any]:
         attributes = read_document(group / "zarr.json").get("attributes", {})
     except StudyError as error:
         raise StudyError(f"The stored group {_where(group)} is damaged: {error}") from error
+    except StorageError as error:
+        if _is_lost(group):
+            raise StudyError(f"The stored group {_where(group)} is missing.") from error
+        raise
     if not isinstance(attributes, dict):
         raise StudyError(f"The stored group {_where(group)} is damaged: it has no attributes.")
     return attributes
+
+
+def _is_lost(folder: Path) -> bool:
+    """Whether a folder is missing from one that is there, as after a copy in part; a share goes with both."""
+    with suppress(OSError):
+        return not folder.exists() and folder.parent.is_dir()
+    return False
 
 
 def little_endian(voxels: NDArray[Any]) -> NDArray[Any]:
