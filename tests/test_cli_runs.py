@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from builders import study as small_study
@@ -12,10 +13,11 @@ from learn.small import make_plan
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.gate import CaseScore, judge
-from napari_apprentice.core.records import ModelVersion, now
-from napari_apprentice.errors import StudyError
+from napari_apprentice.core.records import ModelVersion, Provenance, now
+from napari_apprentice.errors import RunError, StudyError
 from napari_apprentice.loop.ensembles import settled
 from napari_apprentice.loop.tuning import begin_training, resumable_training, running_training
+from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 
 
@@ -74,6 +76,28 @@ def test_what_is_damaged_is_told_and_keeps_nobody_from_the_rest(
     assert (active["name"], active["verdict"][:7]) == ("v0002", "damaged")
     with pytest.raises(StudyError, match=r"v0002/model\.json is damaged"):
         begin_training(study, "fine-tune", settings)
+
+
+def test_a_fine_tune_that_would_do_the_newest_one_over_says_so_before_it_begins(
+    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.ones(study.cases.info("c1").shape, np.uint8)
+    study.revisions.save("c1", labels, labels, Provenance("ann"))
+    run = study.runs.create("fine-tune", {"base": "v0001", "settings": TrainSettings(steps=9).to_json()})
+    run.note({
+        "plan": make_plan().to_json(), "revisions": [{"revision": "c1/r0001", "side": "train"}], "left_out": {},
+        "schema": study.schema.to_json(), "retired": [], "libraries": {"torch": "2"},
+    })  # fmt: skip
+    run.emit({"event": "done", "result": {"model": "v0002"}})
+
+    def begins(*_: object) -> None:
+        raise RunError("It begins.")
+
+    monkeypatch.setattr(Session, "begin_training", begins)
+    assert main(["fine-tune", str(study.path)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("v0002 has learned from all saved corrections already")
+    assert "It begins." in second
 
 
 def test_runs_are_listed_and_compared(study: Study, capsys: pytest.CaptureFixture[str]) -> None:

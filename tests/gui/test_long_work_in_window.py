@@ -118,6 +118,7 @@ def test_a_run_that_is_done_is_told_once_and_that_another_would_make_the_same_ag
     why = "no corrected scan is held out yet, so nothing proves that it is better"
     gate = GateReport((), passed=False, reason=why).to_json()
     result = {"model": "v0002", "active": False, "gate": gate, "steps": 1, "seconds": 1.0}
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(run: RunFolder) -> "subprocess.Popen[bytes]":
         version = study.models.info("v0001")
@@ -128,7 +129,8 @@ def test_a_run_that_is_done_is_told_once_and_that_another_would_make_the_same_ag
         })  # fmt: skip
         word = json.dumps({"event": "done", "result": result})
         late = "import sys, time; time.sleep(0.5); open(sys.argv[1], 'a').write(sys.argv[2] + chr(10))"
-        return subprocess.Popen([sys.executable, "-c", late, str(run.path / "events.jsonl"), word])
+        started.append(subprocess.Popen([sys.executable, "-c", late, str(run.path / "events.jsonl"), word]))
+        return started[0]
 
     monkeypatch.setattr("napari_apprentice.loop.tuning.start_training", start)
     assert not panel.step.isVisibleTo(panel)
@@ -139,6 +141,7 @@ def test_a_run_that_is_done_is_told_once_and_that_another_would_make_the_same_ag
     ready.wait(lambda: panel.step.text().startswith("v0002 has learned from all saved corrections already"))
     assert panel.step.isVisibleTo(panel)
     assert ready.complaints == []
+    assert started[0].wait() == 0
 
 
 def test_training_on_another_computer_is_watched_and_let_be_when_it_is_silent(ready: Person, study: Study) -> None:

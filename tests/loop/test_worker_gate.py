@@ -14,7 +14,7 @@ from napari_apprentice.core.config import PredictSettings, TrainSettings, first_
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.postprocess_steps import postprocess
-from napari_apprentice.core.records import ModelVersion, now
+from napari_apprentice.core.records import ModelVersion, Provenance, now
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import weights as weight_files
 from napari_apprentice.learn.evaluate import case_scores, label_map
@@ -129,6 +129,22 @@ def test_voxels_found_where_a_label_is_absent_are_counted() -> None:
     predicted[2, 3, 4:7] = 2
     (score,) = case_scores(predicted, example, (1, 2))
     assert (score.label, score.dice, score.size, score.found) == (2, 0.0, 0, 3)
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize(("slices", "said"), [(1, True), (4, False)])
+def test_a_verdict_from_single_slices_says_what_it_is_worth(tmp_path: Path, slices: int, said: bool) -> None:
+    study = ball_study(tmp_path)
+    _all_background(study, ())
+    truth = make_example(3, SHAPE).labels
+    status = np.zeros_like(truth)
+    status[8 : 8 + slices] = 1  # of 16
+    study.revisions.save("c3", truth, status, Provenance("ann"))
+    made = Candidate(None, None, make_plan(), study.models.weights("v0001"), *collect(study, frozenset()))
+    _, verdict = finish(gate(study.runs.create("train", {"base": None}), study, made, QUICK))
+    assert verdict.report is not None
+    assert ("Correct a held-out scan as a whole." in verdict.report.caution) == said
+    assert GateReport.from_json(verdict.report.to_json()) == verdict.report
 
 
 @pytest.mark.usefixtures("_one_thread")

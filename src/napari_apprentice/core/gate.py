@@ -103,6 +103,8 @@ class GateReport:
         Held-out scans that could not be measured on, because one of the two had learned from their subject.
     compared_with
         The model version that was active then; "" where that was not kept.
+    sparse
+        Whether little is known of each held-out correction, such as single slices.
     """
 
     rows: tuple[GateRow, ...]
@@ -112,6 +114,7 @@ class GateReport:
     pairs: tuple[GatePair, ...] = ()
     left_out: int = 0
     compared_with: str = ""
+    sparse: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -128,6 +131,7 @@ class GateReport:
             tuple(GatePair(**p) for p in data.get("pairs", ())),
             int(data.get("left_out", 0)),
             str(data.get("compared_with", "")),
+            bool(data.get("sparse", False)),
         )
 
     @property
@@ -150,7 +154,7 @@ class GateReport:
 
     @property
     def caution(self) -> str:
-        """What the intervals of few subjects are worth, for a person; "" where they are worth what they say."""
+        """What few subjects or slices are worth, for a person; "" where the figures are worth what they say."""
         people = min((t.subjects for t in self.totals if t.subjects), default=0)
         texts = []
         if people == 1:
@@ -159,6 +163,11 @@ class GateReport:
             texts.append(
                 f"{people} held-out subjects: intervals from so few are too narrow. In trials about {HELD[people]} of "
                 "100 held the truth, not 95."
+            )
+        if self.sparse:
+            texts.append(
+                "Only single slices, or small parts, of the held-out scans are corrected: in trials a worse model "
+                "version passed nearly as often as a better one. Correct a held-out scan as a whole."
             )
         if self.left_out:
             texts.append(f"{self.left_out} held-out scan{'s' * (self.left_out > 1)} could not be measured on: one of "

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from napari_apprentice.core.channels import Names
 from napari_apprentice.core.config import QUALITIES, PredictSettings, TrainSettings
+from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore, GateReport, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
@@ -30,6 +32,7 @@ from napari_apprentice.store.study import Study
 
 Reading = Callable[[Example], Example]
 
+SPARSE = 0.1  # of a scan's voxels
 MOST_CHOSEN_ON = 10  # scans of either kind on which the share is chosen; the verdict takes all
 
 
@@ -58,9 +61,8 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     pairs, planes = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
-    return Verdict(
-        replace(report, compared_with=active), weights, tuple(held_out), share, tried, planes, bench.recipe
-    )  # fmt: skip
+    report = replace(report, compared_with=active, sparse=_sparse(held_out))
+    return Verdict(report, weights, tuple(held_out), share, tried, planes, bench.recipe)
 
 
 def _as_read_by(study: Study, version: ModelVersion, channels: Names, example: Example) -> Example:
@@ -158,6 +160,11 @@ class _Bench:
                 self.done += 1
             planes.append(plane_of_change(example, *maps))
         return found, tuple(planes)
+
+
+def _sparse(held_out: Iterable[Example]) -> bool:
+    shares = [float(np.mean(e.status != UNSEEN)) for e in held_out if not e.replay and e.status.any()]
+    return bool(shares) and max(shares) < SPARSE
 
 
 def _first(examples: Iterable[Example], *, replay: bool) -> list[Example]:
