@@ -309,6 +309,12 @@ def test_a_scheduler_that_is_not_there_is_said(study: Study, monkeypatch: pytest
         done(study, CohortSettings(scheduler="nonsense://"))
 
 
+@pytest.mark.parametrize("here", [{"workers": 2}, {"devices": "cpu"}])
+def test_workers_here_and_on_a_cluster_are_refused_instead_of_passed_over(study: Study, here: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="leave --workers and --devices out"):
+        done(study, CohortSettings(scheduler="tcp://127.0.0.1:1", **here))
+
+
 def test_without_the_package_a_cluster_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"napari-apprentice\[cluster\]"):

@@ -1,5 +1,6 @@
 """nnU-Net v2's plans.json and dataset.json as a plan of ours; no weight is needed for that."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,8 @@ class _Sizes:
         """`across` is what slices have across their plane, in 2D."""
         if len(values) != self._dimensions:
             raise ValueError(f"{len(values)} numbers for {self._dimensions} axes")
+        if not all(math.isfinite(v) and v > 0 for v in values):
+            raise ValueError(f"a size of {values}")
         full = [across] * (3 - self._dimensions) + list(values)
         found = [0.0] * 3
         for value, axis in zip(full, self._axes, strict=True):

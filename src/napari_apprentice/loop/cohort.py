@@ -8,7 +8,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.words import counted
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop.channel_order import prediction_notes
 from napari_apprentice.loop.cohort_cluster import predict_there
 from napari_apprentice.loop.cohort_local import places, predict_here
@@ -31,11 +31,15 @@ def predict_cohort(
     Raises
     ------
     InputError, ModelError
-        There is no such case, model version or device, or model versions that cannot predict together; nothing
-        was started.
+        There is no such case, model version or device, or model versions that cannot predict together, or workers
+        are asked for here and on a cluster; nothing was started.
     RunError
         The cluster's scheduler does not answer.
     """
+    if cohort.scheduler and (cohort.workers or cohort.devices):
+        raise InputError(
+            "A cluster has workers and devices of its own: leave --workers and --devices out, or --scheduler."
+        )
     version = model or active_model(study)
     settings = settled(study, version, settings)
     for case_id in case_ids:
