@@ -10,8 +10,10 @@ class Task:
         self.focus = focus
 def alone(*_):
     return False
-for name in ("loop.worker_predict", "loop.worker_train", "loop.worker_import", "learn.ranks"):  # they import torch
+importing_torch = ("loop.worker_predict", "loop.worker_train", "loop.worker_import", "learn.ranks", "learn.device")
+for name in importing_torch:
     names = {"PredictionTask": Task, "train": None, "import_weights": None, "several": alone, "first_here": alone}
+    names["release_memory"] = alone
     sys.modules["napari_apprentice." + name] = types.SimpleNamespace(**names)
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import PredictedSlab

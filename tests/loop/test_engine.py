@@ -136,8 +136,9 @@ def test_a_case_that_cannot_be_predicted_is_told_and_the_others_are_predicted(
 
 SLOW = """
 import sys, time, types
-for name in ("loop.worker_predict", "loop.worker_train", "loop.worker_import", "learn.ranks"):  # they import torch
-    parts = ("PredictionTask", "train", "import_weights", "several", "first_here")
+importing_torch = ("loop.worker_predict", "loop.worker_train", "loop.worker_import", "learn.ranks", "learn.device")
+for name in importing_torch:
+    parts = ("PredictionTask", "train", "import_weights", "several", "first_here", "release_memory")
     sys.modules["napari_apprentice." + name] = types.SimpleNamespace(**{part: lambda *_: None for part in parts})
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import Cancelled
