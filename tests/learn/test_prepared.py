@@ -1,16 +1,18 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from small import make_example, make_plan
-from training import train
+from training import same_weights, train
 
 from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import RunError
-from napari_apprentice.learn import prepared
+from napari_apprentice.learn import on_disk, prepared, trainer
 from napari_apprentice.learn.loss import UNSEEN
 from napari_apprentice.learn.normalise import normalise
+from napari_apprentice.learn.on_disk import OnDisk
 from napari_apprentice.learn.patches import PatchSampler, Spot
 from napari_apprentice.learn.prepared import kept_near, prepare
 from napari_apprentice.learn.resample import resample_labels, resample_voxels, target_shape
@@ -18,6 +20,7 @@ from napari_apprentice.learn.statistics import statistics
 from napari_apprentice.learn.turning import largest_margin
 
 CPU = torch.device("cpu")
+FULL = Path("/dev/full")
 
 
 def one_box(example, box=(slice(20, 24), slice(30, 35), slice(8, 14))):
@@ -104,5 +107,28 @@ def test_what_is_kept_of_a_scan_is_foretold_before_it_is_read(tmp_path, monkeypa
     size = prepared.foretold_bytes(make_example(0), make_plan())
     monkeypatch.setattr("napari_apprentice.learn.memory.free_memory", lambda _: 2.5 * size)
     unread = [replace(make_example(n), voxels=None) for n in range(3)]
-    with pytest.raises(RunError, match=r"The scans to learn from take about .* GB are free on this computer"):
+    told = r"The scans to learn from take about .* GB are free on this computer"
+    with pytest.raises(RunError, match=told):
+        train(tmp_path, "a", unread, spills=False)  # as of an encrypted study
+    monkeypatch.setattr(trainer, "free_disk", lambda: 2.5 * size)
+    with pytest.raises(RunError, match=told):
         train(tmp_path, "a", unread)
+
+
+def test_scans_that_memory_has_no_room_for_are_learned_from_on_the_disk_to_the_very_same_weights(tmp_path, monkeypatch):
+    _, here = train(tmp_path, "here")
+    with monkeypatch.context() as full:
+        full.setattr(trainer, "fits", lambda _: False)
+        file = OnDisk()
+        full.setattr(trainer, "OnDisk", lambda: file)
+        _, there = train(tmp_path, "there")
+    assert file.bytes == sum(prepared.foretold_bytes(make_example(n), make_plan()) for n in range(2))
+    assert same_weights(tmp_path, "here", "there")
+    assert [n for n in there.notes if n not in here.notes] == [trainer._ON_DISK]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+def test_a_disk_that_is_full_too_is_told(monkeypatch):
+    monkeypatch.setattr(on_disk, "temporary_file", lambda: FULL.open("wb", buffering=0))
+    with OnDisk() as file, pytest.raises(RunError, match="No space left on device"):
+        file.put(torch.zeros(3, dtype=torch.float16))

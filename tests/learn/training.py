@@ -22,14 +22,24 @@ def base_weights(plan, path):
 
 
 def train(
-    tmp_path, name, examples=None, held_out=(), how=None, start=None, cancelled=never, plan=None, added=(), ranks=None
+    tmp_path,
+    name,
+    examples=None,
+    held_out=(),
+    how=None,
+    start=None,
+    cancelled=never,
+    plan=None,
+    added=(),
+    ranks=None,
+    spills=True,
 ):
     """Its reports and its result; the weights are in NAME.safetensors."""
     examples = examples if examples is not None else [make_example(0), make_example(1)]
     return finish(
         fit(
             plan or make_plan(), examples, list(held_out), how or settings(), start,
-            tmp_path / f"{name}.safetensors", tmp_path / f"{name}-checkpoint", cancelled, added, ranks,
+            tmp_path / f"{name}.safetensors", tmp_path / f"{name}-checkpoint", cancelled, added, ranks, spills=spills,
         )
     )  # fmt: skip
 

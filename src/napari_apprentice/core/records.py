@@ -13,6 +13,7 @@ from napari_apprentice.core.correction import StatusArray
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.packed import keeps_packed, kept
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.reading import Step
 from napari_apprentice.core.slabs import ArraySource, VoxelSource
@@ -155,6 +156,7 @@ class Prediction:
     digest: str = ""
 
 
+@keeps_packed("where")
 @dataclass(frozen=True, eq=False)
 class OpenLabels:
     """Voxels that were called background when some labels did not exist yet: they may be of one of those.
@@ -164,13 +166,14 @@ class OpenLabels:
     sets
         Label ids that did not exist, one tuple for each list of labels that voxels were seen under.
     where
-        (z, y, x) uint8: 0 where nothing is open, i where a label of `sets[i - 1]` may be.
+        (z, y, x) uint8: 0 where nothing is open, i where a label of `sets[i - 1]` may be; kept packed.
     """
 
     sets: tuple[tuple[int, ...], ...]
     where: NDArray[np.uint8]
 
 
+@keeps_packed("labels", "status")
 @dataclass(frozen=True, eq=False)
 class Example:
     """One revision as training or evaluation material.
@@ -182,7 +185,8 @@ class Example:
     voxels
         (c, z, y, x), as in the case; or where they are read from, slab by slab, when they are needed.
     labels, status
-        (z, y, x); voxels with status 0 are unknown and never taught.
+        (z, y, x); voxels with status 0 are unknown and never taught. Kept packed, and unpacked each time: a study
+        has hundreds.
     spacing
         Millimetres along (z, y, x).
     replay
@@ -205,6 +209,12 @@ class Example:
     def source(self) -> VoxelSource:
         """The scan, to be read in slabs."""
         return ArraySource(self.voxels, self.spacing) if isinstance(self.voxels, np.ndarray) else self.voxels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x) of the label map."""
+        z, y, x = kept(self, "labels").shape
+        return z, y, x
 
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""

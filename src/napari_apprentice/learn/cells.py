@@ -6,21 +6,16 @@ memory map would count as the process's own.
 """
 
 import math
-import os
-import sys
-import tempfile
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
 
 from napari_apprentice.errors import RunError
+from napari_apprentice.learn.on_disk import temporary_file
 
 Key = tuple[int, int, int]
 SMALLEST = 2**20  # bytes; below, nothing is kept in memory
-# Where it is there, a folder on a disk: the usual temporary folder is memory on many Linux systems.
-ON_DISK = Path("/var/tmp")
 
 
 class Cells:
@@ -139,8 +134,7 @@ class Cells:
 
     def _open(self) -> BinaryIO:
         if self._file is None:
-            folder = ON_DISK if sys.platform != "win32" and os.access(ON_DISK, os.W_OK) else None
-            self._file = tempfile.TemporaryFile(buffering=0, prefix="apprentice-", dir=folder)  # noqa: SIM115
+            self._file = temporary_file()
         return self._file
 
 

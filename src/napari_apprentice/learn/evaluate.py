@@ -74,7 +74,7 @@ def label_map(
     Cancelled
         `cancelled` said so.
     """
-    labels: LabelArray = np.zeros(example.labels.shape, dtype=predictor.label_type)
+    labels: LabelArray = np.zeros(example.shape, dtype=predictor.label_type)
     with suppress(NoNumbersError):  # nothing could be proposed there, which the scores are to show
         for report in predictor.predict(example.source, settings, cancelled):
             if isinstance(report, PredictedSlab):

@@ -72,6 +72,11 @@ def affordable(found: Need | None, batch: int, device: torch.device) -> int:
     return batch
 
 
+def fits(size: float) -> bool:
+    """Whether there is memory for so many bytes on this computer."""
+    return size <= free_memory(torch.device("cpu"))
+
+
 def refuse_too_many(what: str, size: float) -> None:
     """Make sure that there is memory for what is kept from the first step to the last, before any of it is read.
 
@@ -85,8 +90,8 @@ def refuse_too_many(what: str, size: float) -> None:
     RunError
         There is not: the system would end the process without a word.
     """
-    free = free_memory(torch.device("cpu"))
-    if size > free:
+    if not fits(size):
+        free = free_memory(torch.device("cpu"))
         raise RunError(
             f"{what} take about {size / GB:.1f} GB of memory, and {free / GB:.1f} GB are free on this computer. Close "
             "other programs, or train where there is more memory."

@@ -86,7 +86,7 @@ def prepare(example: Example, plan: Plan) -> Prepared:
     ModelError
         Channels or label ids do not fit the plan.
     """
-    z, y, x = example.labels.shape
+    z, y, x = example.shape
     whole = target_shape((z, y, x), example.spacing, plan.spacing)
     box = _part(example.status, whole, plan)
     lines = tuple(Linear.between(n, m).part(s.start, s.stop) for n, m, s in zip((z, y, x), whole, box, strict=True))
@@ -108,7 +108,7 @@ def prepare(example: Example, plan: Plan) -> Prepared:
 
 def foretold_bytes(example: Example, plan: Plan) -> int:
     """Of the tensors that `prepare` makes of an example, before its scan is read."""
-    z, y, x = example.labels.shape
+    z, y, x = example.shape
     part = _part(example.status, target_shape((z, y, x), example.spacing, plan.spacing), plan)
     each = 2 * len(plan.normalisation) + 2  # float16 voxels, target, edited
     return each * math.prod(int(s.stop - s.start) for s in part)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
 from napari_apprentice.learn.device import choose_device, memory_errors
 from napari_apprentice.learn.feed import Feed
-from napari_apprentice.learn.memory import affordable, need, refuse_too_many
+from napari_apprentice.learn.memory import affordable, fits, need, refuse_too_many
 from napari_apprentice.learn.network import Network, build
+from napari_apprentice.learn.on_disk import OnDisk, free_disk
 from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.prepared import Prepared, foretold_bytes, kept_near, prepare
 from napari_apprentice.learn.quick import quicken
@@ -29,6 +31,11 @@ from napari_apprentice.learn.teacher import Teacher
 from napari_apprentice.learn.training import MOST_MEASURED, Training
 
 Cancel = Callable[[], bool]
+
+
+_ON_DISK = (
+    "The scans to learn from do not fit into memory: they lie in a temporary file, and steps may wait for the disk."
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ def fit(
     cancelled: Cancel,
     added: Sequence[int] = (),
     ranks: Ranks | None = None,
+    *,
+    spills: bool = True,
 ) -> Generator[Progress, None, FitResult]:
     """Train, and write the averaged (EMA) weights.
 
@@ -96,6 +105,8 @@ def fit(
         Label ids of the plan that the base never learned.
     ranks
         Who computes together; by default this process alone.
+    spills
+        Whether scans that memory has no room for may lie in a temporary file, as they are.
 
     Yields
     ------
@@ -117,7 +128,8 @@ def fit(
     settings = settings.for_cases(fresh)
     with memory_errors():
         device = choose_device(settings.device)
-        cases, damaged = yield from _prepare(plan, examples, settings, device, cancelled)
+        with _away(sum(foretold_bytes(e, plan) for e in examples), spills=spills) as away:
+            cases, damaged = yield from _prepare(plan, examples, settings, device, cancelled, away)
         examples = [e for e in examples if e.revision not in damaged]
         taught = [e for e, c in zip(examples, cases, strict=True) if c.any_known.size]
         nothing = [e.revision for e in examples if e not in taught]
@@ -129,6 +141,7 @@ def fit(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _keys(plan, settings, start, examples, held_out), cancelled,
         )  # fmt: skip
+        run.notes.extend([_ON_DISK] if away else [])
         run.notes.extend(f"Not in this run: {r} ({why})." for r, why in damaged.items())
         run.notes.extend(f"Nothing of {r} is taught: it leaves no voxel of the model's grid known." for r in nothing)
         for note in run.notes:
@@ -190,26 +203,36 @@ def _network(plan: Plan, start: Path | None, seed: int) -> Network:
 
 
 def _prepare(
-    plan: Plan, examples: Sequence[Example], settings: TrainSettings, device: torch.device, cancelled: Cancel
-) -> Generator[Progress, None, tuple[list[Prepared], dict[str, str]]]:
+    plan: Plan, examples: Sequence[Example], settings: TrainSettings, device: torch.device, cancelled: Cancel,
+    away: OnDisk | None,
+) -> Generator[Progress, None, tuple[list[Prepared], dict[str, str]]]:  # fmt: skip
     """Decode every example once, and keep all on the device unless they would fill it.
 
     Also returned are the revisions whose scans are damaged, with what is wrong. They keep nobody from learning from
     the others.
     """
     cases, damaged = list[Prepared](), dict[str, StudyError]()
-    refuse_too_many("The scans to learn from", sum(foretold_bytes(example, plan) for example in examples))
     for number, example in enumerate(examples, 1):
         if cancelled():
             raise Cancelled("Training was cancelled before its first step.")
         yield Progress(0, settings.steps, f"Reading scan {number} of {len(examples)}")
         try:
-            cases.append(prepare(example, plan))
+            case = prepare(example, plan)
+            cases.append(case.moved(away.put) if away else case)
         except StudyError as error:
             damaged[example.revision] = error
     if damaged and all(case.replay for case in cases):
         raise next(iter(damaged.values()))
     return kept_near(cases, device), {r: str(error).removesuffix(".") for r, error in damaged.items()}
+
+
+def _away(size: int, *, spills: bool) -> OnDisk | nullcontext[None]:
+    """Where scans to learn from of so many bytes are kept: None for memory, if there is enough of it."""
+    if fits(size):
+        return nullcontext()
+    if not spills or size > free_disk():
+        refuse_too_many("The scans to learn from", size)
+    return OnDisk()
 
 
 def _keys(

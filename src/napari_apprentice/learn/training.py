@@ -171,7 +171,7 @@ class Training:
 
     def _voxels(self, example: Example) -> int:
         """Of a scan, on the plan's grid."""
-        z, y, x = example.labels.shape
+        z, y, x = example.shape
         return math.prod(target_shape((z, y, x), example.spacing, self.plan.spacing))
 
     def _agree(self, said: bool) -> bool:

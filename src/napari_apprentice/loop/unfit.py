@@ -24,7 +24,7 @@ def unfit(example: Example, labels: Collection[int] | None = None) -> str:
     labels
         Label ids that it can be taught; None for any.
     """
-    if example.source.shape[1:] != example.labels.shape:
+    if example.source.shape[1:] != example.shape:
         return "the label map has another grid than the scan"
     if labels is not None:
         strange = sorted({int(i) for i in np.unique(example.labels[example.status != UNSEEN])} - {0, *labels})
@@ -40,7 +40,7 @@ def oversized(example: Example, plan: Plan) -> str:
     done, would end every run. This goes by the scan alone, not by the computer: a run leaves out the same wherever it
     is resumed.
     """
-    own = example.labels.size
+    own = math.prod(example.shape)
     there = own * math.prod(mine / plans for mine, plans in zip(example.spacing, plan.spacing, strict=True))
     if there <= max(_MOST_TIMES * own, _LARGE):
         return ""
