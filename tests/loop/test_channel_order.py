@@ -21,11 +21,12 @@ from napari_apprentice.learn import weights
 from napari_apprentice.learn.prepared import prepare
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
+from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_gate import gate
 from napari_apprentice.loop.worker_predict import PredictionTask
-from napari_apprentice.loop.worker_train import collect, train
+from napari_apprentice.loop.worker_train import train
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 from networks import MODEL, add_version

@@ -19,11 +19,11 @@ from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.cohort import is_predicted
+from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.model_import import import_model
 from napari_apprentice.loop.postprocessing import apply_recipe
 from napari_apprentice.loop.relabelling import change_labels, next_id, with_names
 from napari_apprentice.loop.worker_predict import PredictionTask
-from napari_apprentice.loop.worker_train import collect
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
 from napari_apprentice.store.postprocess import read_recipe

@@ -18,9 +18,10 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.learn import checkpoint
 from napari_apprentice.loop import worker
+from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.tuning import already_learned, begin_training, follow_training
 from napari_apprentice.loop.worker import run_one
-from napari_apprentice.loop.worker_train import collect, train
+from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import CHECKPOINT
 from napari_apprentice.store.study import Study

@@ -21,11 +21,12 @@ from napari_apprentice.learn.evaluate import case_scores, label_map
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.registering import activate
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import gate
-from napari_apprentice.loop.worker_train import collect, how_good
+from napari_apprentice.loop.worker_train import how_good
 from napari_apprentice.store.postprocess import write_recipe
 from napari_apprentice.store.study import Study
 from networks import add_version

@@ -1,48 +1,33 @@
 """Training in the child process: revisions in, a gated model version into the study."""
 
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.core.correction import UNSEEN, StatusArray
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.gate import NOTHING
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
-from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
-from napari_apprentice.learn.memory import refuse_too_many
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
-from napari_apprentice.loop.begun import Begun, newest_revisions
+from napari_apprentice.loop.begun import Begun
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
+from napari_apprentice.loop.collecting import Sides, collecting
 from napari_apprentice.loop.leakage import doubt
 from napari_apprentice.loop.run_record import record, versions
-from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, oversized, unfit
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import CHECKPOINT, RunFolder
-from napari_apprentice.store.split import VALIDATION
 from napari_apprentice.store.study import Study
-
-Sides = tuple[list[Example], list[Example]]
-
-# Bytes a voxel: labels and status packed (0.02 with 41 labels; what is painted by hand takes more), and one label map
-# with all that is made of it.
-PACKED, LOOKED_AT = 0.1, 10
 
 
 def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
@@ -211,101 +196,6 @@ class _Work:
                 self._run.path / CHECKPOINT, cancelled, added, self._ranks, spills=not self._study.encrypted,
             )
         )  # fmt: skip
-
-
-def collect(
-    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None
-) -> Sides:
-    """`collecting` at once."""
-    work = collecting(study, learned, begun, left_out)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            sides: Sides = end.value
-            return sides
-
-
-def collecting(
-    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None,
-    measured: frozenset[str] = frozenset(), cancelled: Callable[[], bool] = lambda: False,
-) -> Generator[Progress, None, Sides]:  # fmt: skip
-    """Newest revision of every case that has one, as (training, held-out) examples by the subject's side.
-
-    Parameters
-    ----------
-    learned
-        The revisions that the base model version learned from: these are replay.
-    begun
-        Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
-    left_out
-        Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
-    measured
-        Those that it was measured on: these are replay where they are held out still. Of a subject that was moved to
-        the train side since, nothing was learned yet.
-    cancelled
-        Asked before each revision: a study may have hundreds of large ones.
-
-    Yields
-    ------
-    Progress before each revision is read.
-
-    Raises
-    ------
-    Cancelled
-        `cancelled` said so.
-    RunError
-        There is too little memory for the label maps of all of them.
-    """
-    sides: dict[str, list[Example]] = {"train": [], "validation": []}
-    seen = SeenLabels(study, begun.labels if begun else None)
-    gone = begun.retired if begun else tuple(label.id for label in study.retired)
-    chosen = begun.sides if begun else dict.fromkeys(newest_revisions(study))
-    refuse_too_many("The corrections", _bytes_of(study, chosen))
-    for number, (key, side) in enumerate(chosen.items(), 1):
-        if cancelled():
-            raise Cancelled("Training was cancelled before its first step.")
-        yield Progress(0, 0, f"Reading correction {number} of {len(chosen)}")
-        try:
-            example = _example(study, key, seen, gone)
-        except (InputError, StudyError) as error:
-            if left_out is None:
-                raise
-            left_out[key] = clause(error)
-            continue
-        side = side or study.split.assign(example.subject)
-        replay = key in learned or (side == VALIDATION and key in measured)
-        sides[side].append(replace(example, replay=replay))
-    both = with_common_sets([*sides["train"], *sides["validation"]])
-    return both[: len(sides["train"])], both[len(sides["train"]) :]
-
-
-def _bytes_of(study: Study, keys: Iterable[str]) -> int:
-    """What revisions (case_id/rNNNN) take: packed all of them, and the largest while it is looked at, as it is.
-
-    Those of damaged cases are not read.
-    """
-    sizes = [0]
-    for key in keys:
-        with suppress(InputError, StudyError):
-            sizes.append(math.prod(study.cases.info(key.partition("/")[0]).shape))
-    return int(LOOKED_AT * max(sizes) + PACKED * sum(sizes))
-
-
-def _example(study: Study, key: str, seen: SeenLabels, gone: Sequence[int]) -> Example:
-    case_id, _, name = key.partition("/")
-    info, revision = study.cases.info(case_id), study.revisions.info(case_id, name)
-    labels, status = study.revisions.read(case_id, name)
-    status = _taught(gone, labels, status)
-    return Example(
-        key, info.subject, study.cases.source(case_id), labels, status, info.spacing,
-        info.channels, open=seen.open_in(revision, labels, status),
-    )  # fmt: skip
-
-
-def _taught(gone: Sequence[int], labels: LabelArray, status: StatusArray) -> StatusArray:
-    """Nothing is taught where a person put a label that the study does not have any more."""
-    return np.where(np.isin(labels, gone), UNSEEN, status).astype(np.uint8) if gone else status
 
 
 def _plan_of(base: ModelVersion, study: Study) -> Plan:
