@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from collected import collect
 from learn.small import finish, make_example, make_plan
 from loop.balls import SHAPE, revise, trained
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
@@ -21,7 +22,6 @@ from napari_apprentice.learn import weights
 from napari_apprentice.learn.prepared import prepare
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
-from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.requests import WarmUp
 from napari_apprentice.loop.tuning import begin_training
 from napari_apprentice.loop.worker_gate import gate

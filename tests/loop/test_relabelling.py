@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from builders import study as make_study
+from collected import collect
 from faults import finish
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import PredictSettings
@@ -19,7 +20,6 @@ from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.errors import InputError
 from napari_apprentice.loop.cohort import is_predicted
-from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.model_import import import_model
 from napari_apprentice.loop.postprocessing import apply_recipe
 from napari_apprentice.loop.relabelling import change_labels, next_id, with_names

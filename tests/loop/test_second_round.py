@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from balls import SHAPE, ball_study, revise, trained
 
+from collected import collect
 from faults import finish
 from learn.small import make_example
 from napari_apprentice.core.config import TrainSettings, first_model_settings
@@ -18,7 +19,6 @@ from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import Cancelled, ModelError, RunError
 from napari_apprentice.learn import checkpoint
 from napari_apprentice.loop import worker
-from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.tuning import already_learned, begin_training, follow_training
 from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import train

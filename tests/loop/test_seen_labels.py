@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from builders import study as make_study
+from collected import collect
 from faults import finish
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import StorageError
-from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.seen_labels import SeenLabels
 from napari_apprentice.session import Session
 from napari_apprentice.store.journal import Journal

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from collected import collect
 from learn.small import finish, make_example, make_plan
 from loop.balls import SHAPE, ball_study, revise, trained
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
@@ -21,7 +22,6 @@ from napari_apprentice.learn.evaluate import case_scores, label_map
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate
-from napari_apprentice.loop.collecting import collect
 from napari_apprentice.loop.registering import activate
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.loop.worker_conclude import conclude

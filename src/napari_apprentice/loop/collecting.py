@@ -26,19 +26,6 @@ Sides = tuple[list[Example], list[Example]]
 PACKED, LOOKED_AT = 0.1, 10
 
 
-def collect(
-    study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None
-) -> Sides:
-    """`collecting` at once."""
-    work = collecting(study, learned, begun, left_out)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            sides: Sides = end.value
-            return sides
-
-
 def collecting(
     study: Study, learned: frozenset[str], begun: Begun | None = None, left_out: dict[str, str] | None = None,
     measured: frozenset[str] = frozenset(), cancelled: Callable[[], bool] = lambda: False,
