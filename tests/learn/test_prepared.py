@@ -122,7 +122,8 @@ def test_scans_that_memory_has_no_room_for_are_learned_from_on_the_disk_to_the_v
         file = OnDisk()
         full.setattr(trainer, "OnDisk", lambda: file)
         _, there = train(tmp_path, "there")
-    assert file.bytes == sum(prepared.foretold_bytes(make_example(n), make_plan()) for n in range(2))
+    size = sum(prepared.foretold_bytes(make_example(n), make_plan()) for n in range(2))
+    assert size <= file.bytes < size + 2 * 3 * 64
     assert same_weights(tmp_path, "here", "there")
     assert [n for n in there.notes if n not in here.notes] == [trainer._ON_DISK]
 

@@ -23,7 +23,7 @@ from napari_apprentice.core.cohort import CaseDone, CohortReport, CohortSettings
 from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import InputError, ModelError, RunError
+from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
 from napari_apprentice.loop import cohort_cluster, cohort_local
 from napari_apprentice.loop.cohort import is_predicted, predict_cohort
 from napari_apprentice.loop.cohort_local import places
@@ -280,6 +280,17 @@ def test_a_cohort_that_is_done_leaves_the_worker_to_another_one() -> None:
         place.leave("first")
         assert engine.stops == 0
     place.leave("second")
+    assert engine.stops == 1
+
+
+def test_a_case_that_gets_its_turn_when_its_cohort_has_left_keeps_no_engine() -> None:
+    """Of a cohort that was stopped: with its GPU's memory the process stayed until the worker ended."""
+    place = cohort_cluster.EnginePlace(threads=2)
+    with place.engine_for("other") as engine:
+        place.leave("stopped")
+    with pytest.raises(Cancelled), place.engine_for("stopped"):
+        pass
+    place.leave("other")
     assert engine.stops == 1
 
 

@@ -66,3 +66,17 @@ def test_labels_that_the_study_does_not_have_are_put_back_and_named(case: OpenCa
     assert "3 voxels of c1 another program wrote labels that the study does not have" in told
     assert sorted(np.unique(case.canvas.labels)) == [0, 2]
     assert case.take_in() == ""
+
+
+def test_undoing_a_stroke_over_it_does_not_bring_back_what_nobody_drew(case: OpenCase) -> None:
+    case.canvas.labels[3, 3, 3] = 2
+    box = (slice(3, 4), slice(2, 5), slice(2, 5))
+    before, after = case.canvas.labels[box].copy(), np.full((1, 3, 3), 1, np.uint8)
+    case.canvas.labels[box] = after
+    case.record(box, before, after)
+    assert case.take_in() == ""
+    case.undo()
+    assert not case.canvas.labels.any()
+    case.redo()
+    assert (case.canvas.labels[box] == 1).all()
+    assert case.take_in() == ""

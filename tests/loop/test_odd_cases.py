@@ -1,5 +1,6 @@
 """One odd case or file is found before the first step, is named, and keeps no study from being fine-tuned."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from learn.small import make_example, make_plan
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import Volume
-from napari_apprentice.errors import ModelError
+from napari_apprentice.errors import ModelError, StudyError
 from napari_apprentice.loop.sides import subject_sides
+from napari_apprentice.loop.unfit import oversized
+from napari_apprentice.store.runs import CHECKPOINT
 from napari_apprentice.store.study import Study
 from networks import add_version
 
@@ -76,6 +79,20 @@ def test_a_scan_whose_voxel_size_cannot_be_right_is_left_out_on_both_sides_and_n
     ]
     version = study.models.info(made["model"])
     assert (version.revisions, version.held_out) == (("c1/r0001", "c2/r0001"), ("c3/r0001",))
+
+
+def test_an_imported_network_that_keeps_a_scans_own_spacing_takes_any() -> None:
+    """As 2D ones of nnU-Net do across their slices, and bundles of MONAI without Spacing along all axes."""
+    plan = replace(make_plan(), spacing=(0.0, 1.0, 1.0))
+    assert oversized(replace(make_example(0), spacing=(5.0, 1.0, 1.0)), plan) == ""
+    assert "billion" in oversized(replace(make_example(0), spacing=(5.0, 9000.0, 9000.0)), plan)
+
+
+def test_damaged_steps_of_post_processing_are_told_before_the_first_step(study: Study) -> None:
+    (study.path / "postprocess.json").write_text("{")
+    with pytest.raises(StudyError, match=r"postprocess\.json is damaged"):
+        trained(study, "fine-tune", TUNE)
+    assert not (study.runs.open(study.runs.ids()[-1]).path / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize("kind", ["train", "fine-tune"])

@@ -207,6 +207,15 @@ def test_another_run_that_would_learn_the_same_again_is_told_before_it_begins(st
     assert already_learned(study, "fine-tune") == ""
 
 
+def test_a_run_that_left_a_scan_out_has_not_learned_from_all_corrections(study: Study) -> None:
+    revise(study, 1)
+    run = begin_training(study, "fine-tune", TUNE)
+    run_one(run, train)
+    assert already_learned(study, "fine-tune")
+    run.note({**run.record()["made"], "left_out": {"c9/r0001": "its scan is damaged"}})
+    assert already_learned(study, "fine-tune") == ""
+
+
 def test_curves_for_tensorboard_where_asked_for(study: Study) -> None:
     revise(study, 1)
     trained(study, "fine-tune", TrainSettings(steps=2, device="cpu", validate_every=2, tensorboard=True))

@@ -6,8 +6,11 @@ import pytest
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
 from builders import OBLIQUE, study, write_nifti
+from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ChoiceError, ScanError
+from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.reader import read_label_map, read_volume
 
 TIMES = np.arange(3 * 4 * 5 * 12, dtype=np.int16).reshape(3, 4, 5, 12)
@@ -136,3 +139,13 @@ def test_the_largest_number_there_is_stands_for_no_value(tmp_path, kind, filler)
     cases.add("a", "s", kept)
     (moments,) = cases.source("a").moments()
     assert (moments.mean, moments.std) == pytest.approx((others.mean(), others.std()))
+
+
+@pytest.mark.parametrize(("choice", "left"), [("keep", 2), ("zero", 0)])
+def test_half_precision_knows_infinity_from_its_largest_number(choice, left):
+    voxels = np.full((1, 2, 3, 4), 65504, np.float16)
+    voxels[0, 0, 0, :2] = np.inf, np.nan
+    scan = Volume(voxels, Geometry.from_source((4, 3, 2), np.eye(4)), ("MR",), "a.tif", "0" * 64)
+    found = handle_not_numbers(scan, ReadSettings(not_numbers=choice))
+    assert np.count_nonzero(~np.isfinite(found.voxels)) == left
+    assert np.count_nonzero(found.voxels == 65504) == 22

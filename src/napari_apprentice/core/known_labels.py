@@ -46,6 +46,14 @@ class KnownLabels:
             if self._is_strange(z):
                 self._keep(z, self._labels[z].copy())
 
+    def beneath(self, box: Box, before: LabelArray, after: LabelArray) -> LabelArray:
+        """What a paint tool painted over in a box: where something else had written meanwhile, what was known.
+
+        Else undoing the stroke would bring back what nobody drew.
+        """
+        known = np.stack([self._known(z)[box[1:]] for z in range(box[0].start, box[0].stop)])
+        return np.where(before != after, known, before)
+
     def note_painted(self, stroke: Stroke) -> None:
         """Take what a stroke changed for known, and nothing that something else wrote around it."""
         depth, rows, columns = stroke.box

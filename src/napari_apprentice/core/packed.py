@@ -35,6 +35,7 @@ class Packed:
         array = np.empty(self.shape, self._dtype)
         for place, piece in zip(_pieces(array), self._pieces, strict=True):
             place[:] = zlib.decompress(piece)
+        array.flags.writeable = False  # what is written there would be lost
         return array
 
 

@@ -1,7 +1,7 @@
 """What a study keeps about its cases, revisions, predictions and model versions."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -218,11 +218,20 @@ class Example:
 
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""
+        return self.knowing()(label)
+
+    def knowing(self) -> Callable[[int], NDArray[np.bool_]]:
+        """What `known` says of one label after another, with what is packed unpacked once."""
         seen: NDArray[np.bool_] = self.status != 0
         if self.open is None:
-            return seen
-        closed = np.array([True, *(label not in s for s in self.open.sets)])
-        known: NDArray[np.bool_] = seen & closed[self.open.where]
+            return lambda _: seen
+        sets, where = self.open.sets, self.open.where
+
+        def known(label: int) -> NDArray[np.bool_]:
+            closed = np.array([True, *(label not in s for s in sets)])
+            found: NDArray[np.bool_] = seen & closed[where]
+            return found
+
         return known
 
 

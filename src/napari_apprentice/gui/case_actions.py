@@ -47,6 +47,7 @@ class CaseActions(QObject):
         self._layers = layers
         self._box = box
         self._recording = False
+        self._taken_in = False
         self._warned = False
         self._wanted = ""  # case to open when the revision is stored
         self.saving = False
@@ -135,8 +136,16 @@ class CaseActions(QObject):
 
     def take_in(self, start: int = 0, stop: int | None = None) -> None:
         """Keep what another plugin wrote into slices of the Corrections layer: before all that goes by its voxels."""
-        if not self.saving and not self._layers.mid_stroke:
-            self._runner.attempt(lambda: self._session.take_in(start, stop))
+        if self.saving or self._layers.mid_stroke or self._taken_in:
+            return
+        if (start, stop) == (0, None):
+            # No plugin gets a turn before this one ends, and all of a large scan takes a tenth of a second.
+            self._taken_in = True
+            QTimer.singleShot(0, self._look_again)
+        self._runner.attempt(lambda: self._session.take_in(start, stop))
+
+    def _look_again(self) -> None:
+        self._taken_in = False
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str) -> None:
         """Keep a step that a paint tool did on the layer."""

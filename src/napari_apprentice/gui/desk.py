@@ -129,7 +129,7 @@ class Desk(QObject):
 
     def _in_case(self, verb: Callable[[], None]) -> None:
         """Not with a layer of the person's own selected: what is undone there is no stroke on the Corrections."""
-        if self.viewer.layers.selection.active in (None, *self.layers.own):
+        if self.session.case is not None and self.viewer.layers.selection.active in (None, *self.layers.own):
             verb()
 
     def join(self, panel: QWidget) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QPlainTextEdit, QTextEdit
 
 
 class View:
@@ -44,8 +45,9 @@ class View:
             self._go(layer, (index, rows // 2, columns // 2))
 
     def take_keys(self) -> None:
-        """Let the canvas have the keys, wherever somebody clicked before."""
-        self._viewer.window._qt_viewer.canvas.native.setFocus()
+        """Let the canvas have the keys, wherever somebody clicked before; not while somebody writes something."""
+        if not isinstance(QApplication.focusWidget(), QLineEdit | QAbstractSpinBox | QTextEdit | QPlainTextEdit):
+            self._viewer.window._qt_viewer.canvas.native.setFocus()
 
     def centre(self, layer: Any, voxel: tuple[int, int, int]) -> None:
         """Go to the slice of a voxel (z, y, x) and bring the voxel to the middle of the canvas; the zoom stays."""

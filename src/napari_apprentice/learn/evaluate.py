@@ -46,14 +46,14 @@ def scores(
 
 def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) -> list[CaseScore]:
     """Dice of one predicted label map (z, y, x), as in `scores`; `labels` are those that the model knows."""
-    known = example.status != UNSEEN
-    present = {int(i) for i in np.unique(example.labels[known])} - {0}
+    reference, known = example.labels, example.knowing()
+    present = {int(i) for i in np.unique(reference[example.status != UNSEEN])} - {0}
     found = []
     for label in sorted({*labels, *present}):
-        where = example.known(label)
-        value = dice(predicted, example.labels, label, where)
+        where = known(label)
+        value = dice(predicted, reference, label, where)
         if value is not None:
-            counts = (int(np.count_nonzero((m == label) & where)) for m in (example.labels, predicted))
+            counts = (int(np.count_nonzero((m == label) & where)) for m in (reference, predicted))
             found.append(CaseScore(example.revision, label, value, example.replay, example.subject, *counts))
     return found
 

@@ -191,22 +191,23 @@ def to_rows(example: Example, plan: Plan) -> NDArray[np.uint8]:
     """(z, y, x) uint8 output rows of an example's labels; unseen voxels become 254, open ones 250 and more."""
     if len(plan.labels) > MOST_LABELS:
         raise ModelError(f"A model can have at most {MOST_LABELS} labels, not {len(plan.labels)}.")
-    known = example.status != NOT_SEEN
-    strange = sorted({int(i) for i in np.unique(example.labels[known])} - {0, *plan.labels})
+    labels, known = example.labels, example.status != NOT_SEEN
+    strange = sorted({int(i) for i in np.unique(labels[known])} - {0, *plan.labels})
     if strange:
         raise ModelError(
             f"{example.revision} has the labels {', '.join(map(str, strange))}, which the model does not know. "
             "Train a first model for the new list of labels."
         )
-    table = np.full(65536 if example.labels.dtype.itemsize > 1 else 256, IGNORE, dtype=np.uint8)
+    table = np.full(65536 if labels.dtype.itemsize > 1 else 256, IGNORE, dtype=np.uint8)
     table[0] = 0
     for row, label in enumerate(plan.labels, 1):
         if label < len(table):
             table[label] = row
-    rows = np.where(known, table[example.labels], np.uint8(UNSEEN))
+    rows = np.where(known, table[labels], np.uint8(UNSEEN))
     if example.open is not None:
-        left_open = known & (example.open.where > 0)
-        rows[left_open] = FIRST_OPEN - 1 + example.open.where[left_open]
+        where = example.open.where
+        left_open = known & (where > 0)
+        rows[left_open] = FIRST_OPEN - 1 + where[left_open]
     return rows
 
 

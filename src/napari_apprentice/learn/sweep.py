@@ -50,12 +50,20 @@ class Models:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A cell that every window was added to: its averages and probabilities, and the largest of each row of these."""
+    """A cell that every window was added to: its averages and probabilities, and the largest of each row of these.
+
+    Averages only where they may be what is kept.
+    """
 
     key: Key
-    averages: torch.Tensor
+    averages: torch.Tensor | None
     probabilities: torch.Tensor
     most: torch.Tensor
+
+    @property
+    def bytes(self) -> int:
+        """Of its tensors."""
+        return 4 * (self.probabilities.numel() + (self.averages.numel() if self.averages is not None else 0))
 
 
 class Sweep:
@@ -131,6 +139,12 @@ class Sweep:
             every = (slice(None), *part)
             added = self._terms(maps[every], weight[part]) if terms is None else terms[every]
             self._add_to(key, added, self._needed_again(key, window))
+
+    def halve(self) -> bool:
+        """Give memory back, for it turned out to be short; False where there is nothing more to give."""
+        waiting = bool(self._ended)
+        self._look_at_ended()
+        return self.cells.halve() or waiting
 
     def finish_row(self, row: int) -> NDArray[np.bool_]:
         """A row is done: which slices of the network's grid are complete."""
@@ -211,9 +225,10 @@ class Sweep:
         if self._counts_agreement:
             self.agreement.add([self._inner(key, member) for member in logits])
         probabilities = mean_probabilities(logits, self._models.temperatures)
-        self._ended.append(Ended(key, averages, probabilities, largest(probabilities)))
+        late = all(r.late for r in self._models.readouts)
+        self._ended.append(Ended(key, averages if late else None, probabilities, largest(probabilities)))
         # To look at numbers of a GPU is to wait for all that it was asked for, and meanwhile it is asked for nothing.
-        if self._device.type == "cpu" or sum(4 * e.probabilities.numel() for e in self._ended) > HELD:
+        if self._device.type == "cpu" or sum(e.bytes for e in self._ended) > HELD:
             self._look_at_ended()
 
     def _look_at_ended(self) -> None:
@@ -228,7 +243,7 @@ class Sweep:
     def _kept(self, cell: Ended) -> torch.Tensor:
         """What is kept of a finished cell: the likely probabilities, or averages where these are less."""
         rows = self._likely[cell.key]
-        if len(rows) > len(cell.averages) and all(r.late for r in self._models.readouts):
+        if cell.averages is not None and len(rows) > len(cell.averages):
             self._averaged.add(cell.key)
             return cell.averages
         return cell.probabilities if len(rows) == len(cell.probabilities) else cell.probabilities[self._places(rows)]

@@ -124,12 +124,12 @@ def fit(
     if start is not None and start.resolve() == out.resolve():
         raise ModelError("The base weights are never overwritten: give the new weights a path of their own.")
     ranks = ranks or Ranks()
-    fresh = sum(bool(e.status.any()) and not e.replay for e in examples)
+    fresh = sum(not e.replay and bool(e.status.any()) for e in examples)
     settings = settings.for_cases(fresh)
     with memory_errors():
         device = choose_device(settings.device)
         with _away(sum(foretold_bytes(e, plan) for e in examples), spills=spills) as away:
-            cases, damaged = yield from _prepare(plan, examples, settings, device, cancelled, away)
+            cases, damaged = yield from _prepare(plan, examples, settings, device, cancelled, away, ranks)
         examples = [e for e in examples if e.revision not in damaged]
         taught = [e for e, c in zip(examples, cases, strict=True) if c.any_known.size]
         nothing = [e.revision for e in examples if e not in taught]
@@ -204,7 +204,7 @@ def _network(plan: Plan, start: Path | None, seed: int) -> Network:
 
 def _prepare(
     plan: Plan, examples: Sequence[Example], settings: TrainSettings, device: torch.device, cancelled: Cancel,
-    away: OnDisk | None,
+    away: OnDisk | None, ranks: Ranks,
 ) -> Generator[Progress, None, tuple[list[Prepared], dict[str, str]]]:  # fmt: skip
     """Decode every example once, and keep all on the device unless they would fill it.
 
@@ -220,9 +220,13 @@ def _prepare(
             case = prepare(example, plan)
             cases.append(case.moved(away.put) if away else case)
         except StudyError as error:
+            if ranks.many:  # each would find out for itself, and they would go on with other scans than each other
+                raise
             damaged[example.revision] = error
     if damaged and all(case.replay for case in cases):
         raise next(iter(damaged.values()))
+    if away:
+        cases = [case.moved(away.take) for case in cases]
     return kept_near(cases, device), {r: str(error).removesuffix(".") for r, error in damaged.items()}
 
 

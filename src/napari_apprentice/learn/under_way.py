@@ -140,13 +140,14 @@ class PredictionUnderWay:
             self._ask()
             self._some_windows(self._row)
             yield
-        self._complete = self._sweep.finish_row(self._row.number)
+        with memory_errors():
+            self._complete = self._sweep.finish_row(self._row.number)
         self._row = None
 
     def _some_windows(self, row: Row) -> None:
         with memory_errors():
             self._begin_ahead(row)
-            maps = self._voters.retrying(lambda count: self._cut(row, row.left[:count]), self._sweep.cells.halve)
+            maps = self._voters.retrying(lambda count: self._cut(row, row.left[:count]), self._sweep.halve)
             for window, found in zip(row.left, maps, strict=False):
                 self._sweep.add(window, found)
         del row.left[: len(maps)]

@@ -113,18 +113,28 @@ class EnginePlace:
         self._engine = Engine(thread_limit(threads))
         self._turn, self._door = threading.Lock(), threading.Lock()
         self._cohorts: set[str] = set()
+        self._left: set[str] = set()
 
     @contextmanager
     def engine_for(self, cohort: str) -> Iterator[Engine]:
-        """Wait for the turn of a case of this cohort, so that its seconds are its own."""
+        """Wait for the turn of a case of this cohort, so that its seconds are its own.
+
+        Raises
+        ------
+        Cancelled
+            Its cohort has left meanwhile.
+        """
         with self._turn:
             with self._door:
+                if cohort in self._left:
+                    raise Cancelled("its cohort was stopped")
                 self._cohorts.add(cohort)
             yield self._engine
 
     def leave(self, cohort: str) -> None:
         """The engine ends with the last cohort that used it."""
         with self._door:
+            self._left.add(cohort)
             self._cohorts.discard(cohort)
             if not self._cohorts:
                 self._engine.stop()

@@ -147,6 +147,8 @@ class OpenCase:
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> Stroke | None:
         """Keep what a paint tool did inside `box`; see `Canvas.record`."""
+        if self._known is not None:
+            before = self._known.beneath(box, before, after)
         stroke = self._keep(self.canvas.record(box, before, after, tool, self._seconds()))
         if stroke is not None and self._known is not None:
             self._known.note_painted(stroke)

@@ -92,18 +92,23 @@ def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = 
     active = study.models.active()
     weights = weights_of(study, active) if active else ""
     sides = study.split.sides()
-    rows = (_case_row(study, case_id, active, weights, sides) for case_id in study.cases.ids())
+    ages = {version.name: version.created for version in study.models.readable()} if active else {}
+    rows = (_case_row(study, case_id, active, weights, sides, ages) for case_id in study.cases.ids())
     return tuple(replace(row, others=(present or {}).get(row.case_id, ())) for row in rows)
 
 
-def _case_row(study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str]) -> CaseRow:
+def _case_row(
+    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Mapping[str, str]
+) -> CaseRow:
     try:
-        return _sound_row(study, case_id, active, weights, sides)
+        return _sound_row(study, case_id, active, weights, sides, ages)
     except StudyError:  # opening it says what is wrong; the others can be worked on
         return CaseRow(case_id, "", DAMAGED, None, 0)
 
 
-def _sound_row(study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str]) -> CaseRow:
+def _sound_row(
+    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Mapping[str, str]
+) -> CaseRow:
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
     told = _told(study, case_id, active, weights) if active else None
@@ -116,7 +121,7 @@ def _sound_row(study: Study, case_id: str, active: str | None, weights: str, sid
         state = "predicted" if predicted else "unseen"
     names = {label.id: label.name for label in study.schema.labels}
     by_label = tuple((names.get(i, f"label {i}"), dice) for i, dice in sorted(quality.items()))
-    earlier = ("", None) if predicted or revisions else _earlier(study, case_id, active)
+    earlier = ("", None) if predicted or revisions else _earlier(study, case_id, active, ages)
     return CaseRow(
         case_id, subject, state, mean_quality(quality), revisions, predicted,
         by_label=by_label, side=sides.get(subject, ""), models=models,
@@ -124,9 +129,9 @@ def _sound_row(study: Study, case_id: str, active: str | None, weights: str, sid
     )  # fmt: skip
 
 
-def _earlier(study: Study, case_id: str, active: str | None) -> tuple[str, float | None]:
+def _earlier(study: Study, case_id: str, active: str | None, ages: Mapping[str, str]) -> tuple[str, float | None]:
     """The newest other model version that predicted a case, and its predicted Dice; "" and None for none."""
-    for model in reversed(study.predictions.models(case_id)):
+    for model in sorted(study.predictions.models(case_id), key=lambda name: ages.get(name, ""), reverse=True):
         with suppress(StudyError):  # a damaged one says nothing of the order of cases
             if model != active:
                 return model, study.predictions.quality(case_id, model)

@@ -182,6 +182,8 @@ def already_learned(study: Study, kind: str) -> str:
     ended = outcome(newest.events(0)[0]) if newest is not None else None
     if newest is None or ended is None or ended["event"] != "done":
         return ""
+    if ended["result"].get("left_out"):
+        return ""
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
@@ -194,7 +196,8 @@ def already_learned(study: Study, kind: str) -> str:
 def _as_it_was(study: Study, run: RunFolder) -> bool:
     """Whether a study has just the corrections, sides and labels by which a run went."""
     begun = Begun.of(run)
-    if begun is None or {*begun.sides, *begun.left_out} != set(newest_revisions(study)):
+    # what was left out may be mended by now
+    if begun is None or begun.left_out or set(begun.sides) != set(newest_revisions(study)):
         return False
     sides, then = study.split.sides(), run.record()["made"].get("split", {})
     labels = study.schema.ids, tuple(label.id for label in study.retired)

@@ -41,7 +41,8 @@ def oversized(example: Example, plan: Plan) -> str:
     is resumed.
     """
     own = math.prod(example.shape)
-    there = own * math.prod(mine / plans for mine, plans in zip(example.spacing, plan.spacing, strict=True))
+    pairs = zip(example.spacing, plan.spacing, strict=True)
+    there = own * math.prod(mine / plans for mine, plans in pairs if plans)  # 0 keeps an axis as it is
     if there <= max(_MOST_TIMES * own, _LARGE):
         return ""
     size = " x ".join(f"{mm:g}" for mm in example.spacing)

@@ -51,7 +51,7 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     some = [*_first(held_out, replay=False), *_first(held_out, replay=True)] if choosing else []
     draft = (1 + settings.interpolation) * len(some)
     maps = draft + 2 * len(held_out)
-    bench = _Bench(run, study, choose_device(settings.device), read_recipe(study), maps, draft)
+    bench = _Bench(run, study, choose_device(settings.device), steps_of(study), maps, draft)
     before = bench.predictor(version.plan, study.models.sound_weights(active))
     theirs = partial(_as_read_by, study, version, made.channels)
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
@@ -63,6 +63,17 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
     report = replace(report, compared_with=active, sparse=_sparse(held_out))
     return Verdict(report, weights, tuple(held_out), share, tried, planes, bench.recipe)
+
+
+def steps_of(study: Study) -> PostRecipe:
+    """The study's steps, but for thresholds: these go by a temperature that a candidate does not have yet.
+
+    Raises
+    ------
+    StudyError
+        The document is damaged.
+    """
+    return read_recipe(study).with_thresholds_of(PostRecipe())
 
 
 def _as_read_by(study: Study, version: ModelVersion, channels: Names, example: Example) -> Example:

@@ -23,7 +23,7 @@ from napari_apprentice.loop.leakage import doubt
 from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, oversized, unfit
 from napari_apprentice.loop.worker_conclude import conclude
-from napari_apprentice.loop.worker_gate import not_compared
+from napari_apprentice.loop.worker_gate import not_compared, steps_of
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import CHECKPOINT, RunFolder
@@ -84,7 +84,7 @@ class _Work:
         made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
-                "notes": notes}  # fmt: skip
+                "notes": notes, "left_out": list(result.left_out)}  # fmt: skip
 
     def _facts(self) -> dict[str, Any]:
         """What is written down: once resumed still that of the first start, but for scans that broke since."""
@@ -108,6 +108,7 @@ class _Work:
         for name in compared:
             if name is not None:
                 self._study.models.sound_weights(name)
+        steps_of(self._study)  # the gate needs them after the last step
         begun = Begun.of(self._run)
         if begun is None or not (yield from self._taken_up(begun)):
             yield from self._begin()

@@ -84,7 +84,8 @@ def count_not_numbers(voxels: NDArray[Any]) -> int:
 
 
 def _numbers(slab: NDArray[Any]) -> NDArray[np.bool_]:
-    numbers: NDArray[np.bool_] = np.abs(slab) <= LARGEST
+    # the largest number of a small type is below, and 1e30 would be infinite there
+    numbers: NDArray[np.bool_] = np.isfinite(slab) & (np.abs(slab) <= min(LARGEST, float(np.finfo(slab.dtype).max)))
     return numbers
 
 
