@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from napari_apprentice.loop.collecting import Sides, collecting
+from napari_apprentice.loop.worker_collect import Sides, collecting
 from napari_apprentice.store.study import Study
 
 

@@ -19,7 +19,7 @@ atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
 os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: PTH118
 
 # How long an example takes says more about what else runs on the machine.
-hypothesis.settings.register_profile("apprentice", deadline=None)
+hypothesis.settings.register_profile("apprentice", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("apprentice")
 
 # Side by side, windows on one screen would take the focus from each other: each worker has its own.

@@ -279,6 +279,7 @@ def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(pe
     assert person.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gate")
 def test_the_mouse_near_the_buttons_begins_a_case_that_is_not_predicted_yet(
     person: Person, monkeypatch: pytest.MonkeyPatch

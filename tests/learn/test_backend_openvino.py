@@ -97,6 +97,7 @@ def test_windows_that_ran_out_of_memory_are_computed_when_they_are_asked_for_aga
     assert torch.equal(backend.run(some), expected)
 
 
+@pytest.mark.slow
 @needed
 def test_the_prediction_after_one_that_was_cancelled_is_the_same_as_ever(starter, scan, reference):
     volume, _ = scan
@@ -175,6 +176,7 @@ def test_a_trained_model_proposes_the_same(starter, scan, reference, half):
     assert max(abs(dice(found, k) - dice(reference, k)) for k in (1, 2, 3)) <= 0.001
 
 
+@pytest.mark.slow
 @needed
 def test_temperatures_make_the_same_difference_on_both():
     plan, voxels = make_plan(patch=(8, 16, 16)), noise((10, 20, 20))
@@ -213,6 +215,7 @@ def test_asking_for_it_in_vain_is_said_plainly(monkeypatch):
     assert library(PredictSettings(), CPU, changing=False) == "torch"
 
 
+@pytest.mark.slow
 @needed
 def test_nothing_is_reported_over_the_internet():
     code = (

@@ -65,6 +65,7 @@ def texts(reports: list[Progress]) -> list[str]:
     return list(dict.fromkeys(p.text for p in reports))
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_the_same_corrections_sides_and_labels_to_the_very_same_weights(
     study: Study, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_what_was_missed_is_in_the_result_and_a_run_that_ended_in_the_gate_takes
     assert events[-1]["result"]["notes"] == [MISSED]
 
 
+@pytest.mark.slow
 def test_a_run_of_which_a_revision_is_gone_begins_anew_and_says_so(study: Study) -> None:
     run = stopped(study)
     remove_quietly(study.cases.folder("c2") / "image" / "labels" / "r0001")

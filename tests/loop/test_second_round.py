@@ -177,6 +177,7 @@ def test_a_run_that_is_done_keeps_no_weights_beside_those_of_its_model_version(s
     assert (run.path / "run.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_its_version_was_active_goes_on_with_that_one(study: Study) -> None:
     revise(study, 1)
     revise(study, 3)

@@ -40,6 +40,7 @@ print(seen, "pandas" in sys.modules, hasattr(sys.modules["napari_apprentice.loop
 """
 
 
+@pytest.mark.slow
 def test_a_child_has_monais_networks_without_what_monai_would_import_and_can_import_it_itself() -> None:
     code = CODE.format(names=NOT_NEEDED)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)

@@ -88,7 +88,7 @@ def judge(study: Study, believed: dict[str, list[dict[str, Any]]], times: int) -
     return conflicts
 
 
-@pytest.mark.parametrize("times", [12, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_no_revision_is_lost_and_no_conflict_unseen(tmp_path: Path, times: int) -> None:
     study = make_study(tmp_path)
     conflicts = judge(study, two_writers(study, times), times)

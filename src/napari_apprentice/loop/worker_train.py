@@ -18,10 +18,10 @@ from napari_apprentice.learn.trainer import FitResult, fit
 from napari_apprentice.loop.begun import Begun
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
-from napari_apprentice.loop.collecting import Sides, collecting
 from napari_apprentice.loop.leakage import doubt
 from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, oversized, unfit
+from napari_apprentice.loop.worker_collect import Sides, collecting
 from napari_apprentice.loop.worker_conclude import conclude
 from napari_apprentice.loop.worker_gate import not_compared, steps_of
 from napari_apprentice.store.curves_file import with_curves
