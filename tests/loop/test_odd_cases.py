@@ -1,5 +1,6 @@
 """One odd case or file is found before the first step, is named, and keeps no study from being fine-tuned."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_an_imported_network_that_keeps_a_scans_own_spacing_takes_any() -> None:
     plan = replace(make_plan(), spacing=(0.0, 1.0, 1.0))
     assert oversized(replace(make_example(0), spacing=(5.0, 1.0, 1.0)), plan) == ""
     assert "billion" in oversized(replace(make_example(0), spacing=(5.0, 9000.0, 9000.0)), plan)
+
+
+def test_a_case_that_was_copied_in_part_is_left_out_and_named(study: Study) -> None:
+    shutil.rmtree(study.cases.folder("c2") / "image" / "labels")
+    made = trained(study, "fine-tune", TUNE)
+    (told,) = made["notes"]
+    assert told.startswith("Not in this run: c2 (")
+    assert study.models.info(made["model"]).revisions == ("c1/r0001",)
 
 
 def test_damaged_steps_of_post_processing_are_told_before_the_first_step(study: Study) -> None:

@@ -1,12 +1,13 @@
 """What a training run goes by from its first start on, however often it is resumed."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Plan
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.store.documents import MALFORMED
 from napari_apprentice.store.runs import RunFolder
 from napari_apprentice.store.split import SIDES
@@ -87,10 +88,20 @@ class Begun:
 
 
 def newest_revisions(study: Study) -> Iterator[str]:
-    """case_id/rNNNN of every case that was corrected."""
+    """case_id/rNNNN of every case that was corrected; one that was copied in part keeps nobody from the others."""
     for case_id in study.cases.ids():
-        for name in study.revisions.names(case_id)[-1:]:
-            yield f"{case_id}/{name}"
+        with suppress(StudyError):
+            for name in study.revisions.names(case_id)[-1:]:
+                yield f"{case_id}/{name}"
+
+
+def without_revisions(study: Study) -> Iterator[tuple[str, StudyError]]:
+    """Cases whose revisions cannot be listed, and why."""
+    for case_id in study.cases.ids():
+        try:
+            study.revisions.names(case_id)
+        except StudyError as error:
+            yield case_id, error
 
 
 def named(keys: Iterable[str]) -> str:

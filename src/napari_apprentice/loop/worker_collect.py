@@ -13,7 +13,7 @@ from napari_apprentice.core.records import Example
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import Cancelled, InputError, StudyError
 from napari_apprentice.learn.memory import refuse_too_many
-from napari_apprentice.loop.begun import Begun, newest_revisions
+from napari_apprentice.loop.begun import Begun, newest_revisions, without_revisions
 from napari_apprentice.loop.seen_labels import SeenLabels, with_common_sets
 from napari_apprentice.loop.unfit import clause
 from napari_apprentice.store.split import VALIDATION
@@ -39,7 +39,7 @@ def collecting(
     begun
         Of a run that is resumed: its revisions are taken instead, on the sides and with the labels of then.
     left_out
-        Gets every revision that is damaged or gone, and what is wrong; by default that is raised.
+        Gets every revision, or case, that is damaged or gone, and what is wrong; by default that is raised.
     measured
         Those that it was measured on: these are replay where they are held out still. Of a subject that was moved to
         the train side since, nothing was learned yet.
@@ -61,6 +61,10 @@ def collecting(
     seen = SeenLabels(study, begun.labels if begun else None)
     gone = begun.retired if begun else tuple(label.id for label in study.retired)
     chosen = begun.sides if begun else dict.fromkeys(newest_revisions(study))
+    for case_id, error in () if begun else without_revisions(study):
+        if left_out is None:
+            raise error
+        left_out[case_id] = clause(error)
     refuse_too_many("The corrections", _bytes_of(study, chosen))
     for number, (key, side) in enumerate(chosen.items(), 1):
         if cancelled():
