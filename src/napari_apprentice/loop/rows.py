@@ -1,8 +1,9 @@
 """What the tables of cases and of model versions say; reads no voxels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
@@ -13,6 +14,7 @@ from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
 from napari_apprentice.store.study import Study
 
+Ages = Callable[[], Mapping[str, str]]  # model version to when it was made; read where a row asks for it
 DAMAGED = "damaged"  # state of a case whose documents cannot be read
 
 
@@ -92,13 +94,13 @@ def case_rows(study: Study, present: Mapping[str, tuple[Present, ...]] | None = 
     active = study.models.active()
     weights = weights_of(study, active) if active else ""
     sides = study.split.sides()
-    ages = {version.name: version.created for version in study.models.readable()} if active else {}
+    ages = cache(lambda: {version.name: version.created for version in study.models.readable()})
     rows = (_case_row(study, case_id, active, weights, sides, ages) for case_id in study.cases.ids())
     return tuple(replace(row, others=(present or {}).get(row.case_id, ())) for row in rows)
 
 
 def _case_row(
-    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Mapping[str, str]
+    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Ages
 ) -> CaseRow:
     try:
         return _sound_row(study, case_id, active, weights, sides, ages)
@@ -107,7 +109,7 @@ def _case_row(
 
 
 def _sound_row(
-    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Mapping[str, str]
+    study: Study, case_id: str, active: str | None, weights: str, sides: Mapping[str, str], ages: Ages
 ) -> CaseRow:
     subject = study.cases.info(case_id).subject
     revisions = len(study.revisions.names(case_id))
@@ -129,9 +131,9 @@ def _sound_row(
     )  # fmt: skip
 
 
-def _earlier(study: Study, case_id: str, active: str | None, ages: Mapping[str, str]) -> tuple[str, float | None]:
+def _earlier(study: Study, case_id: str, active: str | None, ages: Ages) -> tuple[str, float | None]:
     """The newest other model version that predicted a case, and its predicted Dice; "" and None for none."""
-    for model in sorted(study.predictions.models(case_id), key=lambda name: ages.get(name, ""), reverse=True):
+    for model in sorted(study.predictions.models(case_id), key=lambda name: ages().get(name, ""), reverse=True):
         with suppress(StudyError):  # a damaged one says nothing of the order of cases
             if model != active:
                 return model, study.predictions.quality(case_id, model)
