@@ -20,5 +20,5 @@ def _line(row: GateRow, names: Mapping[int, str]) -> str:
     label = "all labels" if row.label == ALL_LABELS else names.get(row.label, f"label {row.label}")
     return (
         f"{kind} | {label} | {row.cases} | {row.subjects or ''} | {row.before:.3f} | {row.after:.3f} | "
-        f"{row.change:+.3f} | {row.interval}"
+        f"{row.change:+z.3f} | {row.interval}"
     )

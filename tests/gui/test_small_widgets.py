@@ -135,11 +135,11 @@ def test_case_table_keeps_its_rows_when_only_a_state_changes(qtbot: QtBot) -> No
 def test_gate_table_shows_before_and_after(qtbot: QtBot) -> None:
     table = GateTable()
     qtbot.addWidget(table)
-    report = GateReport((GateRow(1, False, 0.5, 0.75, 2), GateRow(2, True, 0.9, 0.9, 1)), True, "better")
+    report = GateReport((GateRow(1, False, 0.5, 0.75, 2), GateRow(2, True, 0.9, 0.8999, 1)), True, "better")
     table.show_report(report, SCHEMA)
     texts = [[table.item(r, c).text() for c in range(5)] for r in range(2)]
     assert texts[0] == ["liver", "2 corrections", "0.500", "0.750", "+0.250"]
-    assert texts[1][:2] == ["kidney", "1 earlier scan"]
+    assert texts[1] == ["kidney", "1 earlier scan", "0.900", "0.900", "+0.000"]
 
 
 def test_curves_take_loss_and_dice(qtbot: QtBot) -> None:

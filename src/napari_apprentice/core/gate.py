@@ -84,7 +84,7 @@ class GateRow:
     @property
     def interval(self) -> str:
         """For a person; "" where there is none."""
-        return "" if self.low is None or self.high is None else f"{self.low:+.3f} to {self.high:+.3f}"
+        return "" if self.low is None or self.high is None else f"{self.low:+z.3f} to {self.high:+z.3f}"
 
 
 @dataclass(frozen=True)

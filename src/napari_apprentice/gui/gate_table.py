@@ -50,7 +50,7 @@ class GateTable(QTableWidget):
         name = next((x.name for x in schema.labels if x.id == row.label), str(row.label))
         name = "all labels" if row.label == ALL_LABELS else name
         texts = (
-            name, f"{row.cases} {kind}", f"{row.before:.3f}", f"{row.after:.3f}", f"{row.change:+.3f}", row.interval,
+            name, f"{row.cases} {kind}", f"{row.before:.3f}", f"{row.after:.3f}", f"{row.change:+z.3f}", row.interval,
         )  # fmt: skip
         items = [QTableWidgetItem(text) for text in texts]
         if abs(row.change) >= 0.0005:

@@ -196,7 +196,7 @@ def _proof(report: TuneReport) -> tuple[str, ...]:
     row = next((t for t in report.gate.totals if not t.replay), None) if report.gate else None
     if row is None or not row.interval:
         return ()
-    return (f"Change of mean Dice {row.change:+.3f}, 95 % interval {row.interval} ({row.subjects} subjects).",)
+    return (f"Change of mean Dice {row.change:+z.3f}, 95 % interval {row.interval} ({row.subjects} subjects).",)
 
 
 def _why_not(facts: Facts, learnable: bool) -> str:
