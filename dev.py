@@ -376,7 +376,7 @@ def pytest_runs(arguments: Sequence[str], cores: int | None = os.cpu_count()) ->
 
     Words that choose tests or their output are handed on to one plain run.
     """
-    beside = min((cores or 1) + 1, MOST_BESIDE) if ON_LINUX else 1  # many wait for a child or a timer
+    beside = min(cores or 1, MOST_BESIDE) if ON_LINUX else 1
     if chosen(arguments) or beside == 1:
         return [(1, list(arguments))]
     together = ["-n", str(beside), "--dist", "worksteal", "-m", "not alone", *arguments]

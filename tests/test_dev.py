@@ -302,9 +302,10 @@ def test_tests_run_side_by_side_and_those_that_measure_time_after_them(
 ) -> None:
     monkeypatch.setattr(dev, "ON_LINUX", True)
     together, (beside, alone) = dev.pytest_runs(["--slow"], cores=2)
-    assert together == (3, ["-n", "3", "--dist", "worksteal", "-m", "not alone", "--slow"])
+    assert together == (2, ["-n", "2", "--dist", "worksteal", "-m", "not alone", "--slow"])
     assert (beside, alone[:3]) == (1, ["-m", "alone", "--slow"])
     assert {"tests/gui/test_loop_in_window.py", "tests/loop/test_engine.py"} <= set(alone[3:])
+    assert dev.pytest_runs([], cores=1) == [(1, [])]
     assert dev.pytest_runs(["tests/gui", "-s"], cores=8) == [(1, ["tests/gui", "-s"])]
     monkeypatch.setattr(dev, "ON_LINUX", False)  # there is one screen, which windows would share
     assert dev.pytest_runs([], cores=2) == [(1, [])]

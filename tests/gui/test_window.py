@@ -363,7 +363,7 @@ def test_deleting_the_layer_loses_nothing(opened: Person) -> None:
     opened.drag()
     labels = opened.session.case.canvas.labels.copy()
     opened.viewer.layers.remove(opened.desk.layers.labels)
-    opened.rest(0.2)
+    opened.wait(lambda: opened.notices)
     assert "no work is lost" in opened.notices[0]
     assert opened.dock.correct_panel.show_layers.isVisibleTo(opened.dock.correct_panel)
     opened.click(opened.dock.correct_panel.show_layers)
