@@ -13,12 +13,12 @@ from unittest.mock import patch
 
 import monai.transforms as mt
 import numpy as np
-import psutil
 import torch
 from common import ROOT, drain
+from measured import Clock, peak_mb
 from monai.data import CacheDataset, DataLoader
 from monai.losses import DeepSupervisionLoss, DiceCELoss
-from predict_child import FileSource, peak_mb
+from predict_child import FileSource
 from torch import nn
 
 from napari_apprentice.core.config import TrainSettings
@@ -37,7 +37,6 @@ from napari_apprentice.learn.trainer import fit
 
 STARTER = ROOT / "sample_data" / "starter"
 SCANS = 8
-WARM = 5  # steps that do not count
 MOST = 100_000
 Order = dict[str, Any]
 
@@ -74,37 +73,6 @@ def plan(features: int = 0) -> Plan:
 def start(features: int) -> Path | None:
     """The weights to begin with: the starter's; another network begins at random."""
     return None if features else STARTER / "weights.safetensors"
-
-
-class Clock:
-    """Steps, seconds, and processor seconds of this process and its workers, after the warm-up."""
-
-    def __init__(self, seconds: float) -> None:
-        self._limit, self._began, self._cpu = seconds, 0.0, 0.0
-        self._step, self._first, self._rate, self._used = 0, 0, 0.0, 0.0
-        self._process = psutil.Process()
-
-    def over(self, step: int) -> bool:
-        """Told after each step; whether the time is up."""
-        now = time.perf_counter()
-        if step < WARM:
-            return False
-        if not self._began:
-            self._began, self._cpu, self._first = now, self._processor(), step
-            return False
-        if now - self._began < self._limit:
-            return False
-        steps = step - self._first
-        self._rate, self._used = steps / (now - self._began), (self._processor() - self._cpu) / steps
-        return True
-
-    def found(self, waiting: float, kind: str) -> dict[str, Any]:
-        """What was measured, with the share of the time that went into data."""
-        return {"rate": self._rate, "cpu": self._used, "waiting": 100 * waiting, "kind": kind}
-
-    def _processor(self) -> float:
-        everyone = [self._process, *self._process.children(recursive=True)]
-        return sum(t.user + t.system for t in (p.cpu_times() for p in everyone))
 
 
 def kind_of(device: torch.device) -> str:
@@ -226,7 +194,7 @@ def with_monai(order: Order) -> dict[str, Any]:
         optimiser.step()
         value.item()  # as MONAI's tutorials add up the loss; a GPU is waited for once a step here, too
         step += 1
-        if step > WARM:
+        if clock.counts(step):
             waited, counted = waited + got - asked, counted + time.perf_counter() - asked
         if clock.over(step):
             return clock.found(waited / counted, kind_of(device) if half else "float32")

@@ -1,7 +1,6 @@
 """What one process of `predict.py` measures; the order comes as JSON, the last line printed is the answer."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import ROOT
+from measured import peak_mb
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile
@@ -271,15 +271,6 @@ def convolution_rate(device: torch.device) -> float:
         torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
     return 2 * voxels.numel() * 128 * 27 / best
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would count what the parent held when it started this process
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 if __name__ == "__main__":
