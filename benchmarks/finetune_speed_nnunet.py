@@ -40,7 +40,7 @@ def main() -> None:
         preprocess_dataset(DATASET, configurations=(CONFIGURATION,), num_processes=(1,))
     dataset = json.loads((folder / "dataset.json").read_text())
     plans = {**json.loads(plans_file.read_text()), "continue_training": False}
-    os.environ["nnUNet_n_proc_DA"] = str(order["workers"])  # not before: its planner cannot do with none
+    os.environ["nnUNet_n_proc_DA"] = str(order["workers"])  # noqa: SIM112 - only now: its planner needs one
     trainer = nnUNetTrainer(plans, CONFIGURATION, "all", dataset, torch.device(order["device"]))
     trainer.on_train_start()
     print(json.dumps({**measured(trainer, order["seconds"]), "peak": peak_mb()}))
