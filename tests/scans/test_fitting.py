@@ -38,6 +38,21 @@ def test_other_axis_order_and_flips_are_the_same_grid():
     assert (fitted.names, fitted.colours, fitted.warnings) == ({1: "a"}, {1: "#ff0000"}, ())
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("degrees", [45.0, -45.0, 135.0])
+def test_a_grid_turned_by_45_degrees_in_any_axis_order_is_the_same_grid(degrees, order):
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    affine = np.array([[1.0, 0, 0, 5], [0, cos, -sin, -3], [0, sin, cos, 8], [0, 0, 0, 1]])
+    case = Geometry.from_source((6, 7, 7), affine)
+    source = np.random.default_rng(1).integers(0, 3, (6, 7, 7)).astype(np.uint8)
+    saved = affine[:, [*order, 3]].copy()
+    saved[:, 3] += saved[:, 0] * (source.shape[order[0]] - 1)
+    saved[:, 0] *= -1
+    elsewhere = Geometry.from_source(tuple(source.shape[a] for a in order), saved)
+    labels = LabelMap(elsewhere.to_canonical(source.transpose(order)[::-1]), elsewhere)
+    np.testing.assert_array_equal(fit(labels, case, "a.nii").voxels, case.to_canonical(source))
+
+
 def test_a_cropped_map_goes_to_its_place_without_resampling():
     labels = _labels(_part((2, 1, 3), (5, 6, 2)))
     fitted = fit(labels, CASE, "a.nii").voxels

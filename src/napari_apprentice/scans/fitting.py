@@ -37,6 +37,7 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
         It lies between the voxels of the case, or has labels outside of it, and `resample` is False; or all of its
         labels are outside.
     """
+    labels = _along(labels, geometry)
     difference = geometry.difference(labels.geometry)
     if difference is None:
         return replace(labels, geometry=geometry)
@@ -64,6 +65,13 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
     if gone[gone > 0].size:
         said.append(f"{name}: nothing is left of label {', '.join(str(n) for n in gone if n)}.")
     return LabelMap(voxels, geometry, labels.names, labels.colours, (*labels.warnings, *said))
+
+
+def _along(labels: LabelMap, geometry: Geometry) -> LabelMap:
+    """The same label map, its axes in the order of a case's."""
+    turned = labels.geometry.along(geometry)
+    voxels = turned.to_canonical(labels.geometry.to_source(labels.voxels))
+    return replace(labels, voxels=voxels, geometry=turned)
 
 
 def tolerance(geometry: Geometry) -> float:
