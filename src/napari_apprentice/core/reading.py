@@ -34,7 +34,9 @@ class ReadSettings(Settings):
         choices=("keep", "zero", "refuse"),
     )
     segments: str = setting(
-        "", "Which segments or contours of a DICOM file to take: names or numbers, separated by commas; all if empty."
+        "",
+        "Which segments or contours of a DICOM file, or segments of 3D Slicer in layers, to take: names or numbers, "
+        "separated by commas; all if empty.",
     )
     overlap: str = setting(
         "ask",

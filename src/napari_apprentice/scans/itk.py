@@ -130,7 +130,8 @@ def _read(
     """Voxels (c, i, j, k), channel names, steps, warnings."""
     components = reader.GetNumberOfComponents()
     frames = reader.GetSize()[3] if reader.GetDimension() == 4 else 1
-    coloured = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8
+    layered = "Segment0_Layer" in reader.GetMetaDataKeys()  # as 3D Slicer keeps segments that overlap
+    coloured = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8 and not layered
     if frames > 1 and components > 1:
         raise ScanError(f"{name} holds {frames} volumes of {components} values per voxel, which are not read.")
     if coloured:

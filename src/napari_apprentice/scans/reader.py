@@ -28,6 +28,7 @@ from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
+from napari_apprentice.scans.segments.layers import is_layered, read_layers
 from napari_apprentice.scans.segments.rtstruct import read_rtstruct
 from napari_apprentice.scans.segments.seg import read_seg
 from napari_apprentice.scans.sight import is_zarr, kind_of
@@ -138,6 +139,8 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
     if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
         with quiet_pydicom():
             return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
+    if kind == "itk" and is_layered(path):
+        return read_layers(path, settings)
     if geometry is not None and not settings.spacing:
         # A picture that does not say its voxel size has that of the scan it was drawn on.
         settings = replace(settings, spacing=",".join(repr(s) for s in geometry.spacing))
