@@ -48,6 +48,11 @@ class ReadSettings(Settings):
         "Labels of a label map that names them are found in the study by name, or their numbers taken as they are.",
         choices=("names", "ids"),
     )
+    foreign: str = setting(
+        "ask",
+        "A DICOM SEG or contours that say that they are of another person or scan than the case: ask, or take them.",
+        choices=("ask", "take"),
+    )
     suv: bool = setting(True, "PET in Bq/ml becomes SUV by body weight, which is recorded.")
     deidentify: bool = setting(True, "Take out of DICOM what points to a person (PS3.15, basic profile).")
     hide_names: bool = setting(False, "Keep no file names in the study, and name cases by number.")
