@@ -1,13 +1,14 @@
-"""Label names and colours in a NRRD, as 3D Slicer keeps them."""
+"""Label names and colours in a NRRD, as 3D Slicer and MITK keep them."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
-from napari_apprentice.scans.itk import reader_of
+from napari_apprentice.scans.itk import GROUPS, reader_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def read_segments(path: Path) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def segments_of(path: Path) -> tuple[Segment, ...]:
-    """The segments that a NRRD describes, in its order; none in a file that 3D Slicer or its like did not write.
+    """The segments that a NRRD describes, in its order; none where neither 3D Slicer nor MITK, or their like, wrote it.
 
     Raises
     ------
@@ -43,6 +44,8 @@ def segments_of(path: Path) -> tuple[Segment, ...]:
     reader = reader_of(path)
     reader.ReadImageInformation()
     facts = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    if GROUPS in facts:
+        return tuple(_of_mitk(facts[GROUPS]))
     numbers = sorted(int(match[1]) for key in facts if (match := re.fullmatch(r"Segment(\d+)_LabelValue", key)))
     return tuple(
         Segment(
@@ -53,6 +56,17 @@ def segments_of(path: Path) -> tuple[Segment, ...]:
         )
         for n in numbers
     )
+
+
+def _of_mitk(text: str) -> Iterator[Segment]:
+    """From [{"labels": [{"name": "liver", "value": 1, "color": {"value": [1, 0, 0]}}]}, ...], a group for a layer."""
+    try:
+        for layer, group in enumerate(json.loads(text)):
+            for label in group["labels"] or ():
+                colour = " ".join(str(part) for part in label.get("color", {}).get("value", ()))
+                yield Segment(layer, int(label["value"]), str(label.get("name", "")), _hexadecimal(colour))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{GROUPS} is no list of groups of labels") from error
 
 
 def put_segments(image: sitk.Image, names: Mapping[int, str], colours: Mapping[int, str]) -> None:

@@ -1,4 +1,4 @@
-"""Segmentations of 3D Slicer in layers: several values per voxel, so that segments may share voxels."""
+"""Segmentations of 3D Slicer and MITK in layers: several values per voxel, so that segments may share voxels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -30,7 +30,7 @@ def is_layered(path: Path) -> bool:
 
 
 def read_layers(path: Path, settings: ReadSettings) -> LabelMap:
-    """Read the layers of a .seg.nrrd as one label map (z, y, x).
+    """Read the layers of a NRRD as one label map (z, y, x).
 
     Parameters
     ----------
