@@ -13,6 +13,7 @@ from napari_apprentice.scans.reader import read_label_map
 from real_data import real_data
 
 CASE = Geometry.from_source((10, 8, 6), OBLIQUE)
+PART = "it covers a part of the scan only; the rest counts as background."
 
 
 def _part(offset, shape):
@@ -59,6 +60,8 @@ def test_a_cropped_map_goes_to_its_place_without_resampling():
     seen = CASE.to_source(fitted)
     np.testing.assert_array_equal(seen[2:7, 1:7, 3:5], labels.geometry.to_source(labels.voxels))
     assert np.count_nonzero(fitted) == np.count_nonzero(labels.voxels)
+    said = fit(labels, CASE, "a.nii").warnings
+    assert said == (f"a.nii: {PART}",)
 
 
 def test_labels_outside_of_the_scan_are_counted_and_never_dropped_silently():
@@ -66,7 +69,7 @@ def test_labels_outside_of_the_scan_are_counted_and_never_dropped_silently():
     with pytest.raises(GeometryError, match=r"a\.nii.*80 of its labelled voxels lie outside.*--resample"):
         fit(labels, CASE, "a.nii")
     fitted = fit(labels, CASE, "a.nii", resample=True)
-    assert fitted.warnings == ("a.nii: 80 labelled voxels outside of the scan were left out.",)
+    assert fitted.warnings[1:] == ("a.nii: 80 labelled voxels outside of the scan were left out.",)
     assert int(CASE.to_source(fitted.voxels)[:, :, 5].sum()) == 80
     assert int(fitted.voxels.sum()) == 80
 
@@ -137,7 +140,7 @@ def test_a_real_crop_on_the_same_lattice_is_the_label_map_of_the_whole():
     crop = read_label_map(folder / "MR_T1_tumour.nii.gz")
     fitted = fit(crop, whole.geometry, "MR_T1_tumour.nii.gz")
     np.testing.assert_array_equal(fitted.voxels, whole.voxels)
-    assert fitted.warnings == ()
+    assert [w.split(": ")[1] for w in fitted.warnings] == [PART]
 
 
 @pytest.mark.data

@@ -127,8 +127,14 @@ def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
 
 
 def _whole(voxels: NDArray[Any], name: str) -> NDArray[Any]:
+    strange = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+    if strange:
+        raise ScanError(
+            f"{name} is no label map: {strange} of its voxels are no numbers (NaN or infinite). Save them as 0, "
+            "background, or as 255 where nobody knows."
+        )
     whole = np.round(voxels)
-    nearly = np.isfinite(voxels).all() and (np.abs(voxels - whole) <= NEARLY_WHOLE).all()
+    nearly = (np.abs(voxels - whole) <= NEARLY_WHOLE).all()
     # Nothing but small numbers, such as diffusion in mm2/s, is a scan, and no label map of background.
     if not nearly or (voxels.any() and not whole.any()):
         raise ScanError(f"{name} is no label map: it holds values that are not whole numbers.")

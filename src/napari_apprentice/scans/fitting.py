@@ -56,7 +56,9 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
         voxels = resampled(labels.voxels, labels.geometry, geometry, linear=False)
         said = [f"{name} was resampled to the scan's grid, nearest label: {difference}."]
     else:
-        voxels, said = embed(labels.voxels, offset, geometry.shape), []
+        voxels = embed(labels.voxels, offset, geometry.shape)
+        whole = all(o <= 0 and o + m >= n for o, m, n in zip(offset, labels.voxels.shape, geometry.shape, strict=True))
+        said = [] if whole else [f"{name}: it covers a part of the scan only; the rest counts as background."]
     if lost:
         said.append(f"{name}: {lost} labelled voxels outside of the scan were left out.")
     if lost and not voxels.any():
