@@ -35,8 +35,8 @@ class ReadSettings(Settings):
     )
     segments: str = setting(
         "",
-        "Which segments or contours of a DICOM file, or segments of 3D Slicer in layers, to take: names or numbers, "
-        "separated by commas; all if empty.",
+        "Which segments, contours or labels of a label map to take: names or numbers, separated by commas; all if "
+        "empty.",
     )
     overlap: str = setting(
         "ask",
