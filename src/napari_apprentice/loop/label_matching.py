@@ -66,7 +66,8 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
     if strange and names and match == "names" and counts.keys() <= {*schema.ids}:
         raise _question(schema, names, strange, name)
     if strange:
-        raise InputError(_refusal(schema, names, strange, name))
+        some = " --segments takes some of its labels only." if len(strange) < len(counts) else ""
+        raise InputError(_refusal(schema, names, strange, name) + some)
     same = ignored is None and all(value == label for value, label in table.items())
     voxels = labels.voxels if same else _mapped(labels.voxels, table)
     notes = [*labels.warnings, *_told(schema, names, table, name)]

@@ -68,5 +68,7 @@ def test_only_the_labels_asked_for_are_taken_from_any_file(tmp_path: Path) -> No
     voxels[0], voxels[1], voxels[2] = 1, 2, 3
     path = write_nifti(tmp_path / "a.nii.gz", voxels)
     assert sorted(np.unique(read_label_map(path, ReadSettings(segments="1,3,9")).voxels)) == [0, 1, 3]
+    with pytest.raises(InputError, match=r"holds label 3 .* --segments takes some of its labels only\."):
+        match_labels(LabelSchema.from_names(["liver", "spleen"]), read_label_map(path), path.name)
     with pytest.raises(InputError, match=r"a\.nii\.gz has no segment liver; it has 1, 2, 3\."):
         read_label_map(path, ReadSettings(segments="liver"))
