@@ -65,7 +65,8 @@ class Volume:
 class LabelMap:
     """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them.
 
-    `warnings` are plain sentences about what reading or fitting it had to decide.
+    `warnings` are plain sentences about what reading or fitting it had to decide. `numbered` is False where only the
+    names say what a label is: reading gave the numbers.
     """
 
     voxels: LabelArray
@@ -73,6 +74,7 @@ class LabelMap:
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    numbered: bool = True
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:

@@ -61,9 +61,10 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
     if ignored is not None:
         del counts[IGNORE]
     names = {v: labels.names[v].strip() for v in counts if labels.names.get(v, "").strip()}
-    table = _table(schema, counts, names if match == "names" else {})
+    by_name = match == "names" or not labels.numbered
+    table = _table(schema, counts, names if by_name else {})
     strange = {v: counts[v] for v, label in table.items() if not label}
-    if strange and names and match == "names" and counts.keys() <= {*schema.ids}:
+    if strange and names and match == "names" and labels.numbered and counts.keys() <= {*schema.ids}:
         raise _question(schema, names, strange, name)
     if strange:
         some = " --segments takes some of its labels only." if len(strange) < len(counts) else ""

@@ -66,7 +66,7 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
     gone = np.setdiff1d(np.unique(labels.voxels), np.unique(voxels))
     if gone[gone > 0].size:
         said.append(f"{name}: nothing is left of label {', '.join(str(n) for n in gone if n)}.")
-    return LabelMap(voxels, geometry, labels.names, labels.colours, (*labels.warnings, *said))
+    return replace(labels, voxels=voxels, geometry=geometry, warnings=(*labels.warnings, *said))
 
 
 def _along(labels: LabelMap, geometry: Geometry) -> LabelMap:

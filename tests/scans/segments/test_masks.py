@@ -34,6 +34,14 @@ def test_a_folder_of_masks_is_one_label_map_named_after_its_files(tmp_path: Path
     np.testing.assert_array_equal(labels.geometry.to_source(matched.voxels), expected)
 
 
+@pytest.mark.parametrize("match", ["names", "ids"])
+def test_the_numbers_of_files_in_a_folder_are_never_taken_for_labels(tmp_path: Path, match: str) -> None:
+    for n, name in enumerate(("aorta", "liver")):
+        _mask(tmp_path / "s", name, n)
+    with pytest.raises(InputError, match=r"s holds label 1 aorta .*--segments takes some of its labels only"):
+        match_labels(LabelSchema.from_names(["spleen", "liver"]), read_label_map(tmp_path / "s"), "s", match)
+
+
 def test_masks_are_chosen_by_name_and_overlaps_asked_about(tmp_path: Path) -> None:
     for name, where in (("liver", (0, 1)), ("lesion", (1,)), ("spleen", (2,))):
         _mask(tmp_path / "s", name, *where)

@@ -65,7 +65,8 @@ def read_layers(path: Path, settings: ReadSettings) -> LabelMap:
         raise claims.choice(path.name)
     said = [f"{path.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
     colours = {n: segments[n].colour for n in names if segments[n].colour}
-    return LabelMap(voxels, volume.geometry, names, colours, (*volume.warnings, *said))
+    own = all(n == s.value for n, s in segments.items())
+    return LabelMap(voxels, volume.geometry, names, colours, (*volume.warnings, *said), numbered=own)
 
 
 def _numbered(segments: tuple[Segment, ...]) -> dict[int, Segment]:

@@ -67,4 +67,4 @@ def read_masks(folder: Path, settings: ReadSettings, read: Callable[[Path], Labe
     if claims.overlaps and settings.overlap == "ask":
         raise claims.choice(folder.name)
     said = [f"{folder.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
-    return LabelMap(voxels, geometry, names, {}, tuple(said))
+    return LabelMap(voxels, geometry, names, {}, tuple(said), numbered=False)
