@@ -16,7 +16,7 @@ from napari_apprentice.core.reading import ReadSettings
 S = TypeVar("S", bound=Settings)
 
 # Of what a scan's file may leave open, what a label map's file may leave open too.
-_OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series", "match")
+_OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series", "match", "foreign")
 
 
 class UsageError(Exception):

@@ -204,6 +204,24 @@ def test_the_label_map_beside_a_packed_copy_goes_to_the_case_that_is_there(study
     assert add(study, tmp_path / "in").labelled == (case,)
 
 
+def test_masks_in_a_folder_beside_each_scan_are_its_label_map_and_no_scans(tmp_path):
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["spleen", "liver"]))
+    for n in (1, 2):  # as TotalSegmentator's data set is laid out
+        person = tmp_path / "in" / f"s000{n}"
+        data_sets.scan(person / "ct.nii.gz", n)
+        data_sets.label_map(person / "segmentations" / "liver.nii.gz", 1, 0)
+        data_sets.label_map(person / "segmentations" / "spleen.nii.gz", 0, 1)
+    report = add(study, tmp_path / "in")
+    assert report.added == report.labelled == ("s0001_ct", "s0002_ct")
+    voxels = study.revisions.read("s0001_ct", "r0001")[0]
+    assert {i: int((voxels == i).sum()) for i in (1, 2)} == {1: 1, 2: 1}
+    other = Study.create(tmp_path / "o.study", LabelSchema.from_names(["liver"]))
+    told = add(other, tmp_path / "in").warnings
+    assert any("s0001_ct was added without its label map" in w and "spleen" in w for w in told)
+    again = Study.create(tmp_path / "p.study", LabelSchema.from_names(["liver"]))
+    assert add(again, tmp_path / "in", settings=ReadSettings(segments="liver")).labelled == ("s0001_ct", "s0002_ct")
+
+
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     data_sets.label_map(folder / "labelsTr" / "brain_001.nii.gz", *[1] * 100, affine=MOVED)

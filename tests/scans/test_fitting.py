@@ -13,6 +13,7 @@ from napari_apprentice.scans.reader import read_label_map
 from real_data import real_data
 
 CASE = Geometry.from_source((10, 8, 6), OBLIQUE)
+PART = "it covers a part of the scan only; the rest counts as background."
 
 
 def _part(offset, shape):
@@ -38,12 +39,29 @@ def test_other_axis_order_and_flips_are_the_same_grid():
     assert (fitted.names, fitted.colours, fitted.warnings) == ({1: "a"}, {1: "#ff0000"}, ())
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("degrees", [45.0, -45.0, 135.0])
+def test_a_grid_turned_by_45_degrees_in_any_axis_order_is_the_same_grid(degrees, order):
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    affine = np.array([[1.0, 0, 0, 5], [0, cos, -sin, -3], [0, sin, cos, 8], [0, 0, 0, 1]])
+    case = Geometry.from_source((6, 7, 7), affine)
+    source = np.random.default_rng(1).integers(0, 3, (6, 7, 7)).astype(np.uint8)
+    saved = affine[:, [*order, 3]].copy()
+    saved[:, 3] += saved[:, 0] * (source.shape[order[0]] - 1)
+    saved[:, 0] *= -1
+    elsewhere = Geometry.from_source(tuple(source.shape[a] for a in order), saved)
+    labels = LabelMap(elsewhere.to_canonical(source.transpose(order)[::-1]), elsewhere)
+    np.testing.assert_array_equal(fit(labels, case, "a.nii").voxels, case.to_canonical(source))
+
+
 def test_a_cropped_map_goes_to_its_place_without_resampling():
     labels = _labels(_part((2, 1, 3), (5, 6, 2)))
     fitted = fit(labels, CASE, "a.nii").voxels
     seen = CASE.to_source(fitted)
     np.testing.assert_array_equal(seen[2:7, 1:7, 3:5], labels.geometry.to_source(labels.voxels))
     assert np.count_nonzero(fitted) == np.count_nonzero(labels.voxels)
+    said = fit(labels, CASE, "a.nii").warnings
+    assert said == (f"a.nii: {PART}",)
 
 
 def test_labels_outside_of_the_scan_are_counted_and_never_dropped_silently():
@@ -51,7 +69,7 @@ def test_labels_outside_of_the_scan_are_counted_and_never_dropped_silently():
     with pytest.raises(GeometryError, match=r"a\.nii.*80 of its labelled voxels lie outside.*--resample"):
         fit(labels, CASE, "a.nii")
     fitted = fit(labels, CASE, "a.nii", resample=True)
-    assert fitted.warnings == ("a.nii: 80 labelled voxels outside of the scan were left out.",)
+    assert fitted.warnings[1:] == ("a.nii: 80 labelled voxels outside of the scan were left out.",)
     assert int(CASE.to_source(fitted.voxels)[:, :, 5].sum()) == 80
     assert int(fitted.voxels.sum()) == 80
 
@@ -122,7 +140,7 @@ def test_a_real_crop_on_the_same_lattice_is_the_label_map_of_the_whole():
     crop = read_label_map(folder / "MR_T1_tumour.nii.gz")
     fitted = fit(crop, whole.geometry, "MR_T1_tumour.nii.gz")
     np.testing.assert_array_equal(fitted.voxels, whole.voxels)
-    assert fitted.warnings == ()
+    assert [w.split(": ")[1] for w in fitted.warnings] == [PART]
 
 
 @pytest.mark.data

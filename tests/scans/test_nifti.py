@@ -177,3 +177,10 @@ def test_small_fractions_alone_are_no_label_map_of_background(tmp_path):
     diffusion = np.random.default_rng(0).uniform(0, 3e-3, (5, 6, 7)).astype("f4")
     with pytest.raises(ScanError, match="not whole numbers"):
         read_label_map(write_nifti(tmp_path / "adc.nii", diffusion))
+
+
+def test_a_label_map_with_nan_around_it_says_so(tmp_path):
+    labels = np.ones((5, 6, 7), "f4")
+    labels[0] = np.nan
+    with pytest.raises(ScanError, match="42 of its voxels are no numbers"):
+        read_label_map(write_nifti(tmp_path / "spm.nii", labels))

@@ -118,6 +118,19 @@ class Geometry:
         view: NDArray[Any] = straight.transpose(*range(lead), *(lead + int(b) for b in back))
         return view
 
+    def along(self, other: "Geometry") -> "Geometry":
+        """The same grid with its canonical axes ordered as those of another that has the same axes; else as it is.
+
+        Of a grid turned by 45 degrees two axes lie equally close to S, P, L, so that the order of the file's axes
+        decides which is taken for which.
+        """
+        steps = np.round(np.linalg.solve(other.affine[:3, :3], self.source_affine[:3, :3]))  # [their axis, file axis]
+        if (np.abs(steps).sum(axis=0) != 1).any() or (np.abs(steps).sum(axis=1) != 1).any():
+            return self
+        i, j, k = (int(n) for n in np.abs(steps).argmax(axis=1))
+        flips = (bool(steps[0, i] < 0), bool(steps[1, j] < 0), bool(steps[2, k] < 0))
+        return Geometry(self.source_shape, self.source_affine, (i, j, k), flips, self.header)
+
     def part(self, start: tuple[int, int, int], shape: tuple[int, int, int]) -> "Geometry":
         """Grid of a box cut out of this one, `start` and `shape` in voxels along (z, y, x).
 

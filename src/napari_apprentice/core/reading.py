@@ -34,7 +34,9 @@ class ReadSettings(Settings):
         choices=("keep", "zero", "refuse"),
     )
     segments: str = setting(
-        "", "Which segments or contours of a DICOM file to take: names or numbers, separated by commas; all if empty."
+        "",
+        "Which segments, contours or labels of a label map to take: names or numbers, separated by commas; all if "
+        "empty.",
     )
     overlap: str = setting(
         "ask",
@@ -45,6 +47,11 @@ class ReadSettings(Settings):
         "names",
         "Labels of a label map that names them are found in the study by name, or their numbers taken as they are.",
         choices=("names", "ids"),
+    )
+    foreign: str = setting(
+        "ask",
+        "A DICOM SEG or contours that say that they are of another person or scan than the case: ask, or take them.",
+        choices=("ask", "take"),
     )
     suv: bool = setting(True, "PET in Bq/ml becomes SUV by body weight, which is recorded.")
     deidentify: bool = setting(True, "Take out of DICOM what points to a person (PS3.15, basic profile).")

@@ -65,7 +65,8 @@ class Volume:
 class LabelMap:
     """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them.
 
-    `warnings` are plain sentences about what reading or fitting it had to decide.
+    `warnings` are plain sentences about what reading or fitting it had to decide. `numbered` is False where only the
+    names say what a label is: reading gave the numbers.
     """
 
     voxels: LabelArray
@@ -73,6 +74,7 @@ class LabelMap:
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    numbered: bool = True
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:
@@ -127,8 +129,14 @@ def as_labels(voxels: NDArray[Any], name: str) -> LabelArray:
 
 
 def _whole(voxels: NDArray[Any], name: str) -> NDArray[Any]:
+    strange = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+    if strange:
+        raise ScanError(
+            f"{name} is no label map: {strange} of its voxels are no numbers (NaN or infinite). Save them as 0, "
+            "background, or as 255 where nobody knows."
+        )
     whole = np.round(voxels)
-    nearly = np.isfinite(voxels).all() and (np.abs(voxels - whole) <= NEARLY_WHOLE).all()
+    nearly = (np.abs(voxels - whole) <= NEARLY_WHOLE).all()
     # Nothing but small numbers, such as diffusion in mm2/s, is a scan, and no label map of background.
     if not nearly or (voxels.any() and not whole.any()):
         raise ScanError(f"{name} is no label map: it holds values that are not whole numbers.")

@@ -164,6 +164,7 @@ def _fitting(labels: Path | None, volume: Volume, settings: ReadSettings) -> Pat
     if labels is None:
         return None
     try:
-        return None if volume.geometry.difference(read_label_map(labels, settings).geometry) else labels
+        found = read_label_map(labels, settings).geometry.along(volume.geometry)
+        return None if volume.geometry.difference(found) else labels
     except ApprenticeError:
         return labels  # what is wrong with it is told once it is taken

@@ -17,6 +17,7 @@ from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.loop.shown import as_shown
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.store.names import revision_number
 from napari_apprentice.store.study import Study
 
@@ -87,18 +88,20 @@ def import_correction(
     ------
     ChoiceError
         The file can be read in several ways, for example overlapping segments, or has names for its labels
-        that the study lacks.
+        that the study lacks; or it says that it is of another person or scan.
     GeometryError
         The label map lies on another grid.
     InputError
         It holds labels that the study's schema does not have.
     """
+    settings = settings or ReadSettings()
     geometry = study.cases.info(case_id).geometry
+    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
     try:
         labels = fit(read_label_map(path, settings, geometry), geometry, path.name, resample=resample)
     except GeometryError as error:
         raise GeometryError(f"{error} Nothing was stored in case {case_id}.") from error
-    matched = match_labels(study.schema, labels, path.name, (settings or ReadSettings()).match)
+    matched = match_labels(study.schema, labels, path.name, settings.match)
     revision = store_label_map(
         study, case_id, matched.voxels, accept=accept, author=author, origin="import", ignored=matched.ignored
     )

@@ -18,6 +18,7 @@ from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
+from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.store.study import Study
 
 
@@ -125,6 +126,7 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
+    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
     reference = fit(read_label_map(path, settings, geometry), geometry, path.name)
     matched = match_labels(study.schema, _of_study(study.schema, reference, settings), path.name, settings.match)
     if matched.ignored is not None:

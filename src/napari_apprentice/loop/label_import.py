@@ -19,6 +19,7 @@ from napari_apprentice.scans.datasets.balls import label_map_of
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.store.study import Study
 
 _MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
@@ -78,6 +79,7 @@ class LabelImport:
 
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
+        refuse_foreign(path, volume.acquisition, self._settings)
         labels = read_label_map(path, self._settings, volume.geometry)
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 

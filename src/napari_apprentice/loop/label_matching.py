@@ -1,7 +1,8 @@
 """Labels of a file as labels of the study: by name where the file has names, else by id."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.scans.suffixes import stem_of
 
 IGNORE = 255  # what segmentation challenges write where nobody is sure
 _MOST_TOLD = 8
@@ -39,7 +41,7 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
 
     A label with a name gets the id of that name in the study (`LabelSchema.id_of`), and none where the study
     lacks it: the same number may mean another organ. Numbers are trusted of labels without a name, unless
-    one with a name shows that the file counts otherwise.
+    one with a name shows that the file counts otherwise. A file with nothing but a mask may be called as its label is.
 
     Parameters
     ----------
@@ -54,16 +56,19 @@ def match_labels(schema: LabelSchema, labels: LabelMap, name: str, match: str = 
         It holds labels that the study does not have; the text counts their voxels.
     """
     counts = _counts(labels.voxels)
+    labels = _named_by_file(schema, labels, counts, name)
     ignored = _ignored(schema, labels, counts, name)
     if ignored is not None:
         del counts[IGNORE]
     names = {v: labels.names[v].strip() for v in counts if labels.names.get(v, "").strip()}
-    table = _table(schema, counts, names if match == "names" else {})
+    by_name = match == "names" or not labels.numbered
+    table = _table(schema, counts, names if by_name else {})
     strange = {v: counts[v] for v, label in table.items() if not label}
-    if strange and names and match == "names" and counts.keys() <= {*schema.ids}:
+    if strange and names and match == "names" and labels.numbered and counts.keys() <= {*schema.ids}:
         raise _question(schema, names, strange, name)
     if strange:
-        raise InputError(_refusal(schema, names, strange, name))
+        some = " --segments takes some of its labels only." if len(strange) < len(counts) else ""
+        raise InputError(_refusal(schema, names, strange, name) + some)
     same = ignored is None and all(value == label for value, label in table.items())
     voxels = labels.voxels if same else _mapped(labels.voxels, table)
     notes = [*labels.warnings, *_told(schema, names, table, name)]
@@ -84,6 +89,15 @@ def _table(schema: LabelSchema, values: Iterable[int], names: Mapping[int, str])
 def _counts(voxels: LabelArray) -> dict[int, int]:
     counts = count_values(voxels)
     return {int(v): int(counts[v]) for v in np.flatnonzero(counts) if v}
+
+
+def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> LabelMap:
+    """A mask in a file that is called as a label of the study, with that name: spleen.nii.gz is no label 1."""
+    (value,) = counts if len(counts) == 1 else (0,)
+    label = stem_of(Path(name))
+    if labels.names or value not in (1, IGNORE) or schema.id_of(label) is None:
+        return labels
+    return replace(labels, names={value: label})
 
 
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:

@@ -37,6 +37,7 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
         It lies between the voxels of the case, or has labels outside of it, and `resample` is False; or all of its
         labels are outside.
     """
+    labels = _along(labels, geometry)
     difference = geometry.difference(labels.geometry)
     if difference is None:
         return replace(labels, geometry=geometry)
@@ -55,7 +56,9 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
         voxels = resampled(labels.voxels, labels.geometry, geometry, linear=False)
         said = [f"{name} was resampled to the scan's grid, nearest label: {difference}."]
     else:
-        voxels, said = embed(labels.voxels, offset, geometry.shape), []
+        voxels = embed(labels.voxels, offset, geometry.shape)
+        whole = all(o <= 0 and o + m >= n for o, m, n in zip(offset, labels.voxels.shape, geometry.shape, strict=True))
+        said = [] if whole else [f"{name}: it covers a part of the scan only; the rest counts as background."]
     if lost:
         said.append(f"{name}: {lost} labelled voxels outside of the scan were left out.")
     if lost and not voxels.any():
@@ -63,7 +66,14 @@ def fit(labels: LabelMap, geometry: Geometry, name: str, *, resample: bool = Fal
     gone = np.setdiff1d(np.unique(labels.voxels), np.unique(voxels))
     if gone[gone > 0].size:
         said.append(f"{name}: nothing is left of label {', '.join(str(n) for n in gone if n)}.")
-    return LabelMap(voxels, geometry, labels.names, labels.colours, (*labels.warnings, *said))
+    return replace(labels, voxels=voxels, geometry=geometry, warnings=(*labels.warnings, *said))
+
+
+def _along(labels: LabelMap, geometry: Geometry) -> LabelMap:
+    """The same label map, its axes in the order of a case's."""
+    turned = labels.geometry.along(geometry)
+    voxels = turned.to_canonical(labels.geometry.to_source(labels.voxels))
+    return replace(labels, voxels=voxels, geometry=turned)
 
 
 def tolerance(geometry: Geometry) -> float:

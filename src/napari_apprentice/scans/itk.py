@@ -24,6 +24,7 @@ from napari_apprentice.scans.raw import RATIO
 from napari_apprentice.scans.volumes import volume_names, volumes_to_read
 
 FORMAT = "itk"
+GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
 NRRD = (".nrrd", ".nhdr")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
@@ -130,7 +131,9 @@ def _read(
     """Voxels (c, i, j, k), channel names, steps, warnings."""
     components = reader.GetNumberOfComponents()
     frames = reader.GetSize()[3] if reader.GetDimension() == 4 else 1
-    coloured = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8
+    # 3D Slicer and MITK keep segments that overlap so.
+    layered = not {"Segment0_Layer", GROUPS}.isdisjoint(reader.GetMetaDataKeys())
+    coloured = components in (3, 4) and reader.GetPixelID() == sitk.sitkVectorUInt8 and not layered
     if frames > 1 and components > 1:
         raise ScanError(f"{name} holds {frames} volumes of {components} values per voxel, which are not read.")
     if coloured:

@@ -10,6 +10,7 @@ from pathlib import Path
 import SimpleITK as sitk  # noqa: N813 - the name everyone knows it by
 
 from napari_apprentice.scans.dicom.kinds import is_dicom, is_rtstruct, is_seg
+from napari_apprentice.scans.itk import GROUPS
 from napari_apprentice.scans.nifti_grid import INTENT_LABEL
 from napari_apprentice.scans.nifti_names import read_names
 from napari_apprentice.scans.raw import GZIP
@@ -23,8 +24,8 @@ _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue|Name)")
 def says_labels(path: Path) -> bool:
     """Whether a file declares itself a label map.
 
-    DICOM SEG and RTSTRUCT; NIfTI with the intent LABEL or with label names this program wrote; NRRD with segments, as
-    3D Slicer writes it; OME-Zarr with image-label. A file that cannot be read that far says nothing.
+    DICOM SEG and RTSTRUCT; NIfTI with the intent LABEL or with label names in it; NRRD with segments, as 3D Slicer and
+    MITK write it; OME-Zarr with image-label. A file that cannot be read that far says nothing.
     """
     try:
         if path.is_dir():
@@ -54,7 +55,7 @@ def _nrrd(path: Path) -> bool:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    return any(_SEGMENT.fullmatch(key) for key in reader.GetMetaDataKeys())
+    return any(key == GROUPS or _SEGMENT.fullmatch(key) for key in reader.GetMetaDataKeys())
 
 
 def _zarr(path: Path) -> bool:

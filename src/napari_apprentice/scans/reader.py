@@ -28,6 +28,9 @@ from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
+from napari_apprentice.scans.segments.claims import only_chosen
+from napari_apprentice.scans.segments.layers import is_layered, read_layers
+from napari_apprentice.scans.segments.masks import masks_in, read_masks
 from napari_apprentice.scans.segments.rtstruct import read_rtstruct
 from napari_apprentice.scans.segments.seg import read_seg
 from napari_apprentice.scans.sight import is_zarr, kind_of
@@ -101,7 +104,8 @@ def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: G
     ScanError
         No scan, or one whose values are no labels.
     """
-    return _guarded(path, lambda: _read_label_map(path, settings or ReadSettings(), geometry))
+    chosen = settings or ReadSettings()
+    return _guarded(path, lambda: only_chosen(_read_label_map(path, chosen, geometry), chosen, path.name))
 
 
 def case_id_from(path: Path) -> str:
@@ -134,10 +138,14 @@ def _read_volume(path: Path, settings: ReadSettings, find: SeriesFinder | None) 
 
 
 def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
+    if path.is_dir() and not is_zarr(path) and not is_dicom(path) and masks_in(path):
+        return read_masks(path, settings, lambda one: _read_label_map(one, replace(settings, segments=""), None))
     kind = kind_of(path)
     if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
         with quiet_pydicom():
             return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
+    if kind == "itk" and is_layered(path):
+        return read_layers(path, settings)
     if geometry is not None and not settings.spacing:
         # A picture that does not say its voxel size has that of the scan it was drawn on.
         settings = replace(settings, spacing=",".join(repr(s) for s in geometry.spacing))

@@ -122,6 +122,17 @@ def test_who_made_it_is_said(tmp_path):
             assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "v0003"
 
 
+def test_names_that_dicom_has_no_room_for_come_back_and_are_one_plain_value(tmp_path):
+    folder = _folder(SERIES[0])
+    case = read_volume(folder).geometry
+    names = {1: "GTV\\core", 2: "left\nkidney", 3: "x" * 64 + "1", 4: "x" * 64 + "2"}
+    write_seg(tmp_path / "out.dcm", _labels(case), case, folder, names=names, origin=SegOrigin(author="WARD\\ann"))
+    stored = pydicom.dcmread(tmp_path / "out.dcm")
+    assert [s.SegmentLabel for s in stored.SegmentSequence] == ["GTV/core", "left kidney", "x" * 64, "x" * 64]
+    assert stored.ContentCreatorName == "WARD/ann"
+    assert read_label_map(tmp_path / "out.dcm").names == names
+
+
 def test_segments_count_from_one_and_absent_labels_have_no_frames(tmp_path):
     folder = _folder(SERIES[0])
     case = read_volume(folder).geometry

@@ -11,7 +11,7 @@ from napari_apprentice.scans.datasets.brats import find_brats, looks_like_brats
 from napari_apprentice.scans.datasets.dicom_tree import find_dicom, looks_like_dicom
 from napari_apprentice.scans.datasets.files import find_files
 from napari_apprentice.scans.datasets.folders import has_dicom, is_junk, is_picture, name_of, scans_in, tree, volumes_in
-from napari_apprentice.scans.datasets.found import Found
+from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.datasets.imagestr import data_sets_in, find_images_tr, has_images_tr, part_of
 from napari_apprentice.scans.datasets.links import without_broken_links
 from napari_apprentice.scans.datasets.luna16 import find_luna16, looks_like_luna16
@@ -29,6 +29,7 @@ from napari_apprentice.scans.datasets.person_folders import (
     looks_like_person,
     places_in,
 )
+from napari_apprentice.scans.label_names import label_word
 from napari_apprentice.scans.reader import expand
 from napari_apprentice.scans.suffixes import suffix_of
 
@@ -172,9 +173,20 @@ def _tree(folder: Path, settings: AddSettings) -> Found:
     """Folders of several kinds: those of one person are a case, the scans of all others are a case each."""
     places = places_in(folder)
     persons = [p for p in places if looks_like_person(p, settings.reference)]
-    files = [f for p in places if p not in persons for f in scans_in(p)]
+    maps = {p.parent: p for p in places if label_word(p.name) and (p.parent in persons or len(scans_in(p.parent)) == 1)}
+    files = [f for p in places if p not in (*persons, *maps.values()) for f in scans_in(p)]
     found = [find_folders(folder, settings.labels_from, persons)] if persons else []
-    return _joined([*found, *([find_files(files, labels_from=settings.labels_from)] if files else [])])
+    joined = _joined([*found, *([find_files(files, labels_from=settings.labels_from)] if files else [])])
+    return replace(joined, cases=tuple(_with_maps_below(case, maps, settings.labels_from) for case in joined.cases))
+
+
+def _with_maps_below(case: FoundCase, maps: Mapping[Path, Path], labels_from: str) -> FoundCase:
+    """A case with the label map in a folder beside its scan: a file, or a folder of masks as of TotalSegmentator."""
+    below = next((maps[f.path.parent] for f in case.channels if f.path is not None and f.path.parent in maps), None)
+    if below is None or case.has_labels or case.choices:
+        return case
+    files = [p for p in scans_in(below) if labels_from in p.as_posix()]
+    return replace(case, labels=files[0] if len(files) == 1 else below if files else None)
 
 
 def _sets(folder: Path, settings: AddSettings) -> Found:

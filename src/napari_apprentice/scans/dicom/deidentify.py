@@ -25,6 +25,8 @@ from napari_apprentice.scans.dicom.file import text_of
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 DATES = ("StudyDate", "AcquisitionDate")
+# Where facts say by which attribute the subject is known, and by which key its pseudonym was made ("": it is none).
+IDENTIFIED = "identified"
 LONGEST_SHIFT = 3650  # days
 # What writers put where a person's id belongs when there is none.
 NOBODY = frozenset(("", "anon", "anonymous", "anonymized", "anonymised", "removed", "unknown", "none", "patient", "0"))
@@ -64,6 +66,11 @@ class Person:
         """By how many days this person's dates are moved back; from 1 to `LONGEST_SHIFT`."""
         return 1 + int.from_bytes(self._bytes("date", self.identity)[:8], "big") % LONGEST_SHIFT
 
+    @property
+    def mark(self) -> str:
+        """By which pseudonyms of the same key are known; it tells nothing of the key or of the person."""
+        return self._bytes("mark", "")[:8].hex()
+
     def date(self, text: str) -> str:
         """A DICOM date moved back, as YYYY-MM-DD; "" when it is none."""
         try:
@@ -86,15 +93,16 @@ def person_of(header: Dataset, key: bytes, digest: str) -> Person:
 
 def patient_of(header: Dataset) -> str:
     """What the header says of the person alone; "" when it says nothing. Never to be stored."""
-    return _first_of(header, ("PatientID", "PatientName"))
+    return first_of(header, ("PatientID", "PatientName"))
 
 
 def identity_of(header: Dataset) -> str:
     """What tells this person's series from others; may be a name, so it is never to be stored."""
-    return _first_of(header, ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"))
+    return first_of(header, ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"))
 
 
-def _first_of(header: Dataset, keywords: Iterable[str]) -> str:
+def first_of(header: Dataset, keywords: Iterable[str]) -> str:
+    """The first of some attributes that says who a series is of, as KEYWORD=VALUE; "" when none does."""
     for keyword in keywords:
         text = text_of(header, keyword)
         if keyword == "PatientName":  # written in many ways
@@ -130,6 +138,7 @@ def deidentified(header: Dataset, tags: Iterable[int], person: Person) -> tuple[
             facts[keyword] = date
             shifted.append(keyword)
     facts["subject"] = person.subject
+    facts[IDENTIFIED] = {"by": person.identity.partition("=")[0] if "=" in person.identity else "", "key": person.mark}
     removed, private = _removed(tags, {*replaced, *shifted})
     detail = {"removed": removed, "private": private, "replaced": replaced, "shifted": shifted}
     count = len(removed) + private
@@ -147,10 +156,17 @@ def plain(header: Dataset) -> dict[str, Any]:
     for keyword in (*UIDS, *DATES, "SeriesDescription"):
         if text_of(header, keyword):
             facts[keyword] = text_of(header, keyword)
-    subject = "".join(c if c.isalnum() or c in "-_." else "_" for c in text_of(header, "PatientID")).strip("._-")
-    if subject and subject.lower() not in NOBODY:
-        facts["subject"] = subject[:64]
+    subject = plain_subject(header)
+    if subject:
+        facts["subject"] = subject
+    facts[IDENTIFIED] = {"by": "PatientID" if subject else "", "key": ""}
     return facts
+
+
+def plain_subject(header: Dataset) -> str:
+    """The person's own id as the name of a subject; "" when there is none."""
+    subject = "".join(c if c.isalnum() or c in "-_." else "_" for c in text_of(header, "PatientID")).strip("._-")
+    return "" if subject.lower() in NOBODY else subject[:64]
 
 
 def picture_warnings(header: Dataset, name: str) -> tuple[str, ...]:

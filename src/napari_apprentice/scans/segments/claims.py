@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.core.volume import LabelArray
+from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.scans.segments.slices import Place
 
@@ -72,7 +73,7 @@ class Claims:
 
 
 def chosen_segments(settings: ReadSettings, names: Mapping[int, str], name: str) -> dict[int, str]:
-    """The segments or contours a person asked for, by name in any case or by number; all by default.
+    """The segments, contours or labels a person asked for, by name in any case or by number; all by default.
 
     Raises
     ------
@@ -85,7 +86,25 @@ def chosen_segments(settings: ReadSettings, names: Mapping[int, str], name: str)
     found = {w: [n for n, text in names.items() if w.casefold() == text.casefold() or w == str(n)] for w in wanted}
     missing = [w for w, numbers in found.items() if not numbers]
     if missing:
-        known = ", ".join(f"{n} {text}" for n, text in names.items())
+        known = ", ".join(f"{n} {text}".strip() for n, text in names.items())
         raise InputError(f"{name} has no segment {', '.join(missing)}; it has {known}.")
     taken = {n for numbers in found.values() for n in numbers}
     return {n: text for n, text in names.items() if n in taken}
+
+
+def only_chosen(labels: LabelMap, settings: ReadSettings, name: str) -> LabelMap:
+    """A label map without the labels that a person did not ask for; as it is by default.
+
+    Raises
+    ------
+    InputError
+        One of those asked for does not exist.
+    """
+    if not settings.segments.strip():
+        return labels
+    numbers = {int(v) for v in np.unique(labels.voxels) if v}
+    # A map that has no names says nothing of labels that it has no voxel of.
+    numbers |= {int(part) for part in settings.segments.split(",") if part.strip().isdecimal()}
+    chosen = chosen_segments(settings, dict.fromkeys(sorted(numbers), "") | dict(labels.names), name)
+    kept = np.where(np.isin(labels.voxels, list(chosen)), labels.voxels, labels.voxels.dtype.type(0))
+    return replace(labels, voxels=kept, names={n: text for n, text in labels.names.items() if n in chosen})

@@ -20,6 +20,7 @@ from napari_apprentice.scans.fitting import tolerance
 from napari_apprentice.scans.segments.claims import Claims, chosen_segments
 from napari_apprentice.scans.segments.seg_headers import give_thickness
 from napari_apprentice.scans.segments.slices import LPS_TO_RAS, Place, Slice, slices_of
+from napari_apprentice.scans.segments.texts import name_of
 
 _MOST_VOXELS = 1 << 32
 
@@ -158,7 +159,7 @@ def _refuse_elsewhere(seg: Any, name: str) -> None:
 
 def _names(seg: Any) -> dict[int, str]:
     """Segment numbers and labels; 0 is background, which label maps may describe."""
-    return {int(d.SegmentNumber): str(d.SegmentLabel).strip() for d in seg.SegmentSequence if int(d.SegmentNumber)}
+    return {int(d.SegmentNumber): name_of(d) for d in seg.SegmentSequence if int(d.SegmentNumber)}
 
 
 def _by_segment(seg: Any, name: str) -> dict[int, list[int]]:

@@ -15,8 +15,7 @@ from napari_apprentice.errors import GeometryError, InputError
 from napari_apprentice.scans.aside import written_aside
 from napari_apprentice.scans.dicom.file import quiet_pydicom
 from napari_apprentice.scans.segments.seg_source import SourceSeries, find_source
-
-_LONGEST = 64  # characters of a text of kind LO
+from napari_apprentice.scans.segments.texts import put_name, short
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _segmentation(
             device_serial_number=origin.model or "none",
             content_label="SEGMENTATION",
             content_description="Label map of napari-apprentice",
-            content_creator_name=origin.author or None,
+            content_creator_name=short(origin.author) or None,
             specific_character_set="ISO_IR 192",  # UTF-8: label names are of any language
             series_description=f"Segmentation ({origin.how.lower()})",
         )
@@ -132,18 +131,20 @@ def _segmentation(
 
 def _segment(number: int, name: str, colour: str, origin: SegOrigin) -> hd.seg.SegmentDescription:
     # The schema has names of its own choice; of the standard's codes only the most general one is sure to be true.
-    return hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=name[:_LONGEST],
+        segment_label=short(name),
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.AnatomicalStructure,
         algorithm_type=origin.how,
         algorithm_identification=None if origin.how == "MANUAL" else _algorithm(origin.model),
         display_color=hd.color.CIELabColor.from_rgb(*bytes.fromhex(colour[1:])) if colour else None,
     )
+    put_name(description, name)
+    return description
 
 
 def _algorithm(model: str) -> hd.AlgorithmIdentificationSequence:
     return hd.AlgorithmIdentificationSequence(
-        name="Apprentice", family=codes.DCM.ArtificialIntelligence, version=(model or "unknown")[:_LONGEST]
+        name="Apprentice", family=codes.DCM.ArtificialIntelligence, version=short(model or "unknown")
     )

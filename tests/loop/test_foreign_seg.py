@@ -1,0 +1,124 @@
+"""A DICOM SEG or contours of another person, on the grid of a case: scanners put many persons on one grid."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import RTStructureSetStorage
+
+from builders import write_nifti
+from dicom_builder import header, items, random_voxels, write_series
+from napari_apprentice.core.labels import LabelSchema
+from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.errors import ChoiceError
+from napari_apprentice.loop.adding import AddReport, add_scans
+from napari_apprentice.loop.correcting import import_correction
+from napari_apprentice.scans.reader import read_volume
+from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.segments.seg_writer import write_seg
+from napari_apprentice.store.study import Study
+
+SHAPE = (3, 6, 7)
+OWN = {"PatientID": "P-1", "StudyInstanceUID": "1.1", "SeriesInstanceUID": "1.1.1", "FrameOfReferenceUID": "1.1.9"}
+LATER = {**OWN, "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.1", "FrameOfReferenceUID": "1.2.9"}
+OTHER = {**LATER, "PatientID": "P-2"}
+SAME_SERIES = {**OWN, "PatientID": "P-2"}
+OTHER_SERIES = {**OWN, "SeriesInstanceUID": "1.1.2"}
+NO_PATIENT = {**OWN, "PatientID": "anonymous", "PatientName": None}
+
+
+def _seg(folder: Path, **attributes: str | None) -> Path:
+    """A SEG of a series on the one grid that all have here."""
+    write_series(folder, random_voxels(SHAPE), **attributes)
+    geometry = read_volume(folder).geometry
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[1, 2:4, 2:5] = 1
+    write_seg(folder.with_suffix(".dcm"), labels, geometry, folder, names={1: "liver"})
+    return folder.with_suffix(".dcm")
+
+
+def _add(study: Study, path: Path, corrected: Path | None = None, **settings: object) -> AddReport:
+    work = add_scans(study, [path], corrected=corrected, author="ann", settings=ReadSettings(**settings))
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def _case(tmp_path: Path, deidentify: bool, **attributes: str | None) -> tuple[Study, str]:
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    scan = write_series(tmp_path / "scan", random_voxels(SHAPE, seed=1), **attributes)
+    return study, _add(study, scan, deidentify=deidentify).added[0]
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (OTHER, r"its patient is P-2.*, the scan's is "),
+        (SAME_SERIES, r"its patient is P-2.*, the scan's is "),
+        (LATER, r"its series and frame of reference and study are not the scan's"),
+    ],
+)
+def test_a_seg_of_somebody_or_something_else_is_not_taken_unasked(
+    tmp_path: Path, of: dict[str, str], said: str, deidentify: bool
+) -> None:
+    study, case_id = _case(tmp_path, deidentify, **OWN)
+    seg = _seg(tmp_path / "seg", **of)
+    with pytest.raises(ChoiceError, match=f"seg.dcm does not belong to this scan: {said}") as asked:
+        import_correction(study, case_id, seg, accept="all", author="ann")
+    assert (asked.value.setting, asked.value.choices[0][0]) == ("foreign", "take")
+    assert study.revisions.newest(case_id) is None
+    told = ReadSettings(foreign="take")
+    assert import_correction(study, case_id, seg, accept="all", author="ann", settings=told).revision.name == "r0001"
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+@pytest.mark.parametrize("of", [OWN, OTHER_SERIES, NO_PATIENT])
+def test_a_seg_of_the_scan_or_of_one_beside_it_is_taken(tmp_path: Path, of: dict[str, str], deidentify: bool) -> None:
+    study, case_id = _case(tmp_path, deidentify, **OWN)
+    import_correction(study, case_id, _seg(tmp_path / "seg", **of), accept="all", author="ann")
+    assert study.revisions.read(case_id, "r0001")[0].any()
+
+
+def test_a_scan_is_not_added_with_the_label_map_of_somebody_else(tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    scan = write_series(tmp_path / "scan", random_voxels(SHAPE, seed=1), **OWN)
+    report = _add(study, scan, _seg(tmp_path / "seg", **OTHER))
+    assert (report.added, [q.setting for q in report.questions]) == ((), ["foreign"])
+    assert _add(study, scan, tmp_path / "seg.dcm", foreign="take").labelled == study.cases.ids() != ()
+
+
+def test_where_nothing_is_known_of_the_scan_it_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, case_id = _case(tmp_path, True, **OWN)
+    seg = _seg(tmp_path / "seg", **OTHER)
+    monkeypatch.setenv("APPRENTICE_HOME", str(tmp_path / "somebody"))  # whose pseudonyms are others
+    import_correction(study, case_id, seg, accept="all", author="bob")
+    geometry = read_volume(tmp_path / "scan").geometry
+    nifti = write_nifti(tmp_path / "scan.nii.gz", geometry.to_source(random_voxels(SHAPE)), geometry.source_affine)
+    (case_id,) = _add(study, nifti).added
+    import_correction(study, case_id, seg, accept="all", author="bob")
+
+
+def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
+    def contours(patient: str | None, study: str, series: str, frame: str) -> Path:
+        referenced = items(
+            FrameOfReferenceUID=frame,
+            RTReferencedStudySequence=items(
+                ReferencedSOPInstanceUID=study, RTReferencedSeriesSequence=items(SeriesInstanceUID=series)
+            ),
+        )
+        data = header(
+            SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
+            SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None, ReferencedFrameOfReferenceSequence=referenced,
+        )  # fmt: skip
+        data.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
+        return tmp_path / "rt.dcm"
+
+    known = read_volume(write_series(tmp_path / "scan", random_voxels(SHAPE), **OWN)).acquisition
+    for right in (("P-1", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.1.1", "1.5.9")):
+        refuse_foreign(contours(*right), known, ReadSettings())
+    for wrong in (("P-2", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.5.1", "1.5.9")):
+        with pytest.raises(ChoiceError, match=r"rt\.dcm does not belong to this scan"):
+            refuse_foreign(contours(*wrong), known, ReadSettings())
