@@ -212,7 +212,13 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
         Only a case that is watched knows of it, as the window's are.
         """
-        sentence = self._case.take_in(start, stop) if self._case is not None else ""
+        self._tell_of_foreign(self._case.take_in(start, stop) if self._case is not None else "")
+
+    def take_over(self, labels: LabelArray) -> None:
+        """Keep labels that something else put in place of those of the open case; see `OpenCase.take_over`."""
+        self._tell_of_foreign(self._open().take_over(labels))
+
+    def _tell_of_foreign(self, sentence: str) -> None:
         if sentence:
             self.events.canvas_changed.emit(whole(self._open().info.shape))
             self.events.noticed.emit(sentence)

@@ -14,8 +14,8 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from builders import SHAPE, volume, write_nifti
 from builders import study as study_of
+from builders import volume, write_nifti
 from faults import fail_from
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.volume import Volume
@@ -373,13 +373,6 @@ def test_deleting_the_layer_loses_nothing(opened: Person) -> None:
     opened.press(Qt.Key.Key_2)
     opened.drag((0.4, 0.4))
     assert opened.session.case.unsaved == 2
-
-
-def test_the_layers_array_cannot_be_replaced(opened: Person) -> None:
-    opened.drag()
-    opened.desk.layers.labels.data = np.zeros(SHAPE, np.uint8)
-    assert opened.desk.layers.labels.data is opened.session.case.canvas.labels
-    assert "put back" in opened.notices[-1]
 
 
 def test_a_new_prediction_never_overwrites_painted_voxels(person: Person, study: Study, tmp_path: Path) -> None:

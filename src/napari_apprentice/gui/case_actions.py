@@ -305,8 +305,17 @@ class CaseActions(QObject):
         gone = "The Corrections layer" if self._layers.labels is None else "A layer of the scan"
         self._session.events.noticed.emit(f"{gone} was deleted; no work is lost. Press Show layers again to go on.")
 
-    def _on_replaced(self) -> None:
+    def _on_replaced(self, voxels: LabelArray) -> None:
+        """Another program assigned `layer.data`."""
+        case = self._session.case
+        if case is None:
+            return
+        if voxels.shape == case.info.shape and not self.saving and not self.opening.under_way:
+            self._runner.attempt(lambda: self._session.take_over(voxels))
+            return
+        shape = " x ".join(map(str, voxels.shape))
+        why = f"have another shape ({shape}) than the scan" if voxels.shape != case.info.shape else "came too early"
         self._session.events.noticed.emit(
-            "The labels of an open case cannot be replaced in the layer, so they were put back; "
-            "use the paint tools, or the command apprentice correct for a label map made elsewhere."
+            f"Labels that another program put into the Corrections layer {why}, so they were not taken over; they are "
+            f"in layer {self._layers.put_aside(voxels)}, which is saved with no case."
         )

@@ -26,6 +26,7 @@ from napari_apprentice.gui.view import View
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
+ASIDE = "Not taken over"
 TOOLS = ("paint", "erase", "fill", "polygon")
 
 
@@ -52,8 +53,8 @@ class CaseLayers(QObject):
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
     """The person deleted the Corrections layer, or one of the scan's."""
-    replaced = Signal()
-    """Something put another array into the Corrections layer; the canvas was put back."""
+    replaced = Signal(object)
+    """Something put this array into the Corrections layer in place of the canvas, which was put back."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -242,6 +243,13 @@ class CaseLayers(QObject):
         if layer is not None and layer.visible != visible:
             layer.visible = visible
 
+    def put_aside(self, voxels: NDArray[Any]) -> str:
+        """Keep what something else made as a layer that is not shown, and belongs to no case; its name."""
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_labels(voxels, name=ASIDE, visible=False)
+        self._viewer.layers.selection.active = active
+        return str(layer.name)
+
     @property
     def mid_stroke(self) -> bool:
         """Whether the mouse is drawing: what it drew so far is not reported by napari yet."""
@@ -382,12 +390,13 @@ class CaseLayers(QObject):
         case = self._case
         if self._quiet or self.labels is None or case is None or self.labels.data is case.canvas.labels:
             return
+        given = self.labels.data
         self._quiet = True
         try:
             self.labels.data = case.canvas.labels
         finally:
             self._quiet = False
-        self.replaced.emit()
+        self.replaced.emit(given)
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
