@@ -201,3 +201,13 @@ def test_contrast_limits_are_never_empty(voxels: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         low, high = contrast_limits(voxels)
     assert low < high
+
+
+def test_one_value_of_dice_stands_at_its_step_counted_from_the_beginning(qtbot: QtBot) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.add((Progress(250, 500, "", dice=0.87),))
+    qtbot.waitUntil(lambda: curves._dice_line.getData()[0] is not None)
+    (low, high), _ = curves._dice_line.getViewBox().viewRange()
+    assert low <= 0
+    assert 250 <= high < 300
