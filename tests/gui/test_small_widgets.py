@@ -12,15 +12,17 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.case_table import CaseTable
 from napari_apprentice.gui.curves import Curves
+from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.label_chooser import LabelChooser
 from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.layer_volume import case_id_for, volume_from_layer
+from napari_apprentice.gui.model_list import ModelList
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.pictures import contrast_limits
 from napari_apprentice.gui.schema_table import COLOUR, ID, NAME, SchemaTable
 from napari_apprentice.gui.settings_form import SettingsForm
-from napari_apprentice.session import CaseRow
+from napari_apprentice.session import CaseRow, ModelRow
 
 SCHEMA = LabelSchema.from_names(["liver", "kidney"])
 
@@ -211,3 +213,16 @@ def test_one_value_of_dice_stands_at_its_step_counted_from_the_beginning(qtbot: 
     (low, high), _ = curves._dice_line.getViewBox().viewRange()
     assert low <= 0
     assert 250 <= high < 300
+
+
+def test_a_model_version_stays_selected_when_the_list_is_read_anew(qtbot: QtBot) -> None:
+    models = ModelList()
+    qtbot.addWidget(models)
+    chosen: list[str] = []
+    models.activated.connect(chosen.append)
+    rows = [ModelRow(name, name == "v0002", "", None, "") for name in ("v0001", "v0002", "v0003")]
+    models.show_models(Facts(models=tuple(rows[:2])))
+    models.list.setCurrentRow(1)
+    models.show_models(Facts(models=tuple(rows)))
+    models.activate.click()
+    assert chosen == ["v0001"]
