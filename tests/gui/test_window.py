@@ -10,8 +10,9 @@ import pytest
 from driving import Person
 from models import add_model, add_prediction
 from napari.layers._layer_actions import _duplicate_layer
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from builders import study as study_of
@@ -357,6 +358,31 @@ def test_a_late_answer_is_dropped(person: Person, study: Study) -> None:
     person.settle()
     assert person.session.case.info.case_id == "c2"
     assert person.desk.layers.labels.data is person.session.case.canvas.labels
+
+
+@pytest.mark.parametrize("goes", ["window", "viewer", "panel", "study"])
+def test_a_half_drawn_stroke_is_kept_when_what_it_is_drawn_in_goes(opened: Person, tmp_path: Path, goes: str) -> None:
+    (tmp_path / "other").mkdir()
+    other, journal = study_of(tmp_path / "other"), opened.session.study.journal
+    middle = QPoint(opened.canvas.width() // 2, opened.canvas.height() // 2)
+    QTest.mouseMove(opened.canvas, middle)
+    QTest.mousePress(opened.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
+    opened.rest(0.05)
+    assert opened.desk.layers.mid_stroke
+    if goes == "window":
+        assert opened.desk.cases.may_close()  # as it asks before it does
+        opened.session.flush()
+    elif goes == "viewer":
+        opened.viewer.close()
+    elif goes == "panel":
+        opened.viewer.window.remove_dock_widget("all")
+    else:
+        opened.dock.study_panel.open_requested.emit(other.path)
+    opened.rest(0.1)
+    kept = [stroke.tool for stroke in journal.read("c1").strokes]
+    if goes != "viewer":
+        QTest.mouseRelease(opened.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
+    assert kept == ["paint"]
 
 
 def test_deleting_the_layer_loses_nothing(opened: Person) -> None:

@@ -78,6 +78,11 @@ class CaseActions(QObject):
             self._runner.said.emit(f"In {case.info.case_id} {case.unsaved} unsaved stroke{many} kept.")
         self.opening.load(case_id)
 
+    def may_leave_study(self) -> bool:
+        """As `may_leave`, for what does not wait for a stroke that is being drawn."""
+        self._layers.keep_half_stroke()
+        return self.may_leave()
+
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
         self.take_in()
@@ -97,6 +102,7 @@ class CaseActions(QObject):
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
+        self._layers.keep_half_stroke()
         self.take_in()
         case = self._session.case
         if case is None or self._warned or not self._in_memory_only(case):

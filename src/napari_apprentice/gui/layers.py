@@ -255,6 +255,11 @@ class CaseLayers(QObject):
         """Whether the mouse is drawing: what it drew so far is not reported by napari yet."""
         return self.labels is not None and bool(self.labels._staged_history)
 
+    def keep_half_stroke(self) -> None:
+        """Let what the mouse drew so far be a stroke: the window, or the study, goes before it is finished."""
+        if self.labels is not None:
+            self.labels._commit_staged_history()
+
     def lock(self, locked: bool) -> None:
         """Let nobody paint for a while; afterwards the tool is the one from before."""
         layer = self.labels
@@ -358,7 +363,7 @@ class CaseLayers(QObject):
 
     def _on_paint(self, event: Any) -> None:
         layer, case = self.labels, self._case
-        if layer is None or case is None:
+        if layer is None or case is None or event.source is not layer:  # the mouse may still draw on one that went
             return
         box = painted_box(event.value, layer.data.shape)
         if box is None:
@@ -401,6 +406,7 @@ class CaseLayers(QObject):
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if layer is self.labels and layer is not None:
+            self.keep_half_stroke()
             self.labels, self._locked = None, False
             self._mourning.start()
         elif layer is self.status:
