@@ -239,13 +239,17 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """Accept what is unseen in a box of the scan; what of it lies outside the scan is left out."""
         self._announce(self._open().accept(inside(box, self._open().info.shape)))
 
-    def undo(self) -> None:
-        """Take the newest stroke back."""
-        self._announce(self._open().undo())
+    def undo(self) -> Stroke | None:
+        """Take the newest stroke back; what was done for that, None where there is no stroke."""
+        stroke = self._open().undo()
+        self._announce(stroke)
+        return stroke
 
-    def redo(self) -> None:
-        """Bring the newest undone stroke back."""
-        self._announce(self._open().redo())
+    def redo(self) -> Stroke | None:
+        """Bring the newest undone stroke back; returns as `undo` does."""
+        stroke = self._open().redo()
+        self._announce(stroke)
+        return stroke
 
     def revert_to_revision(self, name: str) -> None:
         """Put a stored revision in place, as one stroke that can be undone."""

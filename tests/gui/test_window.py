@@ -109,6 +109,19 @@ def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> No
     np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
 
 
+def test_undo_and_redo_say_where_when_that_is_not_on_the_screen(opened: Person) -> None:
+    opened.drag()
+    z = opened.desk.layers.z_shown()
+    opened.viewer.dims.set_current_step(0, z - 1)
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert opened.said[-1] == f"Undone in slice {z} along z, not on the screen."
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert opened.said[-1] == "There is nothing to undo in this case."
+    opened.viewer.dims.set_current_step(0, z)
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    assert opened.said[-1] == "Redone."
+
+
 def test_undo_is_heard_with_the_scan_selected_and_not_with_a_layer_of_ones_own(opened: Person) -> None:
     opened.drag()
     painted, layers = opened.session.case.canvas.labels.copy(), opened.viewer.layers

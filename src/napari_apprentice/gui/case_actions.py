@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_apprentice.core.correction import Box
+from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StorageError
@@ -13,6 +13,7 @@ from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
 from napari_apprentice.gui.facts import Facts, FactsReader
 from napari_apprentice.gui.layers import CaseLayers
+from napari_apprentice.gui.placing import AXES
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
@@ -163,11 +164,23 @@ class CaseActions(QObject):
 
     def undo(self) -> None:
         """Take the newest stroke back."""
-        self.change(self._session.undo)
+        self.change(lambda: self._tell_where("undo", self._session.undo()))
 
     def redo(self) -> None:
         """Bring the newest undone stroke back."""
-        self.change(self._session.redo)
+        self.change(lambda: self._tell_where("redo", self._session.redo()))
+
+    def _tell_where(self, what: str, stroke: Stroke | None) -> None:
+        """What was undone may be on another slice than the one on the screen, where nothing seems to happen."""
+        if stroke is None:
+            self._runner.said.emit(f"There is nothing to {what} in this case.")
+            return
+        shown, where = self._layers.slice_shown(), ""
+        if shown is not None and not stroke.box[shown[0]].start <= shown[1] < stroke.box[shown[0]].stop:
+            first, last = stroke.box[shown[0]].start, stroke.box[shown[0]].stop - 1
+            through = f"s {first} to {last}" if last > first else f" {first}"
+            where = f" in slice{through} along {AXES[shown[0]]}, not on the screen"
+        self._runner.said.emit(f"{'Undone' if what == 'undo' else 'Redone'}{where}.")
 
     def accept_slice(self) -> None:
         """Accept what is unseen in the slice on the screen."""
