@@ -188,8 +188,8 @@ def already_learned(study: Study, kind: str) -> str:
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
     return (
-        f"{made} has learned from all saved corrections already: another run with the same settings makes the same "
-        "again. Correct and save more first, or choose other settings."
+        f"{made} has learned from all saved corrections already. Another run with the same settings makes the same "
+        "again: correct and save more first, or choose other settings."
     )
 
 
