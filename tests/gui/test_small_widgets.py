@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSize
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import GateReport, GateRow
@@ -17,6 +18,7 @@ from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.label_chooser import LabelChooser
 from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.layer_volume import case_id_for, volume_from_layer
+from napari_apprentice.gui.model_dialog import SIZE, on_screen
 from napari_apprentice.gui.model_list import ModelList
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.pictures import contrast_limits
@@ -226,3 +228,8 @@ def test_a_model_version_stays_selected_when_the_list_is_read_anew(qtbot: QtBot)
     models.show_models(Facts(models=tuple(rows)))
     models.activate.click()
     assert chosen == ["v0001"]
+
+
+def test_the_buttons_of_a_model_version_are_on_a_small_screen_too() -> None:
+    assert on_screen(SIZE, QSize(1280, 800)) == QSize(980, 740)
+    assert on_screen(SIZE, QSize(1920, 1080)) == SIZE
