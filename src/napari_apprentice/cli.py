@@ -41,7 +41,7 @@ from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.rows import DAMAGED
-from napari_apprentice.loop.sample import making_sample_study
+from napari_apprentice.loop.sample import is_half_made, making_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
 from napari_apprentice.session import Session
@@ -250,7 +250,7 @@ def _demo(options: Options, session: Session) -> Answer:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="apprentice-demo-"))
     if not options.headless and _has_display() and find_spec("napari") is not None:
         study = folder / "sample.study"
-        if not study.exists():
+        if not study.exists() or is_half_made(study):
             drain(making_sample_study(study), options.json, counted=True)
         if not options.json:
             say("Opening the window; the first time that takes a while. The demo ends when it is closed.")

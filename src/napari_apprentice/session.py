@@ -212,7 +212,13 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
 
         Only a case that is watched knows of it, as the window's are.
         """
-        sentence = self._case.take_in(start, stop) if self._case is not None else ""
+        self._tell_of_foreign(self._case.take_in(start, stop) if self._case is not None else "")
+
+    def take_over(self, labels: LabelArray) -> None:
+        """Keep labels that something else put in place of those of the open case; see `OpenCase.take_over`."""
+        self._tell_of_foreign(self._open().take_over(labels))
+
+    def _tell_of_foreign(self, sentence: str) -> None:
         if sentence:
             self.events.canvas_changed.emit(whole(self._open().info.shape))
             self.events.noticed.emit(sentence)
@@ -233,13 +239,17 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         """Accept what is unseen in a box of the scan; what of it lies outside the scan is left out."""
         self._announce(self._open().accept(inside(box, self._open().info.shape)))
 
-    def undo(self) -> None:
-        """Take the newest stroke back."""
-        self._announce(self._open().undo())
+    def undo(self) -> Stroke | None:
+        """Take the newest stroke back; what was done for that, None where there is no stroke."""
+        stroke = self._open().undo()
+        self._announce(stroke)
+        return stroke
 
-    def redo(self) -> None:
-        """Bring the newest undone stroke back."""
-        self._announce(self._open().redo())
+    def redo(self) -> Stroke | None:
+        """Bring the newest undone stroke back; returns as `undo` does."""
+        stroke = self._open().redo()
+        self._announce(stroke)
+        return stroke
 
     def revert_to_revision(self, name: str) -> None:
         """Put a stored revision in place, as one stroke that can be undone."""

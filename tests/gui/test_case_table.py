@@ -6,9 +6,11 @@ import pytest
 
 pytest.importorskip("qtpy")
 
-from qtpy.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QRect, Qt
+from qtpy.QtWidgets import QStyleOptionViewItem
 
-from napari_apprentice.gui.case_table import CaseModel
+from napari_apprentice.gui.case_table import ELLIPSIS, CaseModel, CaseTable, shared_ends
 from napari_apprentice.loop.rows import CaseRow
 from napari_apprentice.store.presence import Present
 
@@ -33,3 +35,37 @@ def test_the_predicted_dice_is_shown_for_the_case_and_each_label_and_says_who_ag
     tips = [model.data(model.index(row, 3), Qt.ItemDataRole.ToolTipRole) for row in (0, 1)]
     assert tips[0].endswith("Predicted Dice:\ncyst: 0.42\nliver: 0.91")
     assert tips[1].endswith("Predicted Dice, from how well v0001, v0002 agree:\ncyst: 0.42\nliver: 0.91")
+
+
+def drawn(table: CaseTable, column: int) -> list[str]:
+    """What stands in the rows of a column."""
+    options = []
+    for row in range(table.model().rowCount()):
+        option = QStyleOptionViewItem()
+        option.rect = QRect(0, 0, 80, 20)
+        table.itemDelegateForColumn(column).initStyleOption(option, table.model().index(row, column))
+        options.append(option.text)
+    return options
+
+
+def test_long_names_are_drawn_by_what_tells_them_apart_and_the_tooltip_has_all(qtbot: QtBot) -> None:
+    table = CaseTable()
+    qtbot.addWidget(table)
+    names = [f"sub-{n}_ses-01_acq-highres_T1w" for n in (1001, 1002, 2001)]
+    table.cases.show(tuple(CaseRow(name, name[:8], "unseen", None, 0) for name in names), None)
+    assert drawn(table, 0) == [f"{ELLIPSIS}{n}{ELLIPSIS}" for n in (1001, 1002, 2001)]
+    assert drawn(table, 1) == ["sub-1001", "sub-1002", "sub-2001"]
+    assert names[1] in table.cases.data(table.cases.index(1, 0), Qt.ItemDataRole.ToolTipRole)
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        (["BraTS20_Training_001", "BraTS20_Training_002"], ("BraTS20_Training_", "")),
+        (["liver", "live"], ("", "")),
+        (["a-b-c"], ("", "")),
+        ([], ("", "")),
+    ],
+)
+def test_names_begin_and_end_alike_by_whole_parts(names: list[str], shared: tuple[str, str]) -> None:
+    assert shared_ends(names) == shared

@@ -1,4 +1,4 @@
-"""Another plugin writes into the Corrections layer in place, as napari's documentation shows it."""
+"""Another plugin writes into the Corrections layer, in place as napari's documentation shows it, or anew."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from driving import Person
 from models import add_model, add_prediction
+from qtpy.QtCore import Qt
 
 from napari_apprentice.store.study import Study
 
@@ -71,3 +72,30 @@ def test_it_is_kept_when_a_new_prediction_is_shown(opened: Person) -> None:
     opened.settle()
     assert there(opened)
     assert np.unique(opened.session.case.canvas.labels).tolist() == [1, 2]
+
+
+def test_an_array_put_in_place_of_the_labels_is_a_stroke_and_the_tool_stays_in_hand(opened: Person) -> None:
+    opened.press(Qt.Key.Key_2)
+    layer = opened.desk.layers.labels
+    new = layer.data.astype(np.int32)
+    new[HERE] = 2
+    layer.data = new
+    opened.rest(0.05)
+    assert layer.data is opened.session.case.canvas.labels
+    assert there(opened)
+    assert "in 40 voxels; that is kept as a stroke" in opened.notices[-1]
+    assert layer.mode == "paint"
+    opened.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not there(opened)
+    assert (opened.session.case.canvas.labels == 1).all()
+
+
+def test_an_array_of_another_shape_is_kept_as_a_layer(opened: Person) -> None:
+    corrections = opened.desk.layers.labels
+    corrections.data = np.full((3, 4, 5), 2, np.uint8)
+    opened.rest(0.05)
+    assert "have another shape (3 x 4 x 5) than the scan" in opened.notices[-1]
+    assert "in layer Not taken over" in opened.notices[-1]
+    assert (opened.viewer.layers["Not taken over"].data == 2).all()
+    assert corrections.data is opened.session.case.canvas.labels
+    assert (opened.session.case.unsaved, opened.viewer.layers.selection.active) == (0, corrections)

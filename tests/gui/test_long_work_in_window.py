@@ -138,7 +138,8 @@ def test_a_run_that_is_done_is_told_once_and_that_another_would_make_the_same_ag
     ready.wait(lambda: panel.verdict.isVisibleTo(panel) and panel.fine_tune.isEnabled())
     assert why in panel.verdict.text()
     assert said(ready) == "Training is done: v0002 is kept as a candidate, not active."
-    ready.wait(lambda: panel.step.text().startswith("v0002 has learned from all saved corrections already"))
+    ready.wait(lambda: panel.step.text() == "v0002 has learned from all saved corrections already.")
+    assert "choose other settings" in panel.step.toolTip()
     assert panel.step.isVisibleTo(panel)
     assert ready.complaints == []
     assert started[0].wait() == 0

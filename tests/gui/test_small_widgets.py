@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QSize
 
 from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.gate import GateReport, GateRow
@@ -12,15 +13,18 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.case_table import CaseTable
 from napari_apprentice.gui.curves import Curves
+from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.label_chooser import LabelChooser
 from napari_apprentice.gui.labels_dialog import LabelsDialog
 from napari_apprentice.gui.layer_volume import case_id_for, volume_from_layer
+from napari_apprentice.gui.model_dialog import SIZE, on_screen
+from napari_apprentice.gui.model_list import ModelList
 from napari_apprentice.gui.new_study_dialog import NewStudyDialog
 from napari_apprentice.gui.pictures import contrast_limits
 from napari_apprentice.gui.schema_table import COLOUR, ID, NAME, SchemaTable
 from napari_apprentice.gui.settings_form import SettingsForm
-from napari_apprentice.session import CaseRow
+from napari_apprentice.session import CaseRow, ModelRow
 
 SCHEMA = LabelSchema.from_names(["liver", "kidney"])
 
@@ -201,3 +205,31 @@ def test_contrast_limits_are_never_empty(voxels: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         low, high = contrast_limits(voxels)
     assert low < high
+
+
+def test_one_value_of_dice_stands_at_its_step_counted_from_the_beginning(qtbot: QtBot) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.add((Progress(250, 500, "", dice=0.87),))
+    qtbot.waitUntil(lambda: curves._dice_line.getData()[0] is not None)
+    (low, high), _ = curves._dice_line.getViewBox().viewRange()
+    assert low <= 0
+    assert 250 <= high < 300
+
+
+def test_a_model_version_stays_selected_when_the_list_is_read_anew(qtbot: QtBot) -> None:
+    models = ModelList()
+    qtbot.addWidget(models)
+    chosen: list[str] = []
+    models.activated.connect(chosen.append)
+    rows = [ModelRow(name, name == "v0002", "", None, "") for name in ("v0001", "v0002", "v0003")]
+    models.show_models(Facts(models=tuple(rows[:2])))
+    models.list.setCurrentRow(1)
+    models.show_models(Facts(models=tuple(rows)))
+    models.activate.click()
+    assert chosen == ["v0001"]
+
+
+def test_the_buttons_of_a_model_version_are_on_a_small_screen_too() -> None:
+    assert on_screen(SIZE, QSize(1280, 800)) == QSize(980, 740)
+    assert on_screen(SIZE, QSize(1920, 1080)) == SIZE

@@ -75,6 +75,19 @@ def test_after_the_depth_of_a_box_was_set_the_digits_choose_labels(opened: Perso
     assert (slices.value(), layer.selected_label) == (9, 1)
 
 
+def test_after_a_click_in_the_table_the_keys_choose_tools_and_labels_and_the_arrows_stay_there(opened: Person) -> None:
+    table, layer = opened.dock.study_panel.table, opened.desk.layers.labels
+    row = table.visualRect(table.model().index(0, 0)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, row)
+    press(opened, Qt.Key.Key_2)
+    assert (layer.selected_label, layer.mode) == (2, "paint")
+    press(opened, Qt.Key.Key_E)
+    assert layer.mode == "erase"
+    press(opened, Qt.Key.Key_Down)
+    assert table.selected() == "c2"
+    assert opened.session.case.info.case_id == "c1"
+
+
 def test_a_case_opened_from_the_table_takes_the_keys(opened: Person) -> None:
     opened.dock.study_panel.table.setFocus()
     opened.open_case("c2")

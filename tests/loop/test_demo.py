@@ -11,6 +11,7 @@ import pytest
 from faults import finish
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.errors import InputError
 from napari_apprentice.loop import demo, sample
 from napari_apprentice.loop.demo import DemoReport, run_demo
 from napari_apprentice.loop.sample import STARTER, make_sample_study, sample_folder, sample_list, sample_reference
@@ -29,6 +30,32 @@ def test_sample_study_is_ready_to_use(tmp_path: Path) -> None:
     held_out = {c for c in sample.known if study.split.side(c) == "validation"}
     assert {f"{c}/r0001" for c in held_out} == set(starter.held_out)
     assert finish(check(study.path)) == ()
+
+
+def test_a_demo_that_was_stopped_while_its_study_was_made_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(sample_list(), known=sample_list().known[:2], first_site=sample_list().first_site[:1], second_site=())
+    accept = sample.keep_accepted
+
+    def stopped(study: Study, case_id: str, labels: np.ndarray, author: str) -> None:
+        if case_id == few.known[1]:
+            raise KeyboardInterrupt
+        accept(study, case_id, labels, author=author)
+
+    monkeypatch.setattr(sample, "sample_list", lambda: few)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("subprocess.call", lambda _: 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sample, "keep_accepted", stopped)
+        assert main(["demo", "--folder", str(tmp_path), "--json"]) == 1
+    assert main(["demo", "--folder", str(tmp_path), "--json"]) == 0
+    study = Study.open(tmp_path / "sample.study")
+    assert set(study.cases.ids()) == {*few.known, *few.first_site}
+    assert [len(study.revisions.names(case_id)) for case_id in few.known] == [1, 1]
+    assert study.models.active() == STARTER
+    with pytest.raises(InputError, match="exists already"):
+        make_sample_study(study.path)
 
 
 def test_a_demo_with_a_window_tells_in_the_terminal_what_it_is_waited_for(

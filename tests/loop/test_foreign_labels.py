@@ -80,3 +80,14 @@ def test_undoing_a_stroke_over_it_does_not_bring_back_what_nobody_drew(case: Ope
     case.redo()
     assert (case.canvas.labels[box] == 1).all()
     assert case.take_in() == ""
+
+
+def test_an_array_in_place_of_the_labels_is_taken_over_but_for_labels_that_the_study_lacks(case: OpenCase) -> None:
+    given = np.zeros(SHAPE, np.int64)
+    given[HERE], given[0, 0, 0], given[0, 0, 1], given[0, 0, 2] = 2, 7, 258, -1
+    told = case.take_over(given)
+    assert "in 40 voxels; that is kept as a stroke" in told
+    assert "In 3 voxels of c1 another program wrote labels that the study does not have" in told
+    assert (case.canvas.labels[HERE] == 2).all()
+    assert np.count_nonzero(case.canvas.labels) == 40
+    assert (case.unsaved, case.take_over(case.canvas.labels.copy())) == (1, "")

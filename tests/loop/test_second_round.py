@@ -199,7 +199,7 @@ def test_another_run_that_would_learn_the_same_again_is_told_before_it_begins(st
     assert already_learned(study, "fine-tune") == ""
     run_one(run, train)
     told = already_learned(study, "fine-tune")
-    assert told.startswith("v0002 has learned from all saved corrections already: another run with the same settings")
+    assert told.startswith("v0002 has learned from all saved corrections already. Another run with the same settings")
     study.split.move("s2", "validation", "a better judge")
     assert already_learned(study, "fine-tune") == ""
     study.split.move("s2", "train", "too few")

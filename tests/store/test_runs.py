@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import sys
@@ -126,3 +127,19 @@ def test_who_cannot_go_in_for_long_is_told_and_has_begun_nothing(tmp_path, monke
         Runs(tmp_path).alone(),
     ):
         pass
+
+
+def test_the_newest_event_is_found_without_reading_all_of_them(tmp_path, monkeypatch):
+    run = Runs(tmp_path).create("train", {})
+    assert run.newest() is None
+    events = run.path / "events.jsonl"
+    lines = [json.dumps({"step": step}) + "\n" for step in range(20000)]
+    events.write_text("".join(lines) + '{"step": 2, "lo')
+    parsed, loads = [], json.loads
+    monkeypatch.setattr("napari_apprentice.store.runs.json.loads", lambda line: parsed.append(line) or loads(line))
+    assert run.newest() == {"step": 19999}
+    assert len(parsed) == 1
+    events.write_text("".join(lines) + json.dumps({"step": "9" * 300000}) + "\n")
+    assert len(run.newest()["step"]) == 300000
+    events.write_text('{"step": 1, "lo')
+    assert run.newest() is None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_apprentice.core.correction import Box
+from napari_apprentice.core.correction import Box, Stroke
 from napari_apprentice.core.records import Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, StorageError
@@ -13,6 +13,7 @@ from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.case_opening import RETRY_MS, CaseOpening
 from napari_apprentice.gui.facts import Facts, FactsReader
 from napari_apprentice.gui.layers import CaseLayers
+from napari_apprentice.gui.placing import AXES
 from napari_apprentice.gui.work import Runner
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.session import Session
@@ -78,6 +79,11 @@ class CaseActions(QObject):
             self._runner.said.emit(f"In {case.info.case_id} {case.unsaved} unsaved stroke{many} kept.")
         self.opening.load(case_id)
 
+    def may_leave_study(self) -> bool:
+        """As `may_leave`, for what does not wait for a stroke that is being drawn."""
+        self._layers.keep_half_stroke()
+        return self.may_leave()
+
     def may_leave(self) -> bool:
         """Whether nothing of the open case is in memory only; if not, the person is told what to do."""
         self.take_in()
@@ -97,6 +103,7 @@ class CaseActions(QObject):
 
     def may_close(self) -> bool:
         """Whether the window may close: strokes that are in memory only hold it up, once."""
+        self._layers.keep_half_stroke()
         self.take_in()
         case = self._session.case
         if case is None or self._warned or not self._in_memory_only(case):
@@ -157,11 +164,23 @@ class CaseActions(QObject):
 
     def undo(self) -> None:
         """Take the newest stroke back."""
-        self.change(self._session.undo)
+        self.change(lambda: self._tell_where("undo", self._session.undo()))
 
     def redo(self) -> None:
         """Bring the newest undone stroke back."""
-        self.change(self._session.redo)
+        self.change(lambda: self._tell_where("redo", self._session.redo()))
+
+    def _tell_where(self, what: str, stroke: Stroke | None) -> None:
+        """What was undone may be on another slice than the one on the screen, where nothing seems to happen."""
+        if stroke is None:
+            self._runner.said.emit(f"There is nothing to {what} in this case.")
+            return
+        shown, where = self._layers.slice_shown(), ""
+        if shown is not None and not stroke.box[shown[0]].start <= shown[1] < stroke.box[shown[0]].stop:
+            first, last = stroke.box[shown[0]].start, stroke.box[shown[0]].stop - 1
+            through = f"s {first} to {last}" if last > first else f" {first}"
+            where = f" in slice{through} along {AXES[shown[0]]}, not on the screen"
+        self._runner.said.emit(f"{'Undone' if what == 'undo' else 'Redone'}{where}.")
 
     def accept_slice(self) -> None:
         """Accept what is unseen in the slice on the screen."""
@@ -305,8 +324,17 @@ class CaseActions(QObject):
         gone = "The Corrections layer" if self._layers.labels is None else "A layer of the scan"
         self._session.events.noticed.emit(f"{gone} was deleted; no work is lost. Press Show layers again to go on.")
 
-    def _on_replaced(self) -> None:
+    def _on_replaced(self, voxels: LabelArray) -> None:
+        """Another program assigned `layer.data`."""
+        case = self._session.case
+        if case is None:
+            return
+        if voxels.shape == case.info.shape and not self.saving and not self.opening.under_way:
+            self._runner.attempt(lambda: self._session.take_over(voxels))
+            return
+        shape = " x ".join(map(str, voxels.shape))
+        why = f"have another shape ({shape}) than the scan" if voxels.shape != case.info.shape else "came too early"
         self._session.events.noticed.emit(
-            "The labels of an open case cannot be replaced in the layer, so they were put back; "
-            "use the paint tools, or the command apprentice correct for a label map made elsewhere."
+            f"Labels that another program put into the Corrections layer {why}, so they were not taken over; they are "
+            f"in layer {self._layers.put_aside(voxels)}, which is saved with no case."
         )

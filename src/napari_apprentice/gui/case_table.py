@@ -1,10 +1,17 @@
 """The table of cases."""
 
+from itertools import takewhile
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QContextMenuEvent, QFont, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QMenu,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
 from napari_apprentice.gui.tables import compact
 from napari_apprentice.session import CaseRow
@@ -23,6 +30,7 @@ COLUMNS = (
 SORT_ROLE = Qt.ItemDataRole.UserRole
 WIDEST = {1: "subject-01", 2: "in correction", 3: "Quality", 4: "Rev."}  # by column; can be dragged wider
 MARGIN = 14  # pixels
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 MOST_LABELS = 20  # in a tooltip, the worst first
 
 
@@ -32,6 +40,8 @@ class CaseModel(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.rows: tuple[CaseRow, ...] = ()
+        self.shared = (("", ""), ("", ""))
+        """How all cases' names begin and end, and all subjects'."""
         self._here: str | None = None
 
     def show(self, rows: tuple[CaseRow, ...], here: str | None) -> None:
@@ -42,6 +52,7 @@ class CaseModel(QAbstractTableModel):
         if not same:
             self.beginResetModel()
         self.rows, self._here = rows, here
+        self.shared = shared_ends([r.case_id for r in rows]), shared_ends([r.subject for r in rows])
         if same and rows:
             self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(COLUMNS) - 1))
         elif not same:
@@ -80,6 +91,30 @@ class CaseModel(QAbstractTableModel):
         return None
 
 
+class Names(QStyledItemDelegate):
+    """Draws names of one column of cases, where they are too long without what all of them begin and end with.
+
+    Parameters
+    ----------
+    cases, column
+        Whose names.
+    """
+
+    def __init__(self, cases: CaseModel, column: int, parent: QObject) -> None:
+        super().__init__(parent)
+        self._cases = cases
+        self._column = column
+
+    def initStyleOption(self, option: QStyleOptionViewItem | None, index: QModelIndex) -> None:  # noqa: N802 - Qt's name
+        """What is drawn, and how."""
+        super().initStyleOption(option, index)
+        text = option.text if option is not None else None
+        if option is None or not text or option.fontMetrics.horizontalAdvance(text) <= option.rect.width() - MARGIN:
+            return
+        start, end = self._cases.shared[self._column]
+        option.text = f"{ELLIPSIS * bool(start)}{text.removeprefix(start).removesuffix(end)}{ELLIPSIS * bool(end)}"
+
+
 class CaseTable(QTableView):
     """Sortable; announces the case that is to be opened."""
 
@@ -101,7 +136,9 @@ class CaseTable(QTableView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
         self.setWordWrap(False)  # it would break a name at its hyphens and hide the rest
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of cases differ at their ends
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        for column in (0, 1):
+            self.setItemDelegateForColumn(column, Names(self.cases, column, self))
         header = compact(self, stretched=0)
         for column, widest in WIDEST.items():  # what is left goes to the name of the case
             header.setSectionResizeMode(column, header.ResizeMode.Interactive)
@@ -150,6 +187,17 @@ class CaseTable(QTableView):
             self.open_selected()
             return
         super().keyPressEvent(event)
+
+
+def shared_ends(names: list[str]) -> tuple[str, str]:
+    """How all names begin and how they end, each by whole parts of a name; nothing of a single one."""
+    return _start(names), _start([name[::-1] for name in names])[::-1]
+
+
+def _start(names: list[str]) -> str:
+    first, last = min(names, default=""), max(names, default="")
+    shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    return shared[: 1 + max(map(shared.rfind, "-_. "))] if first != last else ""
 
 
 def _tip(row: CaseRow) -> str:

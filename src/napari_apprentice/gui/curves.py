@@ -69,6 +69,8 @@ class Curves(QWidget):
         line = self._behind.pop(0)
         points = self._loss if line is self._loss_line else self._dice
         line.setData([x for x, _ in points], [y for _, y in points])
+        if line is self._dice_line and points:  # one point alone has no range, and numbers would run into each other
+            line.getViewBox().setXRange(0, max(10, points[-1][0]))
 
     def _plot(self, box: QHBoxLayout, title: str, colour: str, symbol: str | None) -> pyqtgraph.PlotDataItem:
         plot = pyqtgraph.PlotWidget(background=None)

@@ -159,6 +159,7 @@ class Desk(QObject):
         if not self.open:
             return
         self.open = False
+        self.layers.keep_half_stroke()
         self.cases.take_in()
         self.runner.close()
         self.arriving.close()

@@ -26,6 +26,7 @@ from napari_apprentice.gui.view import View
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
+ASIDE = "Not taken over"
 TOOLS = ("paint", "erase", "fill", "polygon")
 
 
@@ -52,8 +53,8 @@ class CaseLayers(QObject):
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
     """The person deleted the Corrections layer, or one of the scan's."""
-    replaced = Signal()
-    """Something put another array into the Corrections layer; the canvas was put back."""
+    replaced = Signal(object)
+    """Something put this array into the Corrections layer in place of the canvas, which was put back."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -242,10 +243,22 @@ class CaseLayers(QObject):
         if layer is not None and layer.visible != visible:
             layer.visible = visible
 
+    def put_aside(self, voxels: NDArray[Any]) -> str:
+        """Keep what something else made as a layer that is not shown, and belongs to no case; its name."""
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_labels(voxels, name=ASIDE, visible=False)
+        self._viewer.layers.selection.active = active
+        return str(layer.name)
+
     @property
     def mid_stroke(self) -> bool:
         """Whether the mouse is drawing: what it drew so far is not reported by napari yet."""
         return self.labels is not None and bool(self.labels._staged_history)
+
+    def keep_half_stroke(self) -> None:
+        """Let what the mouse drew so far be a stroke: the window, or the study, goes before it is finished."""
+        if self.labels is not None:
+            self.labels._commit_staged_history()
 
     def lock(self, locked: bool) -> None:
         """Let nobody paint for a while; afterwards the tool is the one from before."""
@@ -350,7 +363,7 @@ class CaseLayers(QObject):
 
     def _on_paint(self, event: Any) -> None:
         layer, case = self.labels, self._case
-        if layer is None or case is None:
+        if layer is None or case is None or event.source is not layer:  # the mouse may still draw on one that went
             return
         box = painted_box(event.value, layer.data.shape)
         if box is None:
@@ -382,16 +395,18 @@ class CaseLayers(QObject):
         case = self._case
         if self._quiet or self.labels is None or case is None or self.labels.data is case.canvas.labels:
             return
+        given = self.labels.data
         self._quiet = True
         try:
             self.labels.data = case.canvas.labels
         finally:
             self._quiet = False
-        self.replaced.emit()
+        self.replaced.emit(given)
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if layer is self.labels and layer is not None:
+            self.keep_half_stroke()
             self.labels, self._locked = None, False
             self._mourning.start()
         elif layer is self.status:

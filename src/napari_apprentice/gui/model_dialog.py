@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
@@ -15,6 +15,7 @@ from napari_apprentice.session import Session
 
 CAPTIONS = {"best.png": "Best change", "worst.png": "Worst change"}
 NOTE_HEIGHT = 48
+SIZE, TITLE = QSize(980, 860), 60  # pixels
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class ModelDialog(QDialog):
         whole.addWidget(area)
         whole.addLayout(writing)
         whole.addLayout(choosing)
-        self.resize(980, 860)
+        screen = self.screen()
+        self.resize(SIZE if screen is None else on_screen(SIZE, screen.availableSize()))
 
     @property
     def writing(self) -> bool:
@@ -155,6 +157,11 @@ class ModelDialog(QDialog):
             place.setToolTip(caption)
             place.setAlignment(Qt.AlignmentFlag.AlignLeft)
             self._drawn.addWidget(place)
+
+
+def on_screen(size: QSize, screen: QSize) -> QSize:
+    """What a window of a size may have of a screen, its title left above it: the buttons are at its lower edge."""
+    return size.boundedTo(screen - QSize(0, TITLE))
 
 
 def _head(known: ModelDetails) -> str:

@@ -32,6 +32,8 @@ class ModelList(QWidget):
         self.back.clicked.connect(self.back_requested)
         self.details.clicked.connect(self._on_details)
         self.list.currentItemChanged.connect(lambda item, _: self.selected.emit(_name(item)))
+        self.list.currentItemChanged.connect(lambda item, _: self.activate.setEnabled(item is not None))
+        self.activate.setEnabled(False)
         self.list.itemDoubleClicked.connect(lambda _: self._on_activate())
         buttons = QHBoxLayout()
         buttons.addWidget(self.activate)
@@ -44,6 +46,7 @@ class ModelList(QWidget):
 
     def show_models(self, facts: Facts) -> None:
         """List what a study has."""
+        selected = _name(self.list.currentItem())
         self.list.clear()
         for model in reversed(facts.models):
             mark = "active" if model.active else ""
@@ -52,9 +55,10 @@ class ModelList(QWidget):
             item.setToolTip(_tip(model))
             item.setData(Qt.ItemDataRole.UserRole, model.name)
             self.list.addItem(item)
+            if model.name == selected:  # what is shown is read anew whenever something changes
+                self.list.setCurrentItem(item)
         self.back.setText(f"Back to {facts.previous}" if facts.previous else "Back")
         self.back.setEnabled(facts.previous is not None)
-        self.activate.setEnabled(bool(facts.models))
         self.details.setEnabled(bool(facts.models))
 
     def _on_activate(self) -> None:

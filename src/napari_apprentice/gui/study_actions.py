@@ -47,7 +47,7 @@ class StudyActions(QObject):
 
     def create(self, path: Path, schema: LabelSchema, encrypted: bool = False) -> None:
         """Make a study and open it."""
-        if self._cases.may_leave():
+        if self._cases.may_leave_study():
             self._runner.attempt(lambda: self._session.create_study(path, schema, encrypted=encrypted))
 
     def move_subject(self, subject: str, side: str, why: str) -> None:
@@ -56,7 +56,7 @@ class StudyActions(QObject):
 
     def open(self, path: Path) -> None:
         """Open a study; the key of an encrypted one is asked for where this computer does not have it."""
-        if self._cases.may_leave():
+        if self._cases.may_leave_study():
             self._runner.attempt(lambda: self._open(path))
 
     def _open(self, path: Path) -> None:
@@ -81,7 +81,7 @@ class StudyActions(QObject):
 
     def set_labels(self, schema: LabelSchema, was: LabelSchema) -> None:
         """Give the study another list of labels than it was; the open case is shown anew with it."""
-        if not self._cases.may_leave():
+        if not self._cases.may_leave_study():
             return
         job = self._runner.run("Changing labels", lambda: self._session.set_labels(schema, was))
         job.returned.connect(lambda _: self._cases.reopen())

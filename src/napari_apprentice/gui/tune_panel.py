@@ -20,6 +20,8 @@ from napari_apprentice.gui.status_line import time_left
 from napari_apprentice.gui.work import Job
 from napari_apprentice.loop.tuning import TuneReport
 
+FAR = "How far the training run is."
+
 
 class TunePanel(Panel):
     """One click, curves while it runs, a verdict at the end."""
@@ -49,7 +51,7 @@ class TunePanel(Panel):
         self.preset.setToolTip("How long to train; longer is usually better, up to a point.")
         self.form = SettingsForm(TrainSettings(steps=0))
         self.advanced = Section("Advanced settings", self.form.native, "The recipe of the training run.", False)
-        self.step = note("", "How far the training run is.")
+        self.step = note("", FAR)
         self.cancel = button("Cancel", "Stop after the current step; the checkpoint is kept.")
         self.resume = button("Resume", "Go on with the cancelled training run from its checkpoint.")
         self.curves = Curves()
@@ -155,6 +157,7 @@ class TunePanel(Panel):
         self.resume.setVisible(not running and facts.resumable is not None and not facts.silent)
         if not running:
             self.step.setText(_why_not(facts, learnable))
+        self.step.setToolTip(facts.learned if self.step.text() == _in_short(facts.learned) != "" else FAR)
         self.step.setVisible(bool(self.step.text()))
         self.models.show_models(facts)
         self.models.setVisible(bool(facts.models))
@@ -206,4 +209,9 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Correct and save a case first: there is nothing to learn from yet."
     if facts.outgrown:
         return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
-    return facts.silent or ("A cancelled training run can go on." if facts.resumable else facts.learned)
+    return facts.silent or ("A cancelled training run can go on." if facts.resumable else _in_short(facts.learned))
+
+
+def _in_short(sentences: str) -> str:
+    """The first of some sentences; the others go into the tooltip, or they push the curves and the verdict down."""
+    return f"{sentences.split('. ')[0]}." if sentences else ""

@@ -99,9 +99,10 @@ def is_silent(run: RunFolder) -> bool:
 
 def _open_start(run: RunFolder) -> dict[str, Any] | None:
     """What a run said when it was started last; None when it has ended, or never began."""
-    events, _ = run.events(0)
-    starts = [e for e in events if e.get("event") == "started"]
-    return starts[-1] if starts and outcome(events) is None else None
+    if ending(run) is not None:
+        return None  # as most have, and they are looked at again and again: thousands of steps are not read for that
+    starts = [e for e in run.events(0)[0] if e.get("event") == "started"]
+    return starts[-1] if starts else None
 
 
 def _is_here(start: Mapping[str, Any]) -> bool:
@@ -116,10 +117,16 @@ def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     return last if last.get("event") in _ENDS else None
 
 
+def ending(run: RunFolder) -> dict[str, Any] | None:
+    """The `outcome` of a run, read from the end of its events."""
+    newest = run.newest()
+    return outcome([newest] if newest else [])
+
+
 def at_work(run: RunFolder) -> bool:
     """Whether a process computes for a run now: it has begun and not ended, and no other one has overtaken it."""
-    events, _ = run.events()
-    return bool(events) and events[-1].get("event") not in (OVERTAKEN, *_ENDS)
+    newest = run.newest()
+    return newest is not None and newest.get("event") not in (OVERTAKEN, *_ENDS)
 
 
 def follow(

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_apprentice.core.baseline import Baseline
 from napari_apprentice.core.correction import NO_LABELS, Box, StatusArray, Stroke, whole
@@ -136,14 +137,34 @@ class OpenCase:
         -------
         A sentence for the person; empty where nothing was written.
         """
+        return _taken_in(self.info.case_id, *self._foreign(start, stop))
+
+    def take_over(self, labels: NDArray[np.integer]) -> str:
+        """Keep as a stroke the labels (z, y, x) that something else put in place of the canvas' own, of the same shape.
+
+        Returns
+        -------
+        As `take_in`.
+        """
+        canvas, unknown = self.canvas.labels, 0
+        known = [i for i in (0, *self._study.schema.ids) if i <= np.iinfo(canvas.dtype).max]
+        for plane, new in zip(canvas, map(np.asarray, labels), strict=True):
+            ours = np.isin(new, known)
+            unknown += int(np.count_nonzero(~ours & (new != plane)))
+            np.copyto(plane, new, where=ours, casting="unsafe")
+        kept, refused = self._foreign()
+        return _taken_in(self.info.case_id, kept, refused + unknown)
+
+    def _foreign(self, start: int = 0, stop: int | None = None) -> tuple[int, int]:
+        """Keep what something else wrote; in how many voxels, and in how many it was put back."""
         found = self._known.foreign(start, stop) if self._known is not None else None
-        if found is None or self._known is None:
-            return ""
+        if found is None:
+            return 0, 0
         labels = self.canvas.labels[found.box]
         unknown = (labels != found.before) & ~np.isin(labels, (0, *self._study.schema.ids))
         np.copyto(labels, found.before, where=unknown)  # no name, no colour, and nothing that could be taught
         stroke = self.record(found.box, found.before, labels.copy(), FOREIGN)
-        return _taken_in(self.info.case_id, stroke.voxels_changed if stroke else 0, int(unknown.sum()))
+        return stroke.voxels_changed if stroke else 0, int(unknown.sum())
 
     def record(self, box: Box, before: LabelArray, after: LabelArray, tool: str = "paint") -> Stroke | None:
         """Keep what a paint tool did inside `box`; see `Canvas.record`."""

@@ -77,17 +77,29 @@ def sample_volumes() -> tuple[Volume, ...]:
 
 
 def making_sample_study(folder: Path) -> Generator[Progress, None, Study]:
-    """Make a study of the sample scans, with the starter model version active; `make_sample_study` in steps."""
+    """Make a study of the sample scans, with the starter model version active; `make_sample_study` in steps.
+
+    One that was stopped in the middle is gone on with.
+    """
     sample = sample_list()
-    study = Study.create(folder, sample.schema, sample.title)
-    case_ids = (*sample.known, *sample.first_site, *sample.second_site)
+    study = Study.open(folder) if is_half_made(folder) else Study.create(folder, sample.schema, sample.title)
+    case_ids, there = (*sample.known, *sample.first_site, *sample.second_site), study.cases.ids()
     for done, case_id in enumerate(case_ids):
         yield Progress(done, len(case_ids), f"Adding {case_id}", case_id=case_id)
-        add_volume(study, sample_scan(case_id), case_id)
-        if case_id in sample.known:
+        if case_id not in there:
+            add_volume(study, sample_scan(case_id), case_id)
+        if case_id in sample.known and not study.revisions.names(case_id):
             keep_accepted(study, case_id, sample_reference(case_id).voxels, author="the sample's maker")
     _install_starter(study)
     return study
+
+
+def is_half_made(folder: Path) -> bool:
+    """Whether this is a sample study whose making was stopped: the starter model version comes last."""
+    if not (folder / "study.json").is_file():
+        return False
+    study = Study.open(folder)
+    return study.title == sample_list().title and study.models.active() is None
 
 
 def make_sample_study(folder: Path) -> Study:
@@ -104,5 +116,6 @@ def make_sample_study(folder: Path) -> Study:
 def _install_starter(study: Study) -> None:
     folder = sample_folder() / "starter"
     version = ModelVersion.from_json(json.loads((folder / "model.json").read_text(encoding="utf-8")))
-    study.models.register(version, folder / "weights.safetensors")
+    if STARTER not in study.models.names():
+        study.models.register(version, folder / "weights.safetensors")
     study.models.activate(STARTER, "came with the sample study")

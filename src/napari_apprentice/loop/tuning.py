@@ -13,6 +13,7 @@ from napari_apprentice.loop.begun import Begun, newest_revisions
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
+    ending,
     follow,
     host_elsewhere,
     is_running,
@@ -166,7 +167,7 @@ def resumable_training(study: Study) -> RunFolder | None:
     newest = next(_trainings(study), None)
     if newest is None or is_running(newest):
         return None
-    ended = outcome(newest.events(0)[0]) or {"event": "killed"}
+    ended = ending(newest) or {"event": "killed"}
     return newest if ended["event"] in ("killed", "cancelled") or _may_go_on(newest, ended) else None
 
 
@@ -179,7 +180,7 @@ def already_learned(study: Study, kind: str) -> str:
         The active model version, or one it descends from, is gone or damaged.
     """
     newest = next(_trainings(study), None)
-    ended = outcome(newest.events(0)[0]) if newest is not None else None
+    ended = ending(newest) if newest is not None else None
     if newest is None or ended is None or ended["event"] != "done":
         return ""
     if ended["result"].get("left_out"):
@@ -188,8 +189,8 @@ def already_learned(study: Study, kind: str) -> str:
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
     return (
-        f"{made} has learned from all saved corrections already: another run with the same settings makes the same "
-        "again. Correct and save more first, or choose other settings."
+        f"{made} has learned from all saved corrections already. Another run with the same settings makes the same "
+        "again: correct and save more first, or choose other settings."
     )
 
 

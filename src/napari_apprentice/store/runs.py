@@ -23,6 +23,7 @@ from napari_apprentice.store.trust import refuse_links, refuse_odd_file
 from napari_apprentice.store.vault import PLAIN, Vault
 
 _STALE_SECONDS = 10.0
+_TAIL = 2**16  # bytes
 LARGEST_EVENTS = 2**28  # bytes; a step of training takes some 200
 DOCUMENT, EVENTS, CANCEL = "run.json", "events.jsonl", "cancel"
 CHECKPOINT = "checkpoint"  # folder of a training run
@@ -141,6 +142,15 @@ class RunFolder:
         parsed = (_parse(line) for line in whole.splitlines())
         vault, what = self.vault.at(EVENTS), f"{self.run_id}/{EVENTS}"
         return [vault.open_record(event, what) for event in parsed if event is not None], offset + len(whole)
+
+    def newest(self) -> dict[str, Any] | None:
+        """The newest event that is whole, read from the end of what may be many; None before the first."""
+        with storage_errors(f"the events of run {self.run_id}"):
+            if not self._events.exists():
+                return None
+            refuse_odd_file(self._events, LARGEST_EVENTS)
+            event = _newest_in(self._events)
+        return None if event is None else self.vault.at(EVENTS).open_record(event, f"{self.run_id}/{EVENTS}")
 
     def cancel(self) -> None:
         """Ask the run to stop after its current step and keep what it has."""
@@ -323,6 +333,21 @@ def _age(folder: Path) -> float:
         return clock_of(folder.parent) - folder.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def _newest_in(path: Path) -> dict[str, Any] | None:
+    """The last line that is an event, looked for from the end."""
+    with path.open("rb") as file:
+        size, length = file.seek(0, os.SEEK_END), _TAIL
+        while True:
+            start = max(0, size - length)
+            file.seek(start)
+            data = file.read(size - start)
+            lines = data[: data.rfind(b"\n") + 1].splitlines()[1 if start else 0 :]  # the first may be half of one
+            event = next((e for e in map(_parse, reversed(lines)) if e is not None), None)
+            if event is not None or start == 0:
+                return event
+            length *= 16
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
