@@ -143,7 +143,8 @@ def _learning_commands(commands: Any) -> None:
     ):
         verb = _command(commands, name, text)
         verb.add_argument("--steps", default=steps, help=f"{', '.join(PRESETS)} or a number (default {steps})")
-        verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
+        text = "go on with the run that was cancelled or killed; follow one that still trains (Ctrl-C stops it)"
+        verb.add_argument("--resume", action="store_true", help=text)
         text = "with --resume: also with a run of another computer that has given no sign of life for a while"
         verb.add_argument("--take-over", action="store_true", help=text)
         _settings(verb, TrainSettings, leave_out=("steps",), defaults=defaults)
