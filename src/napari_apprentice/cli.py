@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -216,11 +217,31 @@ def _queue(options: Options, session: Session) -> Answer:
 def _export(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     out = session.export(
-        options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series
-    )
-    unsaved = options.what == "corrected" and _has_unsaved(session, options.case)
-    text = f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."
-    return {"written": str(out), "unsaved": unsaved}, [f"Wrote {out}.", *([text] if unsaved else [])]
+        options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series,
+        unseen=options.unseen,
+    )  # fmt: skip
+    corrected = options.what == "corrected"
+    unsaved = corrected and _has_unsaved(session, options.case)
+    unseen = _unseen(session, options.case) if corrected else 0
+    told = [f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."]
+    lines = [f"Wrote {out}.", *(told if unsaved else []), *_unseen_lines(unseen, options)]
+    return {"written": str(out), "unsaved": unsaved, "unseen": unseen}, lines
+
+
+def _unseen(session: Session, case_id: str) -> int:
+    """In how many voxels of a case's newest revision nobody has looked."""
+    newest = session.study.revisions.newest(case_id)
+    voxels = math.prod(session.study.cases.info(case_id).shape)
+    return 0 if newest is None else voxels - newest.voxels_accepted - newest.voxels_edited
+
+
+def _unseen_lines(unseen: int, options: Options) -> list[str]:
+    if not unseen:
+        return []
+    told = f"Nobody has looked at {counted(unseen, 'voxel')} of it; they "
+    if options.unseen is not None:
+        return [f"{told}are {options.unseen}."]
+    return [f"{told}hold what was proposed there. --unseen 255 marks them instead, so that nothing learns from them."]
 
 
 def _has_unsaved(session: Session, case_id: str) -> bool:
