@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from napari_apprentice import __version__
 from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
@@ -38,6 +39,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the command's name comes out as `command`. Its faults are UsageErrors."""
     top = Parser(prog="apprentice", description="A segmentation model that learns from corrections.")
+    top.add_argument("--version", action="version", version=f"napari-apprentice {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
     _study_commands(commands)
     _learning_commands(commands)
