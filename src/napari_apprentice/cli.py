@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from napari_apprentice.cli_add import (
+    aligned,
     answer_lines,
     case_of_channels,
     flag_of,
@@ -41,7 +42,7 @@ from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.report import table
-from napari_apprentice.loop.rows import DAMAGED
+from napari_apprentice.loop.rows import DAMAGED, CaseRow
 from napari_apprentice.loop.sample import making_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
@@ -184,6 +185,21 @@ def _add(options: Options, session: Session) -> Answer:
     return {**report_facts(report), **facts}, report_lines(report)
 
 
+def _cases(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    rows = session.case_rows()
+    lines = [f"There are no cases yet: apprentice add {options.study} PATH adds some."]
+    if rows:
+        head = ("case", "subject", "state", "side", "revisions", "predicted Dice")
+        lines = aligned([head, *map(_case_row, rows)])
+    return {"cases": [asdict(row) for row in rows]}, lines
+
+
+def _case_row(row: CaseRow) -> tuple[str, ...]:
+    quality = "-" if row.quality is None else f"{row.quality:.2f}"
+    return row.case_id, row.subject or "-", row.state, row.side or "-", str(row.revisions), quality
+
+
 def _correct(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     settings = settings_from(options, ReadSettings())
@@ -291,6 +307,7 @@ def _has_display() -> bool:
 COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "create": _create,
     "add": _add,
+    "cases": _cases,
     "train": train,
     "fine-tune": fine_tune,
     "predict": predict,

@@ -66,6 +66,8 @@ def _study_commands(commands: Any) -> None:
 
     _add_command(_command(commands, "add", "add scans as cases: files, DICOM series, whole data sets"))
 
+    _command(commands, "cases", "list the cases: what became of each, and how well it is predicted")
+
     correct = _command(commands, "correct", "store a label map made elsewhere as a revision")
     correct.add_argument("case", metavar="CASE")
     correct.add_argument("label_map", type=Path, metavar="LABELMAP")
