@@ -60,6 +60,16 @@ def _flags(command: str) -> set[str]:
     return {flag for action in choices[command]._actions for flag in action.option_strings}
 
 
+def test_every_key_of_the_window_is_in_the_tutorial() -> None:
+    desk = (ROOT / "src/napari_apprentice/gui/desk.py").read_text(encoding="utf-8")
+    bound = {
+        key.replace("Control", "Ctrl").replace("-", "+") for key in re.findall(r'^ +"([\w-]+)": lambda', desk, re.M)
+    }
+    rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.M)
+    assert {"N", "Shift+T"} <= bound
+    assert bound <= {key for row in rows for key in row.split(", ")}
+
+
 @pytest.fixture
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the page on scripting defines, in a folder with scans called like those of the Decathlon."""
