@@ -196,6 +196,23 @@ def test_evaluating_says_what_is_missing(files: Path, capsys: pytest.CaptureFixt
     assert "nothing to compare" in answer["text"]
 
 
+def test_whoever_has_no_window_sees_the_case_table_too(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = files / "a.study"
+    run(capsys, "create", study, "--labels", "lesion")
+    assert main(["cases", str(study)]) == 0
+    assert "There are no cases yet" in capsys.readouterr().out
+    run(capsys, "add", study, files / "c1.nii.gz", "--corrected", files / "labels" / "c1.nii.gz")
+    run(capsys, "add", study, files / "c2.nii.gz", "--subject", "Bo")
+    refused = run(capsys, "history", study, "c3")["text"]
+    assert "apprentice cases STUDY) names them" in refused
+    assert main(["cases", str(study)]) == 0
+    _, one, two = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert one == ["c1", "c1", "corrected", "train", "1", "-"]
+    assert two == ["c2", "Bo", "unseen", "-", "0", "-"]
+    rows = run(capsys, "cases", study)["cases"]
+    assert [(row["case_id"], row["state"]) for row in rows] == [("c1", "corrected"), ("c2", "unseen")]
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_training_and_offers_to_resume(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = files / "a.study"

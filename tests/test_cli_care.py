@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from builders import SHAPE
+from builders import study as make_study
 from napari_apprentice.cli import main
+from napari_apprentice.core.correction import EDITED
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.loop.opening import load_case
+from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
@@ -97,6 +100,26 @@ def test_an_export_says_that_strokes_are_not_in_it_yet(
     assert not _run(capsys, "export", study, "c1", tmp_path / "b.nii.gz", "--what", "prediction")["unsaved"]
     (study / "journal/c1/strokes.bin").write_bytes(b"no strokes")
     assert _run(capsys, "export", study, "c1", tmp_path / "c.nii.gz")["code"] == 0
+
+
+def test_an_export_says_where_nobody_has_looked_and_marks_it_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path, 2)
+    shown = np.ones(study.cases.info("c1").shape, np.uint8)
+    status = np.zeros_like(shown)
+    shown[2], status[2] = 2, EDITED
+    study.revisions.save("c1", shown, status, Provenance("Ada"))
+    outside = shown.size - shown[2].size
+    assert main(["export", str(study.path), "c1", str(tmp_path / "a.nii.gz")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"Nobody has looked at {outside} voxels of it; they hold what was proposed there." in told
+    assert _run(capsys, "export", study.path, "c1", tmp_path / "b.nii.gz", "--unseen", "255")["unseen"] == outside
+    marked = read_label_map(tmp_path / "b.nii.gz").voxels
+    assert np.array_equal(np.unique(marked, return_counts=True), ([2, 255], [shown[2].size, outside]))
+    assert _run(capsys, "correct", study.path, "c2", tmp_path / "b.nii.gz")["accepted"] == shown[2].size
+    for words in (("d.nii.gz", "--unseen", "1"), ("d.nii.gz", "--unseen", "9", "--what", "prediction")):
+        assert _run(capsys, "export", study.path, "c1", tmp_path / words[0], *words[1:])["error"] == "InputError"
 
 
 @pytest.mark.parametrize("wrong", ["cases.zarr", "study.json"])

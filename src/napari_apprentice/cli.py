@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from napari_apprentice.cli_add import (
+    aligned,
     answer_lines,
     case_of_channels,
     flag_of,
@@ -40,7 +42,7 @@ from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.report import table
-from napari_apprentice.loop.rows import DAMAGED
+from napari_apprentice.loop.rows import DAMAGED, CaseRow
 from napari_apprentice.loop.sample import is_half_made, making_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
@@ -183,6 +185,21 @@ def _add(options: Options, session: Session) -> Answer:
     return {**report_facts(report), **facts}, report_lines(report)
 
 
+def _cases(options: Options, session: Session) -> Answer:
+    session.open_study(options.study)
+    rows = session.case_rows()
+    lines = [f"There are no cases yet: apprentice add {options.study} PATH adds some."]
+    if rows:
+        head = ("case", "subject", "state", "side", "revisions", "predicted Dice")
+        lines = aligned([head, *map(_case_row, rows)])
+    return {"cases": [asdict(row) for row in rows]}, lines
+
+
+def _case_row(row: CaseRow) -> tuple[str, ...]:
+    quality = "-" if row.quality is None else f"{row.quality:.2f}"
+    return row.case_id, row.subject or "-", row.state, row.side or "-", str(row.revisions), quality
+
+
 def _correct(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     settings = settings_from(options, ReadSettings())
@@ -216,11 +233,31 @@ def _queue(options: Options, session: Session) -> Answer:
 def _export(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     out = session.export(
-        options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series
-    )
-    unsaved = options.what == "corrected" and _has_unsaved(session, options.case)
-    text = f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."
-    return {"written": str(out), "unsaved": unsaved}, [f"Wrote {out}.", *([text] if unsaved else [])]
+        options.case, options.out, options.what, options.overwrite, source=options.source, series=options.series,
+        unseen=options.unseen,
+    )  # fmt: skip
+    corrected = options.what == "corrected"
+    unsaved = corrected and _has_unsaved(session, options.case)
+    unseen = _unseen(session, options.case) if corrected else 0
+    told = [f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."]
+    lines = [f"Wrote {out}.", *(told if unsaved else []), *_unseen_lines(unseen, options)]
+    return {"written": str(out), "unsaved": unsaved, "unseen": unseen}, lines
+
+
+def _unseen(session: Session, case_id: str) -> int:
+    """In how many voxels of a case's newest revision nobody has looked."""
+    newest = session.study.revisions.newest(case_id)
+    voxels = math.prod(session.study.cases.info(case_id).shape)
+    return 0 if newest is None else voxels - newest.voxels_accepted - newest.voxels_edited
+
+
+def _unseen_lines(unseen: int, options: Options) -> list[str]:
+    if not unseen:
+        return []
+    told = f"Nobody has looked at {counted(unseen, 'voxel')} of it; they "
+    if options.unseen is not None:
+        return [f"{told}are {options.unseen}."]
+    return [f"{told}hold what was proposed there. --unseen 255 marks them instead, so that nothing learns from them."]
 
 
 def _has_unsaved(session: Session, case_id: str) -> bool:
@@ -270,6 +307,7 @@ def _has_display() -> bool:
 COMMANDS: dict[str, Callable[[Options, Session], Answer]] = {
     "create": _create,
     "add": _add,
+    "cases": _cases,
     "train": train,
     "fine-tune": fine_tune,
     "predict": predict,

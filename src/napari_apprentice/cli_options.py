@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from napari_apprentice import __version__
 from napari_apprentice.cli_add import channel_from
 from napari_apprentice.core.cohort import CohortSettings
 from napari_apprentice.core.collecting import LAYOUTS, AddSettings
@@ -38,6 +39,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the command's name comes out as `command`. Its faults are UsageErrors."""
     top = Parser(prog="apprentice", description="A segmentation model that learns from corrections.")
+    top.add_argument("--version", action="version", version=f"napari-apprentice {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
     _study_commands(commands)
     _learning_commands(commands)
@@ -64,10 +66,13 @@ def _study_commands(commands: Any) -> None:
 
     _add_command(_command(commands, "add", "add scans as cases: files, DICOM series, whole data sets"))
 
+    _command(commands, "cases", "list the cases: what became of each, and how well it is predicted")
+
     correct = _command(commands, "correct", "store a label map made elsewhere as a revision")
     correct.add_argument("case", metavar="CASE")
     correct.add_argument("label_map", type=Path, metavar="LABELMAP")
-    correct.add_argument("--accept", choices=("all", "edited"), default="all", help="what counts as known")
+    text = "what counts as looked at: every voxel (default), or only those that differ from what the case showed before"
+    correct.add_argument("--accept", choices=("all", "edited"), default="all", help=text)
     text = "take the nearest label where the label map lies on another grid, and leave out what lies outside"
     correct.add_argument("--resample", action="store_true", help=text)
     _author(correct)
@@ -143,7 +148,8 @@ def _learning_commands(commands: Any) -> None:
     ):
         verb = _command(commands, name, text)
         verb.add_argument("--steps", default=steps, help=f"{', '.join(PRESETS)} or a number (default {steps})")
-        verb.add_argument("--resume", action="store_true", help="go on with the run that was cancelled or killed")
+        text = "go on with the run that was cancelled or killed; follow one that still trains (Ctrl-C stops it)"
+        verb.add_argument("--resume", action="store_true", help=text)
         text = "with --resume: also with a run of another computer that has given no sign of life for a while"
         verb.add_argument("--take-over", action="store_true", help=text)
         _settings(verb, TrainSettings, leave_out=("steps",), defaults=defaults)
@@ -208,15 +214,20 @@ def _result_commands(commands: Any) -> None:
     export = _command(commands, "export", "write a label map on the source's exact grid")
     export.add_argument("case", metavar="CASE")
     export.add_argument("out", type=Path, metavar="OUT")
-    export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected")
+    text = "the newest revision (default), or what the active model version says"
+    export.add_argument("--what", choices=("corrected", "prediction", "uncertainty"), default="corrected", help=text)
+    text = "label id for voxels of corrected that nobody has looked at, such as 255; by default what was proposed there"
+    export.add_argument("--unseen", type=int, metavar="ID", help=text)
     export.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
     text = "for a DICOM Segmentation (.dcm): folder of the DICOM series that the case came from"
     export.add_argument("--source", type=Path, metavar="FOLDER", help=text)
     export.add_argument("--series", default="", help="which of several series in FOLDER: its number or UID")
 
     evaluate = _command(commands, "evaluate", "compare with reference label maps")
-    evaluate.add_argument("references", type=Path, metavar="REFERENCES")
-    evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction")
+    text = "a folder of label maps, called like the cases"
+    evaluate.add_argument("references", type=Path, metavar="REFERENCES", help=text)
+    text = "the model version's predictions (default), or the newest revisions"
+    evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction", help=text)
     evaluate.add_argument("--model", help="model version; by default the active one")
     _settings(evaluate, ReadSettings, only=_OF_LABEL_MAPS)
 

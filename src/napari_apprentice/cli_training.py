@@ -33,7 +33,7 @@ def fine_tune(options: Options, session: Session) -> Answer:
 def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
     if options.take_over and not options.resume:
         raise InputError("--take-over goes on with a run that exists: give --resume as well.")
-    run = _resumable(session, kind) if options.resume else _begun(session, kind, settings)
+    run = _resumable(session, kind, options) if options.resume else _begun(session, kind, settings)
     try:
         report = drain(session.follow_training(run, take_over=options.take_over), options.json)
     except KeyboardInterrupt:
@@ -49,14 +49,18 @@ def _begun(session: Session, kind: str, settings: TrainSettings) -> RunFolder:
     return session.begin_training(kind, settings)
 
 
-def _resumable(session: Session, kind: str) -> RunFolder:
-    busy, run = session.running_training(), session.resumable_training()
-    if busy is not None:
+def _resumable(session: Session, kind: str, options: Options) -> RunFolder:
+    """The run that is to go on; also one that still trains, whose terminal was closed."""
+    busy = session.running_training()
+    if busy is not None and options.take_over:
         raise busy_error(busy)
+    run = busy or session.resumable_training()
     if run is None:
         raise InputError("No training run of this study was cancelled or killed; start one without --resume.")
     if run.kind != kind:
         raise InputError(f"The run that can go on is of another kind: apprentice {run.kind} STUDY --resume.")
+    if busy is not None and not options.json:
+        say(f"{run.run_id} is still training; it is followed from here, and Ctrl-C stops it.")
     return run
 
 

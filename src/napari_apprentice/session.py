@@ -332,9 +332,12 @@ class Session(ScanVerbs, PredictionVerbs, CohortVerbs, ModelVerbs, RevisionVerbs
         *,
         source: Path | None = None,
         series: str = "",
+        unseen: int | None = None,
     ) -> Path:
         """Write corrected labels, a prediction or its uncertainty on the source's grid; see `loop.exporting`."""
-        return exporting.export(self.study, case_id, out, what, overwrite=overwrite, source=source, series=series)
+        return exporting.export(
+            self.study, case_id, out, what, overwrite=overwrite, source=source, series=series, unseen=unseen
+        )
 
     def evaluate(
         self,

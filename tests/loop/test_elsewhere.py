@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_what_runs_elsewhere_is_seen_and_nothing_is_begun_beside_it(
 ) -> None:
     assert "running on ws3" in said(capsys, "runs", study.path)
     busy = f"Run {run.run_id} is still training in this study on ws3; wait for it or cancel it first"
-    for words in (["train"], ["train", "--resume"], ["train", "--resume", "--take-over"]):
+    for words in (["train"], ["train", "--resume", "--take-over"]):
         assert busy in said(capsys, words[0], study.path, *words[1:])
     assert study.runs.ids() == (run.run_id,)
     assert resumable_training(study) is None
@@ -65,6 +66,19 @@ def test_what_runs_elsewhere_is_seen_and_nothing_is_begun_beside_it(
     assert next(watched).text == "Running on ws3. Training"
     run.emit({"event": "cancelled"})
     assert running_training(study) is None
+
+
+def test_a_run_whose_terminal_was_closed_is_followed_from_another(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lonely = begin_training(study, "train", first_model_settings(2))
+    lonely.emit(started(os.getpid()))
+    ends = threading.Timer(0.2, lonely.emit, ({"event": "cancelled"},))
+    ends.start()
+    told = said(capsys, "train", study.path, "--resume")
+    ends.join()
+    assert f"{lonely.run_id} is still training; it is followed from here, and Ctrl-C stops it." in told
+    assert f"Run {lonely.run_id} was cancelled" in told
 
 
 def test_one_that_has_gone_silent_is_taken_over_only_when_asked(

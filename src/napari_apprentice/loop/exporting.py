@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, ModelError
@@ -23,6 +26,7 @@ def export(
     overwrite: bool = False,
     source: Path | None = None,
     series: str = "",
+    unseen: int | None = None,
 ) -> Path:
     """Write a case's newest revision, or the active model version's prediction, beside its scan.
 
@@ -33,6 +37,9 @@ def export(
     source, series
         For a DICOM Segmentation: the folder of the DICOM series that the case came from, because a study
         keeps no identifiers; and which of several series in it on the case's grid, by number or UID.
+    unseen
+        Label id that voxels get which nobody has looked at, of corrected labels only; None leaves there what was
+        proposed.
 
     Raises
     ------
@@ -42,18 +49,21 @@ def export(
         No series in `source` lies on the case's grid.
     InputError
         `what` is none of corrected, prediction, uncertainty; or there is nothing of the kind; or the
-        file exists and `overwrite` is False; or it is a part of the study; or `source` is missing or not needed.
+        file exists and `overwrite` is False; or it is a part of the study; or `source` is missing or not needed; or
+        `unseen` is a label of the study, or not needed.
     """
     if what not in WHAT:
         raise InputError(f"--what takes {', '.join(WHAT)}, not {what!r}.")
     _check_source(out, what, source)
+    if unseen is not None:
+        _check_unseen(study, out, what, unseen)
     study.refuse_inside(out)
     info = study.cases.info(case_id)
     if what == "uncertainty":
         prediction = _prediction(study, case_id, active_model(study))
         write_scalar(out, prediction.uncertainty, info.geometry, overwrite=overwrite)
         return out
-    labels, origin = _corrected(study, case_id) if what == "corrected" else _predicted(study, case_id)
+    labels, origin = _corrected(study, case_id, unseen) if what == "corrected" else _predicted(study, case_id)
     names = {x.id: x.name for x in study.schema.labels}
     colours = {x.id: x.colour for x in study.schema.labels}
     if source is None:
@@ -87,11 +97,23 @@ def _check_source(out: Path, what: str, source: Path | None) -> None:
         raise InputError(f"{out.name}: --source goes with a DICOM Segmentation, a file that ends in {SEG}.")
 
 
-def _corrected(study: Study, case_id: str) -> tuple[LabelArray, SegOrigin]:
+def _check_unseen(study: Study, out: Path, what: str, unseen: int) -> None:
+    if what != "corrected":
+        raise InputError("--unseen goes with --what corrected: a prediction says something about every voxel.")
+    if out.suffix.lower() == SEG:
+        raise InputError(f"{out.name}: DICOM Segmentations have no place for unseen voxels; write .nii.gz or .nrrd.")
+    if unseen in study.schema.ids or not 1 <= unseen <= 65535:
+        raise InputError(f"--unseen takes a number from 1 to 65535 that is no label of the study, not {unseen}.")
+
+
+def _corrected(study: Study, case_id: str, unseen: int | None) -> tuple[LabelArray, SegOrigin]:
     newest = study.revisions.newest(case_id)
     if newest is None:
         raise InputError(f"Case {case_id} has no correction yet; --what prediction exports the prediction.")
-    labels, _ = study.revisions.read(case_id, newest.name)
+    labels, status = study.revisions.read(case_id, newest.name)
+    if unseen is not None:
+        kind = np.promote_types(labels.dtype, np.min_scalar_type(unseen))
+        labels = np.where(status == UNSEEN, unseen, labels).astype(kind)
     author, parent, model = newest.provenance.author, newest.provenance.parent, newest.provenance.model
     while model is None and parent is not None:  # what a model version once proposed stays in later revisions
         earlier = study.revisions.info(case_id, parent).provenance

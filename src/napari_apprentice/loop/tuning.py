@@ -151,7 +151,10 @@ def busy_error(run: RunFolder) -> RunError:
     host = host_elsewhere(run)
     where = f" on {host}" if host else ""
     end = f"; it counts as ended when {host} gives no sign of it for {STALE_SECONDS / 60:.0f} minutes" if host else ""
-    return RunError(f"Run {run.run_id} is still training in this study{where}; wait for it or cancel it first{end}.")
+    return RunError(
+        f"Run {run.run_id} is still training in this study{where}; wait for it or cancel it first{end}. In a terminal, "
+        f"apprentice {run.kind} STUDY --resume follows it, and Ctrl-C there stops it."
+    )
 
 
 def running_training(study: Study) -> RunFolder | None:

@@ -25,7 +25,7 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
         The disk is full, gone or read-only; nothing is left behind.
     """
     if path.exists() and not overwrite:
-        raise InputError(f"{path.name} exists already; choose another name, or say that it may be replaced.")
+        raise InputError(f"{path.name} exists already; choose another name, or let it be replaced (--overwrite).")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent.name} does not exist; create it first.")
     if path.is_dir() and not is_zarr(path):

@@ -73,7 +73,9 @@ class Cases:
             if not there:
                 self.root.stat()  # a share that is gone is no case that does not exist
         if not there:
-            raise InputError(f"There is no case {case_id[:120]!r} in this study; the case list names them.")
+            raise InputError(
+                f"There is no case {case_id[:120]!r} in this study; the case table (apprentice cases STUDY) names them."
+            )
         for inner in ("image/labels", "predictions"):
             refuse_links(self.root, folder / inner)
         return folder
