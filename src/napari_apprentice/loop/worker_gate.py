@@ -122,7 +122,7 @@ class _Bench:
         return min(maps, self.draft) + max(0, maps - self.draft) * (QUALITIES["draft"] / QUALITIES["standard"]) ** 3
 
     def predictor(self, plan: Plan, weights: Path) -> Predictor:
-        return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
+        return Predictor(plan, weights, self.device, labels=self.study.schema.ids, veil=self.study.veil())
 
     def choose(
         self, made: Candidate, before: Predictor, some: Sequence[Example], theirs: Reading, count: int

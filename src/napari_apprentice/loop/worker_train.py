@@ -195,6 +195,7 @@ class _Work:
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
                 self._run.path / CHECKPOINT, cancelled, added, self._ranks, spills=not self._study.encrypted,
+                veil=self._study.veil(),
             )
         )  # fmt: skip
 
