@@ -182,3 +182,12 @@ def test_whom_it_was_compared_with_is_told_only_where_corrections_were_held_out(
     assert measured.told == f"{measured.reason} (compared with v0001)"
     replay_alone = replace(judge(_scores(0.5, replay=True), _scores(0.5, replay=True)), compared_with="v0001")
     assert replay_alone.told == replay_alone.reason
+
+
+def test_what_changed_no_voxel_is_not_better() -> None:
+    scores = [CaseScore("c1/r0001", 1, 0.8, size=9)]
+    assert judge(scores, scores).passed  # another map of the same Dice
+    report = judge_named(scores, scores, {1: "liver"}, changed=False)
+    assert not report.passed
+    assert not report.found_worse
+    assert "says the same" in report.reason

@@ -141,6 +141,17 @@ def _concluded(study: Study, weights: Path, settings: TrainSettings) -> TuneRepo
 
 
 @pytest.mark.usefixtures("_one_thread")
+def test_a_candidate_that_says_the_same_everywhere_is_not_made_active(tmp_path: Path) -> None:
+    study = modelled_study(tmp_path)
+    report = _concluded(study, study.models.weights("v0001"), QUICK)
+    assert not report.active
+    assert study.models.active() == "v0001"
+    assert "it says the same as the active model version in every voxel of the held-out scans" in report.verdict
+    assert report.gate is not None
+    assert not report.gate.found_worse
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_the_gate_goes_on_in_less_memory_where_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = modelled_study(tmp_path)
     enough = _concluded(study, study.models.weights("v0001"), QUICK)

@@ -181,14 +181,16 @@ def judge(
     names: Mapping[int, str],
     left_out: int = 0,
     corrections: int = 0,
+    *,
+    changed: bool = True,
 ) -> GateReport:
     """Compare a candidate with the active version, pair by pair, on the same held-out scans.
 
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and on replay no label falls by more than 0.01 and the mean over labels not by more than
     0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two agrees
-    with the corrections anywhere. The intervals are shown and do not decide: with a handful of subjects nearly all of
-    them reach across zero, and nothing would ever pass.
+    with the corrections anywhere, nor where both say the same everywhere. The intervals are shown and do not decide:
+    with a handful of subjects nearly all of them reach across zero, and nothing would ever pass.
 
     Parameters
     ----------
@@ -198,6 +200,8 @@ def judge(
         Held-out scans that could not be measured on; see `GateReport`.
     corrections
         Held-out corrections that both predicted; one has no score where nobody says anything but background.
+    changed
+        Whether the two differ in any voxel of the held-out scans.
     """
     pairs = _pairs(before, after)
     rows, totals = _rows(pairs)
@@ -205,11 +209,17 @@ def judge(
     fault = _fault(report, names, corrections)
     if fault is not None:
         return replace(report, reason=fault)
+    if not changed:
+        return replace(report, reason=_SAME)
     means = report.mean(replay=False)
     assert means is not None  # there is a fault without; for the type checker
     return replace(report, passed=True, reason=f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
 
 
+_SAME = (
+    "it says the same as the active model version in every voxel of the held-out scans, so nothing shows that it is "
+    "better; more corrections or more steps may help"
+)
 _NO_AGREEMENT = (
     "neither model version agrees with the held-out corrections anywhere (mean Dice 0.000), so nothing proves that it "
     "is better; more corrections or more steps may help"

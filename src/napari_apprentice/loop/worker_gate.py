@@ -58,9 +58,9 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     if choosing:
         weights, share, tried = yield from bench.choose(made, before, some, theirs, settings.interpolation)
     after = bench.predictor(made.plan, weights)
-    pairs, planes = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
+    pairs, planes, changed = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
-    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
+    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections, changed=changed)
     report = replace(report, compared_with=active, sparse=_sparse(held_out))
     return Verdict(report, weights, tuple(held_out), share, tried, planes, bench.recipe)
 
@@ -157,10 +157,10 @@ class _Bench:
 
     def compare(
         self, before: Predictor, after: Predictor, held_out: Sequence[Example], theirs: Reading, text: str
-    ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...]]]:
-        """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
+    ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...], bool]]:
+        """Scores of both, one slice of each scan, and whether any voxel differs; maps are let go scan by scan."""
         found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
-        planes = []
+        planes, changed = [], False
         for number, example in enumerate(held_out, 1):
             maps = []
             examined = ((before, theirs(example)), (after, example))
@@ -170,7 +170,8 @@ class _Bench:
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))
-        return found, tuple(planes)
+            changed = changed or not np.array_equal(maps[0], maps[1])
+        return found, tuple(planes), changed
 
 
 def _sparse(held_out: Iterable[Example]) -> bool:
