@@ -25,6 +25,8 @@ from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.sweep import Sweep
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.choosing import choose
+from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.registering import activate
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.loop.worker_conclude import conclude
@@ -141,6 +143,29 @@ def _concluded(study: Study, weights: Path, settings: TrainSettings) -> TuneRepo
 
 
 @pytest.mark.usefixtures("_one_thread")
+def test_a_first_model_version_that_finds_nothing_is_a_candidate_and_can_be_activated(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    report = _concluded(study, _zeros(study), first_model_settings(300, device="cpu"))
+    assert (report.active, report.instead, study.models.active()) == (False, "", None)
+    assert "kept as a candidate, not active: it agrees with the held-out corrections nowhere" in report.verdict
+    with pytest.raises(ModelError, match="activate one by its name"):
+        active_model(study)
+    choose(study, report.model, "ann")
+    assert study.models.active() == report.model
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("minutes", [0.0, 1.0])
+def test_a_first_model_version_that_had_time_for_a_single_step_is_a_candidate(tmp_path: Path, minutes: float) -> None:
+    study = ball_study(tmp_path, validation=())
+    weights = study.path.parent / "w.safetensors"
+    weight_files.save(build(make_plan()), weights)
+    report = _concluded(study, weights, replace(first_model_settings(1, device="cpu"), minutes=minutes))
+    assert report.active == (minutes == 0)  # a single step that was asked for is what was asked for
+    assert ("only 1 step fitted into 1 minute" in report.verdict) == (minutes > 0)
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_a_candidate_that_says_the_same_everywhere_is_not_made_active(tmp_path: Path) -> None:
     study = modelled_study(tmp_path)
     report = _concluded(study, study.models.weights("v0001"), QUICK)
@@ -251,6 +276,5 @@ def test_of_a_first_model_version_it_is_said_how_good_it_is(
     assert says in result["notes"][-1]
 
 
-def test_a_first_model_version_that_finds_nothing_is_called_that() -> None:
-    assert "nowhere yet (mean Dice 0.000)" in next(how_good(0.0, [make_example(0)]))
-    assert not list(how_good(None, [make_example(0)]))  # held out, and there was no time to measure
+def test_nothing_is_said_of_how_good_it_is_where_there_was_no_time_to_measure() -> None:
+    assert not list(how_good(None, [make_example(0)]))
