@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from napari_apprentice.core.gate import ALL_LABELS, CaseScore, GatePair, GateReport
+from napari_apprentice.core.gate import ALL_LABELS, CaseScore, GatePair, GateReport, first_fault
 from napari_apprentice.core.gate import judge as judge_named
 
 
@@ -182,3 +182,33 @@ def test_whom_it_was_compared_with_is_told_only_where_corrections_were_held_out(
     assert measured.told == f"{measured.reason} (compared with v0001)"
     replay_alone = replace(judge(_scores(0.5, replay=True), _scores(0.5, replay=True)), compared_with="v0001")
     assert replay_alone.told == replay_alone.reason
+
+
+@pytest.mark.parametrize(
+    ("dice", "steps", "minutes", "says"),
+    [
+        ([0.0, 0.0004], 5000, 0.0, "nowhere"),
+        ([0.0, 0.3], 1, 0.0, ""),  # the steps that were asked for
+        ([0.05, 0.09], 1, 0.5, "only 1 step fitted into 0.5 minutes, the shortest preset takes 250, and its mean Dice"),
+        ([0.05, 0.09], 250, 2.0, ""),
+        ([0.1, 0.4], 60, 2.0, ""),
+        ([], 60, 1.0, "only 60 steps fitted into 1 minute, the shortest preset takes 250, and no held-out scan"),
+        ([], 250, 2.0, ""),
+    ],
+)
+def test_a_first_model_version_is_active_unless_it_is_seen_or_bound_to_be_of_no_use(
+    dice: list[float], steps: int, minutes: float, says: str
+) -> None:
+    scores = [CaseScore(f"c{n}/r0001", 1, value, size=9) for n, value in enumerate(dice)]
+    found = first_fault([*scores, CaseScore("c9/r0001", 2, 0.0, size=0, found=3)], steps, minutes)
+    assert says in found
+    assert bool(found) == bool(says)
+
+
+def test_what_changed_no_voxel_is_not_better() -> None:
+    scores = [CaseScore("c1/r0001", 1, 0.8, size=9)]
+    assert judge(scores, scores).passed  # another map of the same Dice
+    report = judge_named(scores, scores, {1: "liver"}, changed=False)
+    assert not report.passed
+    assert not report.found_worse
+    assert "says the same" in report.reason

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from napari_apprentice.errors import RunError
 from napari_apprentice.learn.cells import Cells
+from napari_apprentice.store.cipher import PassingCipher
 
 CPU = torch.device("cpu")
 STEPS = st.lists(
@@ -15,9 +16,9 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(0, 200))
-def test_cells_keep_what_was_put_however_little_memory_there_is(steps, budget):
-    cells, expected = Cells(budget, CPU), {}
+@given(STEPS, st.integers(0, 200), st.booleans())
+def test_cells_keep_what_was_put_however_little_memory_there_is(steps, budget, veiled):
+    cells, expected = Cells(budget, CPU, PassingCipher() if veiled else None), {}
     for verb, i, size in steps:
         key = (i, 0, 0)
         if verb == "put":
@@ -80,6 +81,35 @@ def test_places_in_the_file_are_used_again():
     assert cells._end <= 4 * 400
     assert cells.spilled > 100 * 400
     cells.close()
+
+
+def test_under_a_veil_nothing_of_them_is_in_the_file():
+    files = {}
+    for name, veil in (("plain", None), ("veiled", PassingCipher())):
+        cells = Cells(0, CPU, veil)
+        for _ in range(2):  # the second time into the place of the first
+            for i in range(2):
+                cells.put((i, 0, 0), torch.full((100,), 3.0))
+                cells.drop((1 - i, 0, 0))
+        cells.put((0, 0, 0), torch.full((100,), 3.0))
+        cells.put((1, 0, 0), torch.full((100,), 3.0))
+        file = cells._open()
+        file.seek(0)
+        files[name] = file.read()
+        assert (cells.look((0, 0, 0)) == 3.0).all()
+        cells.close()
+    threes = torch.full((2,), 3.0).numpy().tobytes()
+    assert threes in files["plain"]
+    assert len(files["veiled"]) == len(files["plain"])
+    assert threes not in files["veiled"]
+
+
+def test_no_two_pieces_under_a_veil_have_the_same_key_stream():
+    veil, data = PassingCipher(), memoryview(bytes(40))
+    pieces = [veil.cover(data)[0] for _ in range(3)]  # of zeros: the stream itself
+    blocks = [piece[i : i + 16] for piece in pieces for i in (0, 16)]
+    assert len(set(blocks)) == len(blocks)
+    assert veil.cover(data)[0] != PassingCipher().cover(data)[0]
 
 
 def test_a_full_disk_is_said_plainly(monkeypatch):

@@ -40,13 +40,13 @@ def test_a_plan_read_back_builds_the_same_network():
 def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
     def full(_, path):
         path.write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     path = tmp_path / "w.safetensors"
     weights.save(build(make_plan()), path)
     before = path.read_bytes()
     monkeypatch.setattr(weights, "save_file", full)
-    with pytest.raises(StorageError, match="Make room"):
+    with pytest.raises(StorageError, match=r"^The disk is full; w\.safetensors could not be written.* Make room, then"):
         weights.save(build(make_plan()), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -108,6 +108,15 @@ def test_of_two_trainings_begun_at_once_one_is_refused(study: Study) -> None:
     assert sound(study)
 
 
+def test_a_run_that_is_stopped_before_its_process_is_there_was_not_killed(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(2), **TINY)
+    with pytest.raises(Cancelled, match="before its process began"):
+        drain(stop_training(run))
+    found = resumable_training(study)
+    assert found is not None
+    assert found.run_id == run.run_id
+
+
 @pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_can_go_on(study: Study) -> None:
     run = begin_training(study, "train", first_model_settings(2), **TINY)

@@ -1,5 +1,6 @@
 """A case for which memory runs out is predicted in less of it, and the label map is the same."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from learn.small import make_plan
 from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.slabs import PredictedSlab, unseen
+from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import OutOfMemoryError, RunError
-from napari_apprentice.learn import under_way
+from napari_apprentice.learn import cells, under_way
 from napari_apprentice.learn.sweep import Sweep
 from napari_apprentice.loop import worker_predict
 from napari_apprentice.loop.worker_predict import PredictionTask
+from napari_apprentice.store.keys import VARIABLE, new_key, to_text
 from napari_apprentice.store.prediction_writer import PredictionWriter
 from napari_apprentice.store.study import Study
-from networks import MODEL, networked_study
+from networks import MODEL, add_version, networked_study
 
 HOW = PredictSettings(device="cpu", half=False, backend="torch", memory_mb=64)
 
@@ -84,6 +90,29 @@ def test_memory_that_runs_out_while_a_slab_is_written_is_answered_alike(
     monkeypatch.setattr(PredictionWriter, "write_slab", once)
     assert "c1 begins again in less memory" in predicted(study)
     assert study.predictions.has("c1", MODEL)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_leaves_memory_of_an_encrypted_study_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool
+) -> None:
+    monkeypatch.setenv(VARIABLE, to_text(new_key()))
+    study = Study.create(tmp_path / "x.study", LabelSchema.from_names(["one", "two"]), encrypted=encrypted)
+    voxels = np.random.default_rng(1).normal(0, 100, (1, 24, 24, 24)).astype(np.float32)
+    geometry = Geometry.from_source((24, 24, 24), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    study.cases.add("case-0001", "s1", Volume(voxels, geometry, ("MR",), "scan.nii.gz", "0" * 64))
+    add_version(study, MODEL, make_plan(), seed=3)
+    monkeypatch.setattr(under_way, "_budget", lambda *_: 0)
+    left = tmp_path / "left"
+    monkeypatch.setattr(cells, "temporary_file", lambda: left.open("w+b", buffering=0))
+    run = study.runs.create("predict", {"model": MODEL, "cases": ["case-0001"], "settings": HOW.to_json()})
+    for _ in PredictionTask(lambda *_: unseen)(run):
+        pass
+    assert study.predictions.has("case-0001", MODEL)
+    written = left.read_bytes()
+    assert written
+    # sums and probabilities can be compressed, random bytes cannot
+    assert (len(zlib.compress(written)) < 0.97 * len(written)) == (not encrypted)
 
 
 def test_in_post_processing_it_is_told_as_that(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

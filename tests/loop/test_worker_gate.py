@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +11,22 @@ import torch
 
 from collected import collect
 from learn.small import finish, make_example, make_plan
-from loop.balls import SHAPE, ball_study, revise, trained
+from loop.balls import SHAPE, ball_study, modelled_study, revise, trained
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.records import ModelVersion, Provenance, now
 from napari_apprentice.errors import ModelError
+from napari_apprentice.learn import under_way
 from napari_apprentice.learn import weights as weight_files
 from napari_apprentice.learn.evaluate import case_scores, label_map
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.sweep import Sweep
 from napari_apprentice.loop.candidate import Candidate
+from napari_apprentice.loop.choosing import choose
+from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.registering import activate
 from napari_apprentice.loop.tuning import TuneReport
 from napari_apprentice.loop.worker_conclude import conclude
@@ -96,32 +101,100 @@ def test_a_subject_moved_after_it_was_learned_does_not_judge(first: Study) -> No
 
 def test_what_became_active_while_the_gate_compared_with_another_stays_active(first: Study) -> None:
     base, weights = first.models.info("v0001"), first.models.weights("v0001")
-    first.models.activate("v0001", "by hand")
+    _all_background(first, (), "zeros")
     first.models.register(replace(base, name="chosen"), weights)
     made = Candidate(None, None, base.plan, weights, *collect(first, frozenset()))
     work = conclude(first.runs.create("train", {"base": None}), first, made, QUICK)
-    while (report := next(work)).text != "Comparing with v0001: held-out scan 2 of 2":
+    while (report := next(work)).text != "Comparing with zeros: held-out scan 2 of 2":
         pass
     first.models.activate("chosen", f"chosen by hand, while: {report.text}")
     _, result = finish(work)
     gate = GateReport.from_json(result["gate"])
-    assert (gate.passed, gate.compared_with, result["active"]) == (True, "v0001", False)
+    assert (gate.passed, gate.compared_with, result["active"]) == (True, "zeros", False)
     assert first.models.active() == "chosen"
     verdict = TuneReport("run", result["model"], result["active"], gate, 1, 1.0, (), result["instead"]).verdict
-    assert "(compared with v0001), but chosen became active meanwhile, and the two were not compared" in verdict
+    assert "(compared with zeros), but chosen became active meanwhile, and the two were not compared" in verdict
     assert not activate(first, first.models.info(result["model"]), None)  # nor in place of what was imported meanwhile
 
 
-def _all_background(study: Study, learned: tuple[str, ...]) -> ModelVersion:
-    """An active model version that finds nothing anywhere."""
-    plan, path = make_plan(), study.path.parent / "zeros.safetensors"
-    network = build(plan)
+def _zeros(study: Study) -> Path:
+    """Weights that find nothing anywhere."""
+    path, network = study.path.parent / "zeros.safetensors", build(make_plan())
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)
     weight_files.save(network, path)
-    version = ModelVersion("v0001", None, now(), plan, study.schema, learned, (), None, {}, 0, {}, "")
+    return path
+
+
+def _all_background(study: Study, learned: tuple[str, ...], name: str = "v0001") -> ModelVersion:
+    """An active model version that finds nothing anywhere."""
+    plan, path = make_plan(), _zeros(study)
+    version = ModelVersion(name, None, now(), plan, study.schema, learned, (), None, {}, 0, {}, "")
     study.models.activate(study.models.register(version, path).name, "test")
-    return study.models.info("v0001")
+    return study.models.info(name)
+
+
+def _concluded(study: Study, weights: Path, settings: TrainSettings) -> TuneReport:
+    """What comes of weights that were trained from nothing."""
+    made = Candidate(None, None, make_plan(), weights, *collect(study, frozenset()))
+    _, result = finish(conclude(study.runs.create("train", {"base": None}), study, made, settings))
+    gate = GateReport.from_json(result["gate"]) if result["gate"] else None
+    return TuneReport("run", result["model"], result["active"], gate, 1, 1.0, (), result["instead"])
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_first_model_version_that_finds_nothing_is_a_candidate_and_can_be_activated(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    report = _concluded(study, _zeros(study), first_model_settings(300, device="cpu"))
+    assert (report.active, report.instead, study.models.active()) == (False, "", None)
+    assert "kept as a candidate, not active: it agrees with the held-out corrections nowhere" in report.verdict
+    with pytest.raises(ModelError, match="activate one by its name"):
+        active_model(study)
+    choose(study, report.model, "ann")
+    assert study.models.active() == report.model
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("minutes", [0.0, 1.0])
+def test_a_first_model_version_that_had_time_for_a_single_step_is_a_candidate(tmp_path: Path, minutes: float) -> None:
+    study = ball_study(tmp_path, validation=())
+    weights = study.path.parent / "w.safetensors"
+    weight_files.save(build(make_plan()), weights)
+    report = _concluded(study, weights, replace(first_model_settings(1, device="cpu"), minutes=minutes))
+    assert report.active == (minutes == 0)  # a single step that was asked for is what was asked for
+    assert ("only 1 step fitted into 1 minute" in report.verdict) == (minutes > 0)
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_candidate_that_says_the_same_everywhere_is_not_made_active(tmp_path: Path) -> None:
+    study = modelled_study(tmp_path)
+    report = _concluded(study, study.models.weights("v0001"), QUICK)
+    assert not report.active
+    assert study.models.active() == "v0001"
+    assert "it says the same as the active model version in every voxel of the held-out scans" in report.verdict
+    assert report.gate is not None
+    assert not report.gate.found_worse
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_the_gate_goes_on_in_less_memory_where_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = modelled_study(tmp_path)
+    enough = _concluded(study, study.models.weights("v0001"), QUICK)
+    budgets: list[int] = []
+    budget, usual = under_way._budget, Sweep.voxels_of
+    monkeypatch.setattr(under_way, "_budget", lambda *of: budgets.append(budget(*of)) or budgets[-1])
+
+    def short(*order: Any) -> Any:
+        if budgets[-1] > 32 * 2**20:
+            raise MemoryError
+        return usual(*order)
+
+    monkeypatch.setattr(Sweep, "voxels_of", short)
+    found = _concluded(study, study.models.weights("v0001"), QUICK)
+    assert min(budgets) == 32 * 2**20
+    assert enough.gate is not None
+    assert found.gate is not None
+    assert found.gate.pairs == enough.gate.pairs
 
 
 def test_voxels_found_where_a_label_is_absent_are_counted() -> None:
@@ -203,6 +276,5 @@ def test_of_a_first_model_version_it_is_said_how_good_it_is(
     assert says in result["notes"][-1]
 
 
-def test_a_first_model_version_that_finds_nothing_is_called_that() -> None:
-    assert "nowhere yet (mean Dice 0.000)" in next(how_good(0.0, [make_example(0)]))
-    assert not list(how_good(None, [make_example(0)]))  # held out, and there was no time to measure
+def test_nothing_is_said_of_how_good_it_is_where_there_was_no_time_to_measure() -> None:
+    assert not list(how_good(None, [make_example(0)]))

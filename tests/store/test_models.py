@@ -135,9 +135,10 @@ def test_damage_is_told(tmp_path, weights):
     made.models.weights("v0001").unlink()
     with pytest.raises(ModelError, match="missing"):
         made.models.weights("v0001")
-    (made.path / "models" / "v0001" / "model.json").write_text("{}")
-    with pytest.raises(StudyError):
-        made.models.info("v0001")
+    for damaged in ("{}", "{"):
+        (made.path / "models" / "v0001" / "model.json").write_text(damaged)
+        with pytest.raises(StudyError, match=r"is damaged: .* Put models/v0001 back from a copy\. Without"):
+            made.models.info("v0001")
 
 
 def test_a_full_disk_adds_nothing(tmp_path, weights, monkeypatch):

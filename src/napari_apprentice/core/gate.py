@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_apprentice.core.config import FEWEST_STEPS
 from napari_apprentice.core.intervals import intervals
 
 # A drop of one Dice point on a single label is within the noise of a handful of scans; more is not. Over all
@@ -14,6 +15,7 @@ LABEL_TOLERANCE = 0.01
 REPLAY_TOLERANCE = 0.01
 REPLAY_MEAN_TOLERANCE = 0.005
 NOTHING = 0.0005  # mean Dice that is shown as 0.000
+POOR = 0.1  # mean Dice that a network of a few steps may have by chance
 ALL_LABELS = 0  # in a row: the mean over labels; background itself is never measured
 # Of so many subjects, how many of 100 such intervals held the truth in trials with normal changes; see docs/design.
 HELD = {2: 50, 3: 75, 4: 80, 5: 85, 6: 85, 7: 85, 8: 90, 9: 90}
@@ -181,14 +183,16 @@ def judge(
     names: Mapping[int, str],
     left_out: int = 0,
     corrections: int = 0,
+    *,
+    changed: bool = True,
 ) -> GateReport:
     """Compare a candidate with the active version, pair by pair, on the same held-out scans.
 
     It passes when, on held-out corrections, the mean over labels does not fall and no label falls by
     more than 0.01, and on replay no label falls by more than 0.01 and the mean over labels not by more than
     0.005. Without a held-out correction there is no proof, so it does not pass; nor where neither of the two agrees
-    with the corrections anywhere. The intervals are shown and do not decide: with a handful of subjects nearly all of
-    them reach across zero, and nothing would ever pass.
+    with the corrections anywhere, nor where both say the same everywhere. The intervals are shown and do not decide:
+    with a handful of subjects nearly all of them reach across zero, and nothing would ever pass.
 
     Parameters
     ----------
@@ -198,6 +202,8 @@ def judge(
         Held-out scans that could not be measured on; see `GateReport`.
     corrections
         Held-out corrections that both predicted; one has no score where nobody says anything but background.
+    changed
+        Whether the two differ in any voxel of the held-out scans.
     """
     pairs = _pairs(before, after)
     rows, totals = _rows(pairs)
@@ -205,15 +211,48 @@ def judge(
     fault = _fault(report, names, corrections)
     if fault is not None:
         return replace(report, reason=fault)
+    if not changed:
+        return replace(report, reason=_SAME)
     means = report.mean(replay=False)
     assert means is not None  # there is a fault without; for the type checker
     return replace(report, passed=True, reason=f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
 
 
+_SAME = (
+    "it says the same as the active model version in every voxel of the held-out scans, so nothing shows that it is "
+    "better; more corrections or more steps may help"
+)
 _NO_AGREEMENT = (
     "neither model version agrees with the held-out corrections anywhere (mean Dice 0.000), so nothing proves that it "
     "is better; more corrections or more steps may help"
 )
+
+
+def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
+    """Why a first model version does not become active by itself, as a clause; "" where it does.
+
+    There is nothing to compare it with, but all fine-tuning begins from it.
+
+    Parameters
+    ----------
+    scores
+        Its own, on held-out corrections; none where none is held out.
+    steps, minutes
+        What it was trained; 0 minutes where the steps were asked for.
+    """
+    found = [s.dice for s in scores if s.size]
+    dice = float(np.mean(found)) if found else None
+    if dice is not None and dice < NOTHING:
+        return (
+            "it agrees with the held-out corrections nowhere (mean Dice 0.000); train anew with more corrections or "
+            "more steps, or activate it all the same"
+        )
+    if not minutes or steps >= FEWEST_STEPS or (dice is not None and dice >= POOR):
+        return ""
+    time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+    told = f"only {steps} step{'s' if steps > 1 else ''} fitted into {time}, the shortest preset takes {FEWEST_STEPS}"
+    shown = f"its mean Dice on held-out corrections is {dice:.3f}" if found else "no held-out scan shows its worth"
+    return f"{told}, and {shown}; train anew with more time, or activate it all the same"
 
 
 def _no_proof(report: GateReport, corrections: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from napari_apprentice.errors import RunError
-from napari_apprentice.learn.on_disk import temporary_file
+from napari_apprentice.learn.on_disk import Veil, temporary_file
 
 Key = tuple[int, int, int]
 SMALLEST = 2**20  # bytes; below, nothing is kept in memory
@@ -27,15 +27,17 @@ class Cells:
         Bytes to hold in memory. The cell touched last is always in memory.
     device
         Where the cells in memory lie.
+    veil
+        What hides those in the file; None where they may lie there as they are.
     """
 
-    def __init__(self, budget: int, device: torch.device) -> None:
-        self._budget, self._device = budget, device
+    def __init__(self, budget: int, device: torch.device, veil: Veil | None = None) -> None:
+        self._budget, self._device, self._veil = budget, device, veil
         self._here: dict[Key, torch.Tensor] = {}
         self._next: dict[Key, float] = {}
         self._bytes = 0
         self._file: BinaryIO | None = None
-        self._away: dict[Key, tuple[int, torch.Size]] = {}
+        self._away: dict[Key, tuple[int, torch.Size, int]] = {}  # where, and its number under the veil
         self._free: dict[int, list[int]] = {}
         self._end = 0
         self.spilled = 0  # bytes ever written
@@ -97,7 +99,7 @@ class Cells:
 
     def _release(self, key: Key) -> None:
         if key in self._away:
-            offset, shape = self._away.pop(key)
+            offset, shape, _ = self._away.pop(key)
             self._free.setdefault(4 * shape.numel(), []).append(offset)
 
     def _store(self, key: Key, cell: torch.Tensor) -> None:
@@ -105,7 +107,10 @@ class Cells:
         spare = self._free.get(size)
         offset = spare.pop() if spare else self._end
         self._end = max(self._end, offset + size)
-        view = _bytes_of(cell.detach().cpu().contiguous())
+        view, number = _bytes_of(cell.detach().cpu().contiguous()), 0
+        if self._veil is not None:
+            covered, number = self._veil.cover(view)
+            view = memoryview(covered)
         try:
             file = self._open()
             file.seek(offset)
@@ -117,12 +122,12 @@ class Cells:
                 f"({error.strerror or error}). Make room on the disk, or allow it more memory."
             ) from error
         self.spilled += size
-        self._away[key] = (offset, cell.shape)
+        self._away[key] = (offset, cell.shape, number)
 
     def _load(self, key: Key) -> torch.Tensor:
-        offset, shape = self._away[key]
+        offset, shape, number = self._away[key]
         cell = torch.empty(shape, dtype=torch.float32)
-        view = _bytes_of(cell)
+        whole = view = _bytes_of(cell)
         file = self._open()
         file.seek(offset)
         while view:
@@ -130,6 +135,8 @@ class Cells:
             if not got:
                 raise RunError("The temporary file of the prediction ended too early; start the prediction again.")
             view = view[got:]
+        if self._veil is not None:
+            self._veil.uncover(whole, number)
         return cell.to(self._device)
 
     def _open(self) -> BinaryIO:

@@ -14,7 +14,8 @@ from napari_apprentice.core.postprocess_steps import postprocess
 from napari_apprentice.core.records import Example
 from napari_apprentice.core.slabs import PredictedSlab
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import NoNumbersError
+from napari_apprentice.errors import NoNumbersError, OutOfMemoryError
+from napari_apprentice.learn.device import release_memory
 from napari_apprentice.learn.predictor import Predictor
 
 _NO_STEPS = PostRecipe()
@@ -64,6 +65,8 @@ def label_map(
 ) -> LabelArray:  # fmt: skip
     """(z, y, x) labels that a model proposes for an example; background where its numbers break.
 
+    Where memory runs out it begins again in less of it, as a prediction does; the labels are the same.
+
     Parameters
     ----------
     recipe
@@ -74,9 +77,26 @@ def label_map(
     Cancelled
         `cancelled` said so.
     """
+    while True:
+        try:
+            labels = _proposed(predictor, example, settings, cancelled)
+            break
+        except OutOfMemoryError:
+            smaller = settings.smaller()
+            if smaller == settings:
+                raise
+        # out here, where the error no longer holds the tensors
+        release_memory()
+        settings = smaller
+    return postprocess(labels, example.spacing, recipe)
+
+
+def _proposed(
+    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool]
+) -> LabelArray:
     labels: LabelArray = np.zeros(example.shape, dtype=predictor.label_type)
     with suppress(NoNumbersError):  # nothing could be proposed there, which the scores are to show
         for report in predictor.predict(example.source, settings, cancelled):
             if isinstance(report, PredictedSlab):
                 labels[report.start : report.stop] = report.labels
-    return postprocess(labels, example.spacing, recipe)
+    return labels

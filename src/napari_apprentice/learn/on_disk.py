@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 import torch
@@ -29,6 +29,18 @@ def temporary_file() -> BinaryIO:
 def free_disk() -> int:
     """Bytes that can be written there."""
     return shutil.disk_usage(_folder() or tempfile.gettempdir()).free
+
+
+class Veil(Protocol):
+    """Hides what leaves memory from whoever can read the disk."""
+
+    def cover(self, data: memoryview) -> tuple[bytes, int]:
+        """As many bytes that tell nothing, and the number by which they become what they were."""
+        ...
+
+    def uncover(self, data: memoryview, number: int) -> None:
+        """Make them in place what they were."""
+        ...
 
 
 class OnDisk:

@@ -21,6 +21,7 @@ from napari_apprentice.learn import weights as weight_files
 from napari_apprentice.learn.device import describe, memory_errors
 from napari_apprentice.learn.member import Member
 from napari_apprentice.learn.network import Network, build
+from napari_apprentice.learn.on_disk import Veil
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models
 from napari_apprentice.learn.under_way import Cancel, PredictionUnderWay, Report
@@ -41,6 +42,8 @@ class Predictor:
     labels
         Label ids that the study still has; others of the model's are not proposed, as if they had been cut off.
         None for all of the model's.
+    veil
+        What hides sums that memory has no room for, in their temporary file; None where they may lie there as they are.
 
     Raises
     ------
@@ -50,18 +53,18 @@ class Predictor:
 
     def __init__(
         self, plan: Plan, weights: Path, device: torch.device, temperature: float = 1.0,
-        labels: Collection[int] | None = None,
+        labels: Collection[int] | None = None, veil: Veil | None = None,
     ) -> None:  # fmt: skip
         shown = plan if labels is None else plan.only(labels)
         module = build(plan)
         weight_files.load(module, weights)
-        self._adopt(shown, (Member(plan, module, device, temperature, labels=shown.labels),))
+        self._adopt(shown, (Member(plan, module, device, temperature, labels=shown.labels),), veil)
 
     @classmethod
-    def of(cls, plan: Plan, module: Network, device: torch.device) -> Self:
+    def of(cls, plan: Plan, module: Network, device: torch.device, veil: Veil | None = None) -> Self:
         """A predictor around a network in memory, which it puts into evaluation mode; its weights may change."""
         predictor = cls.__new__(cls)
-        predictor._adopt(plan, (Member(plan, module, device, changing=True),))
+        predictor._adopt(plan, (Member(plan, module, device, changing=True),), veil)
         return predictor
 
     @classmethod
@@ -85,11 +88,14 @@ class Predictor:
         axes = set(first._plan.mirror_axes).intersection(*(p._plan.mirror_axes for p in predictors))
         merged = cls.__new__(cls)
         merged._adopt(
-            replace(first._plan, mirror_axes=tuple(sorted(axes))), tuple(m for p in predictors for m in p._members)
+            replace(first._plan, mirror_axes=tuple(sorted(axes))),
+            tuple(m for p in predictors for m in p._members),
+            first._veil,
         )
         return merged
 
-    def _adopt(self, plan: Plan, members: tuple[Member, ...]) -> None:
+    def _adopt(self, plan: Plan, members: tuple[Member, ...], veil: Veil | None) -> None:
+        self._veil = veil
         self._plan, self._members, self._device = plan, members, members[0].device
         self._models = Models(plan, tuple(m.readout for m in members), tuple(m.temperature for m in members))
         self.spilled = 0  # bytes the newest prediction had to put on disk
@@ -124,7 +130,7 @@ class Predictor:
         with memory_errors():
             voters = self._voters(settings)
         scan = ScaledScan(source, self._plan, self._device)
-        return PredictionUnderWay(self._models, voters, scan, settings, self._device)
+        return PredictionUnderWay(self._models, voters, scan, settings, self._device, self._veil)
 
     def backend_name(self, settings: PredictSettings) -> str:
         """What would compute: library and number type."""

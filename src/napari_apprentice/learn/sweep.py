@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.learn.cells import Cells, Key
 from napari_apprentice.learn.device import sent
+from napari_apprentice.learn.on_disk import Veil
 from napari_apprentice.learn.probabilities import Agreement, largest, likely, mean_probabilities
 from napari_apprentice.learn.readout import Readout
 from napari_apprentice.learn.scaled import ScaledScan
@@ -77,9 +78,14 @@ class Sweep:
         Shift between windows as a share of the patch.
     budget
         Bytes for sums that are not finished.
+    veil
+        As of `Cells`.
     """
 
-    def __init__(self, scan: ScaledScan, models: Models, step: float, budget: int, device: torch.device) -> None:
+    def __init__(
+        self, scan: ScaledScan, models: Models, step: float, budget: int, device: torch.device,
+        veil: Veil | None = None,
+    ) -> None:  # fmt: skip
         self._scan, self._models, self._device = scan, models, device
         patch = models.plan.patch
         size = [max(n, p) for n, p in zip(scan.shape, patch, strict=True)]
@@ -89,7 +95,7 @@ class Sweep:
         self._axes = tuple(Axis.placed(n, p, step) for n, p in zip(size, patch, strict=True))
         self._shares = Shares(self._axes, device)
         self._rows = Rows(self._axes[0])
-        self.cells = Cells(budget, device)
+        self.cells = Cells(budget, device, veil)
         rounder = FEATURE_ROUNDER if any(r.late for r in models.readouts) else ROUNDER
         self._rounder, self._scratch = torch.tensor(rounder, device=device), torch.empty(0, device=device)
         self._over = [[a.windows_over(k) for k in range(len(a.segments))] for a in self._axes]

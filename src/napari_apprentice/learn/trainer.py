@@ -21,7 +21,7 @@ from napari_apprentice.learn.device import choose_device, memory_errors
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.memory import affordable, fits, need, refuse_too_many
 from napari_apprentice.learn.network import Network, build
-from napari_apprentice.learn.on_disk import OnDisk, free_disk
+from napari_apprentice.learn.on_disk import OnDisk, Veil, free_disk
 from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.prepared import Prepared, foretold_bytes, kept_near, prepare
 from napari_apprentice.learn.quick import quicken
@@ -83,6 +83,7 @@ def fit(
     ranks: Ranks | None = None,
     *,
     spills: bool = True,
+    veil: Veil | None = None,
 ) -> Generator[Progress, None, FitResult]:
     """Train, and write the averaged (EMA) weights.
 
@@ -107,6 +108,8 @@ def fit(
         Who computes together; by default this process alone.
     spills
         Whether scans that memory has no room for may lie in a temporary file, as they are.
+    veil
+        As of `Predictor`, for what is measured on the way.
 
     Yields
     ------
@@ -139,7 +142,7 @@ def fit(
         stepper = _stepper(plan, settings, module, teacher, _open_rows(plan, examples, device), ranks)
         run = Training(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
-            checkpoint, _keys(plan, settings, start, examples, held_out), cancelled,
+            checkpoint, _keys(plan, settings, start, examples, held_out), cancelled, veil,
         )  # fmt: skip
         run.notes.extend([_ON_DISK] if away else [])
         run.notes.extend(f"Not in this run: {r} ({why})." for r, why in damaged.items())

@@ -21,6 +21,7 @@ from napari_apprentice.learn.checkpoint import Checkpoint, Point, Settled
 from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import Network, build
+from napari_apprentice.learn.on_disk import Veil
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.pace import Pace, plan_pace, time_prediction, time_steps
 from napari_apprentice.learn.patches import Batch
@@ -58,6 +59,8 @@ class Training:
         Of the checkpoint, and what it may belong to; a new one belongs to the first.
     cancelled
         Asked before every step.
+    veil
+        As of `Predictor`, when it is measured.
     """
 
     plan: Plan
@@ -72,6 +75,7 @@ class Training:
     folder: Path
     keys: tuple[str, ...]
     cancelled: Cancel
+    veil: Veil | None = None
     began: float = field(default_factory=time.monotonic)
     step: int = 0
     before: float = 0.0  # seconds of the parts that were resumed
@@ -248,7 +252,7 @@ class Training:
     def _averaged(self) -> Predictor:
         average = build(self.plan)
         weights.assign(average, self.optimiser.average, "the averaged weights")
-        return Predictor.of(self.plan, quicken(average, self.device), self.device)
+        return Predictor.of(self.plan, quicken(average, self.device), self.device, self.veil)
 
 
 def _way_on(kept: int | None) -> str:

@@ -14,6 +14,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.slabs import Focus, PredictedSlab, unseen
 from napari_apprentice.errors import Cancelled
 from napari_apprentice.learn.device import free_bytes, is_out_of_memory, memory_errors
+from napari_apprentice.learn.on_disk import Veil
 from napari_apprentice.learn.own_grid import OwnGrid
 from napari_apprentice.learn.scaled import ScaledScan
 from napari_apprentice.learn.sweep import Models, Sweep, Window
@@ -56,14 +57,17 @@ class PredictionUnderWay:
         Their networks stay as they are until it is done.
     scan
         The scan; it may have been read in part.
+    veil
+        As of `Cells`.
     """
 
     def __init__(
-        self, models: Models, voters: Voters, scan: ScaledScan, settings: PredictSettings, device: torch.device
-    ) -> None:
+        self, models: Models, voters: Voters, scan: ScaledScan, settings: PredictSettings, device: torch.device,
+        veil: Veil | None = None,
+    ) -> None:  # fmt: skip
         self._models, self._voters, self._scan, self._device = models, voters, scan, device
         self._ask, self._focus = Asker(lambda: False), unseen
-        self._sweep = Sweep(scan, models, settings.shift, _budget(settings, device), device)
+        self._sweep = Sweep(scan, models, settings.shift, _budget(settings, device), device, veil)
         self._grid = self._own_grid(None)
         self._given = np.zeros(scan.own[0], dtype=bool)
         self._thick = max(1, SLAB // (scan.own[1] * scan.own[2]))

@@ -1,6 +1,10 @@
 """Weights on disk: safetensors, never pickle."""
 
+import errno
+import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -10,6 +14,8 @@ from torch import nn
 
 from napari_apprentice.errors import ModelError, StorageError
 from napari_apprentice.learn.syncing import sync
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -37,12 +43,23 @@ def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) 
         save_file({n: t.to("cpu", kind).contiguous() for n, t in named.items()}, aside)
         sync(aside)
         aside.replace(path)
-    except (SafetensorError, OSError) as error:  # safetensors has its own word for a full disk
-        aside.unlink(missing_ok=True)
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError):  # a disk that is gone or read-only: the sentence below is what counts
+            aside.unlink(missing_ok=True)
+        why, mend = _told(error)
         raise StorageError(
-            f"{path.name} could not be written ({error}). What was stored before is unchanged. Make room, then "
-            "resume the run."
+            f"{why}; {path.name} could not be written. What was stored before is unchanged. {mend}, then resume the "
+            "run: it goes on from its last checkpoint."
         ) from error
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """What the operating system says, and what to do; safetensors has its number among words of its own."""
+    told = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number in _FULL:
+        return "The disk is full", "Make room"
+    return os.strerror(number) if number else str(error), "Mend this"
 
 
 def load(module: nn.Module, path: Path) -> None:

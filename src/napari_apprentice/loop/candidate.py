@@ -44,7 +44,7 @@ class Verdict:
     Parameters
     ----------
     report
-        None for a first model version, which there is nothing to compare with.
+        None for a first model version that becomes active: there is nothing to compare it with.
     weights, share
         Those it is about, and the share of the change in them.
     tried

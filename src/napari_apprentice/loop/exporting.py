@@ -80,6 +80,8 @@ def active_model(study: Study) -> str:
     """Name of the active model version, or a ModelError that says how to get one."""
     active = study.models.active()
     if active is None:
+        if study.models.names():
+            raise ModelError("No model version of this study is active: activate one by its name, or train one anew.")
         raise ModelError("This study has no model version yet: correct a few scans, then train the first one.")
     return active
 

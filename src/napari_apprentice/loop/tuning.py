@@ -8,7 +8,7 @@ from typing import Any
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import RunError, StorageError, StudyError
+from napari_apprentice.errors import Cancelled, RunError, StorageError, StudyError
 from napari_apprentice.loop.begun import Begun, newest_revisions
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
@@ -118,6 +118,9 @@ def follow_training(run: RunFolder, *, take_over: bool = False) -> Generator[Pro
 def stop_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
     """Ask a run to stop and follow it to its end: Cancelled, or its report when it was done already."""
     run.cancel()
+    if not is_running(run) and outcome(run.events(0)[0]) is None:
+        # Ctrl-C came before a process had said that it is there; should one be, it finds the request to stop.
+        raise Cancelled(f"Run {run.run_id} was stopped before its process began.")
     result = yield from follow(run)
     return _report(run, result)
 

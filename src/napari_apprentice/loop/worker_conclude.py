@@ -36,7 +36,7 @@ def conclude(
     version = before or (yield from _registered_now(run, study, made, settings))
     active = activate(study, version, version.gate, resumed=before is not None)
     return {
-        "model": version.name, "active": active, "instead": "" if active else study.models.active(),
+        "model": version.name, "active": active, "instead": "" if active else study.models.active() or "",
         "gate": version.gate.to_json() if version.gate else None,
         "device": describe(choose_device(settings.device)),
     }  # fmt: skip

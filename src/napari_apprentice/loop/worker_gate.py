@@ -12,7 +12,7 @@ import torch
 from napari_apprentice.core.channels import Names
 from napari_apprentice.core.config import QUALITIES, PredictSettings, TrainSettings
 from napari_apprentice.core.correction import UNSEEN
-from napari_apprentice.core.gate import CaseScore, GateReport, judge
+from napari_apprentice.core.gate import CaseScore, GateReport, first_fault, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
 from napari_apprentice.core.postprocess import PostRecipe
@@ -42,7 +42,8 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     base = made.base.name if made.base else None
     held_out = fair(study, (active, base), made.examples, made.held_out)
     if active is None:
-        return Verdict(None, made.fitted, tuple(held_out))
+        fault = yield from _first_fault(run, study, made, settings, held_out)
+        return Verdict(GateReport((), False, fault) if fault else None, made.fitted, tuple(held_out))
     version = study.models.info(active)
     apart = not_compared(made.plan, version)
     if apart:
@@ -58,11 +59,26 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     if choosing:
         weights, share, tried = yield from bench.choose(made, before, some, theirs, settings.interpolation)
     after = bench.predictor(made.plan, weights)
-    pairs, planes = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
+    pairs, planes, changed = yield from bench.compare(before, after, held_out, theirs, f"Comparing with {active}")
     corrections = sum(not e.replay and bool(e.status.any()) for e in held_out)
-    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections)
+    report = judge(*pairs, bench.names, len(made.held_out) - len(held_out), corrections, changed=changed)
     report = replace(report, compared_with=active, sparse=_sparse(held_out))
     return Verdict(report, weights, tuple(held_out), share, tried, planes, bench.recipe)
+
+
+def _first_fault(
+    run: RunFolder, study: Study, made: Candidate, settings: TrainSettings, held_out: Sequence[Example]
+) -> Generator[Progress, None, str]:
+    """Why a first model version does not become active by itself; see `core.gate.first_fault`."""
+    some = _first(held_out, replay=False)
+    bench = _Bench(run, study, choose_device(settings.device), steps_of(study), len(some), len(some))
+    predictor = bench.predictor(made.plan, made.fitted)
+    found = yield from bench.scores(predictor, some, f"Measuring on {_counted(some)}")
+    return first_fault(found, settings.steps, settings.minutes)
+
+
+def _counted(some: Sequence[Example]) -> str:
+    return f"{len(some)} held-out scan{'s' if len(some) > 1 else ''}"
 
 
 def steps_of(study: Study) -> PostRecipe:
@@ -122,7 +138,7 @@ class _Bench:
         return min(maps, self.draft) + max(0, maps - self.draft) * (QUALITIES["draft"] / QUALITIES["standard"]) ** 3
 
     def predictor(self, plan: Plan, weights: Path) -> Predictor:
-        return Predictor(plan, weights, self.device, labels=self.study.schema.ids)
+        return Predictor(plan, weights, self.device, labels=self.study.schema.ids, veil=self.study.veil())
 
     def choose(
         self, made: Candidate, before: Predictor, some: Sequence[Example], theirs: Reading, count: int
@@ -130,21 +146,21 @@ class _Bench:
         """Try shares of the change on some of the scans, in draft quality, each scan once for each share."""
         assert made.start is not None  # the caller has looked; for the type checker
         paths, measured = dict[float, Path](), dict[float, list[CaseScore]]()
-        scans = f"{len(some)} held-out scan{'s' if len(some) > 1 else ''}"
+        scans = _counted(some)
         told = f"Measuring the active model version on {scans}"
-        earlier = yield from self._scores(before, [*map(theirs, some)], told)
+        earlier = yield from self.scores(before, [*map(theirs, some)], told)
         for share in shares(count):
             paths[share] = made.fitted if share == 1 else self.run.path / f"weights-{share:.3f}.safetensors"
             if share < 1:
                 between(made.start, made.fitted, share, paths[share])
             predictor = self.predictor(made.plan, paths[share])
-            measured[share] = yield from self._scores(predictor, some, f"Trying {share:.0%} of the change on {scans}")
+            measured[share] = yield from self.scores(predictor, some, f"Trying {share:.0%} of the change on {scans}")
         share, tried = choose_share(earlier, measured, self.names)
         for other in paths.keys() - {share, 1.0}:
             paths[other].unlink(missing_ok=True)
         return paths[share], share, tried
 
-    def _scores(
+    def scores(
         self, predictor: Predictor, examples: Sequence[Example], text: str
     ) -> Generator[Progress, None, list[CaseScore]]:
         """In draft quality."""
@@ -157,10 +173,10 @@ class _Bench:
 
     def compare(
         self, before: Predictor, after: Predictor, held_out: Sequence[Example], theirs: Reading, text: str
-    ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...]]]:
-        """Scores of both, and one slice of each scan; label maps are let go scan by scan."""
+    ) -> Generator[Progress, None, tuple[tuple[list[CaseScore], list[CaseScore]], tuple[Plane, ...], bool]]:
+        """Scores of both, one slice of each scan, and whether any voxel differs; maps are let go scan by scan."""
         found: tuple[list[CaseScore], list[CaseScore]] = ([], [])
-        planes = []
+        planes, changed = [], False
         for number, example in enumerate(held_out, 1):
             maps = []
             examined = ((before, theirs(example)), (after, example))
@@ -170,7 +186,8 @@ class _Bench:
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))
-        return found, tuple(planes)
+            changed = changed or not np.array_equal(maps[0], maps[1])
+        return found, tuple(planes), changed
 
 
 def _sparse(held_out: Iterable[Example]) -> bool:

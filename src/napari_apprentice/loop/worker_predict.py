@@ -144,7 +144,7 @@ def _place(study: Study, case_id: str, model: str, settings: PredictSettings) ->
 def _load(study: Study, model: str, device: torch.device) -> Predictor:
     version = study.models.info(model)
     weights = study.models.weights(model)
-    return Predictor(version.plan, weights, device, version.temperature, study.schema.ids)
+    return Predictor(version.plan, weights, device, version.temperature, study.schema.ids, study.veil())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
-from napari_apprentice.core.gate import NOTHING
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
@@ -195,6 +194,7 @@ class _Work:
             yield from fit(
                 self._plan, self._examples, self._held_out, self._settings, self._start, self._out,
                 self._run.path / CHECKPOINT, cancelled, added, self._ranks, spills=not self._study.encrypted,
+                veil=self._study.veil(),
             )
         )  # fmt: skip
 
@@ -257,7 +257,7 @@ def plan_for(prints: Sequence[Fingerprint], study: Study, run: RunFolder) -> Pla
 
 
 def how_good(dice: float | None, held_out: Sequence[Example]) -> Iterator[str]:
-    """A sentence on a first model version: nothing is there to compare it with, so it becomes active as it is.
+    """A sentence on a first model version, which there is nothing to compare with.
 
     Parameters
     ----------
@@ -266,11 +266,6 @@ def how_good(dice: float | None, held_out: Sequence[Example]) -> Iterator[str]:
     """
     if not held_out:
         yield "No corrected scan is held out yet, so nothing says how good it is."
-    elif dice is not None and dice < NOTHING:
-        yield (
-            "It agrees with the held-out corrections nowhere yet (mean Dice 0.000): train anew with more corrections "
-            "or more steps."
-        )
     elif dice is not None:
         yield f"Mean Dice on held-out corrections: {dice:.3f}."
 

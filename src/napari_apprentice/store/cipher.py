@@ -7,11 +7,14 @@ one key (section 8.3), which is some millions of scans. The key that encrypts is
 
 import hmac
 import os
+from collections.abc import Callable
+from typing import Any
 
 from napari_apprentice.errors import InputError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+BLOCK_BYTES = 16
 EXTRA_BYTES = NONCE_BYTES + 16  # a sealed piece is longer by its nonce and its tag
 _PURPOSE = b"napari-apprentice/1/"
 _MISSING = (
@@ -75,6 +78,39 @@ class Cipher:
             return self._aes.decrypt(view[:NONCE_BYTES], view[NONCE_BYTES:], place.encode())
         except self._wrong as error:
             raise SealError("its bytes were altered or belong elsewhere") from error
+
+
+class PassingCipher:
+    """Hides bytes in a temporary file that goes with this process: AES-256-CTR with a random key that only it has.
+
+    Source: NIST SP 800-38A, 6.5. Every piece takes blocks of the key stream that none before it took, also where it is
+    written over another one. Nobody else has the file, so that no tag says whether it was altered.
+
+    Raises
+    ------
+    InputError
+        The package cryptography is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from cryptography.hazmat.primitives.ciphers import Cipher as Stream  # noqa: PLC0415 - an extra
+            from cryptography.hazmat.primitives.ciphers import algorithms, modes  # noqa: PLC0415
+        except ImportError as error:
+            raise InputError(_MISSING) from error
+        aes, counter = algorithms.AES(os.urandom(KEY_BYTES)), modes.CTR
+        self._from: Callable[[int], Any] = lambda block: Stream(aes, counter(block.to_bytes(BLOCK_BYTES))).encryptor()
+        self._blocks = 0
+
+    def cover(self, data: memoryview) -> tuple[bytes, int]:
+        """As many encrypted bytes, and the number by which they are decrypted: their first block."""
+        first = self._blocks
+        self._blocks += -(-len(data) // BLOCK_BYTES)
+        return bytes(self._from(first).update(data)), first
+
+    def uncover(self, data: memoryview, number: int) -> None:
+        """Decrypt in place."""
+        data[:] = self._from(number).update(data)
 
 
 def check_value(key: bytes, key_id: str) -> str:

@@ -24,6 +24,10 @@ WEIGHTS = "weights.safetensors"
 DOCUMENT = "model.json"
 WENT_BACK = "went back from "  # how the reason of a turn begins with which a person went back
 _IN_PLACE_OF = "in_place_of"  # in a turn that counts only where that model version is active; None for none
+_DAMAGED = (
+    "Put models/{} back from a copy. Without one, activate a model version that was not tuned from it (`apprentice "
+    "models` lists them), or move that folder out of the study: what was tuned from it then stands alone."
+)
 _LARGEST_PICTURE = 32 * 1024**2  # bytes
 
 
@@ -100,11 +104,15 @@ class Models:
         StudyError
             Its document is damaged.
         """
-        document = self.record(name)
+        try:
+            document = self.record(name)
+        except StudyError as error:
+            raise StudyError(f"{error} {_DAMAGED.format(name)}") from error
         try:
             return ModelVersion.from_json(document)
         except (*MALFORMED, ApprenticeError) as error:
-            raise StudyError(f"Model version {name} is damaged: its {DOCUMENT} is incomplete.") from error
+            text = f"Model version {name} is damaged: its {DOCUMENT} is incomplete."
+            raise StudyError(f"{text} {_DAMAGED.format(name)}") from error
 
     def readable(self) -> tuple[ModelVersion, ...]:
         """All model versions whose document is whole, by name; one that is damaged keeps nobody from the others."""

@@ -12,6 +12,7 @@ from napari_apprentice.core.records import now
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.arrays import create_group
 from napari_apprentice.store.cases import Cases
+from napari_apprentice.store.cipher import PassingCipher
 from napari_apprentice.store.documents import MALFORMED, read_document, write_document
 from napari_apprentice.store.encryption import STUDY_DOCUMENT, new_encryption, vault_of
 from napari_apprentice.store.files import remove_quietly, storage_errors
@@ -164,6 +165,10 @@ class Study:
     def encrypted(self) -> bool:
         """Whether what it keeps is encrypted."""
         return self.vault.encrypted
+
+    def veil(self) -> PassingCipher | None:
+        """What hides bytes of it in a temporary file; None in a plain study."""
+        return PassingCipher() if self.encrypted else None
 
     @property
     def schema(self) -> LabelSchema:
