@@ -158,7 +158,7 @@ sys.exit(worker.main(["--serve"]))
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def slow() -> Iterator[Engine]:
     made = Engine(program=("-c", SLOW))
     yield made
