@@ -36,7 +36,7 @@ from napari_apprentice.store.unprocessed import read_unprocessed
 from networks import MODEL, add_version, networked_study
 
 CPU = PredictSettings(device="cpu", backend="torch")  # to convert a network for OpenVINO takes longer than the rest
-USUAL = PredictSettings(device="cpu")
+USUAL = PredictSettings(device="cpu")  # the same bytes on any number of threads
 ONE = CohortSettings()
 
 
@@ -184,7 +184,7 @@ def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Stu
     assert engines == []
 
 
-TOGETHER = replace(CPU, ensemble="v0002")
+TOGETHER = replace(USUAL, ensemble="v0002")
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_several_model_versions_predict_a_cohort_together(study: Study) -> None:
     assert names(done(study, settings=TOGETHER)) == set(study.cases.ids())
     assert study.predictions.made("c1", MODEL)["models"] == {MODEL: 1.0, "v0002": 1.0}
     assert done(study, settings=TOGETHER).skipped == study.cases.ids()
-    assert not is_predicted(study, "c1", MODEL, CPU, read_recipe(study))
+    assert not is_predicted(study, "c1", MODEL, USUAL, read_recipe(study))
 
 
 @pytest.mark.slow
