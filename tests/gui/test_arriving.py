@@ -44,6 +44,13 @@ def engine() -> Iterator[KeptEngine]:
 
 
 @pytest.fixture
+def unstarted(engine: KeptEngine) -> Engine:
+    """An engine whose process is not there when the case opens: one that is would be warmed then."""
+    engine.end()
+    return engine
+
+
+@pytest.fixture
 def gate(study: Study, person: Person, tmp_path: Path, engine: KeptEngine) -> Iterator[Gate]:
     """Case c1 open in a window whose prediction process stops where it is told."""
     add_model(study, tmp_path)
@@ -274,11 +281,12 @@ def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("gate")
+@pytest.mark.usefixtures("unstarted", "gate")
 def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(
-    person: Person, engine: KeptEngine
+    person: Person, unstarted: Engine
 ) -> None:
-    engine.end()
+    engine = unstarted
+    assert engine._process is None
     here = QPointF(5, 5)
     QApplication.sendEvent(person.dock.predict_panel, QEnterEvent(here, here, here))
     person.wait(lambda: engine._process is not None)
@@ -324,11 +332,8 @@ def test_the_mouse_near_the_buttons_begins_a_case_that_is_not_predicted_yet(
     assert begun[2:] == [("", None)]
 
 
-@pytest.mark.usefixtures("gate")
-def test_a_process_that_is_there_begins_a_case_that_is_opened(
-    person: Person, engine: KeptEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine.end()
+@pytest.mark.usefixtures("unstarted", "gate")
+def test_a_process_that_is_there_begins_a_case_that_is_opened(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[tuple[str, int | None]] = []
     monkeypatch.setattr(person.session, "warm_up", lambda _settings, case: begun.append(case))
     person.rest(1.0)
