@@ -13,10 +13,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# napari reads this once, when it is imported: its settings are never the developer's own.
-_SETTINGS = tempfile.mkdtemp(prefix="apprentice-napari-")
-atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
-os.environ["NAPARI_CONFIG"] = os.path.join(_SETTINGS, "settings.yaml")  # noqa: PTH118
+# napari reads the first once, when it is imported: its settings are never the developer's own. The second is for what
+# several tests share, made before a test has its own: in the developer's, it would wait until their training ends.
+_OURS = tempfile.mkdtemp(prefix="apprentice-tests-")
+atexit.register(shutil.rmtree, _OURS, ignore_errors=True)
+os.environ["NAPARI_CONFIG"] = os.path.join(_OURS, "settings.yaml")  # noqa: PTH118
+os.environ["APPRENTICE_HOME"] = os.path.join(_OURS, "home")  # noqa: PTH118
 
 # How long an example takes says more about what else runs on the machine.
 hypothesis.settings.register_profile("apprentice", deadline=None, max_examples=50)

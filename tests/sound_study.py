@@ -5,20 +5,23 @@ tests/store/layouts holds such files, and what is there is never changed: every 
 """
 
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from builders import SHAPE, volume
+from builders import SHAPE, template_folder, volume
 from napari_apprentice.core.correction import Canvas
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Normalisation, Plan
 from napari_apprentice.core.records import ModelVersion, Prediction, Provenance
 from napari_apprentice.core.volume import Volume
+from napari_apprentice.store.keys import VARIABLE
 from napari_apprentice.store.study import Study
 
 LONG = (3, 4, 70)  # (z, y, x); long enough for a second level
@@ -30,6 +33,12 @@ def sound_study(path: Path, *, encrypted: bool = False) -> Path:
 
     In an encrypted study they are called case-0001 and case-0002.
     """
+    return Path(shutil.copytree(_template(encrypted, os.environ.get(VARIABLE)), path))
+
+
+@cache
+def _template(encrypted: bool, key: str | None) -> Path:  # noqa: ARG001 - the key that it is encrypted with
+    path = template_folder() / "sound.study"
     study = Study.create(path, LabelSchema.from_names(["one", "two"]), "A sound study", encrypted=encrypted)
     c1, c2 = ("case-0001", "case-0002") if encrypted else ("c1", "c2")
     study.cases.add(c1, "s1", volume(1, "c1.nii.gz"))

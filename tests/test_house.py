@@ -5,13 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from napari_apprentice import errors
+from napari_apprentice.store.user_folder import user_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "napari_apprentice"
@@ -57,9 +58,20 @@ def run(code: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for file in FILES:
-        yield str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple((str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))) for file in FILES)
+
+
+@pytest.fixture(scope="module")
+def user_folder_of_a_module() -> Path:
+    """Where what several tests share is made, before one of them has a folder of its own."""
+    return user_folder()
+
+
+def test_what_tests_share_is_not_made_in_the_developers_folder(user_folder_of_a_module: Path) -> None:
+    """Their own training run has the turn there: tests that train would wait until it ends."""
+    assert user_folder_of_a_module.parent.name.startswith("apprentice-tests-")
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_a_seed_repeats_itself_and_others_differ():
 def test_contrast_differs_between_sites():
     found = {}
     for site in "AB":
-        volume, labels = phantom(1, site)
+        volume, labels = phantom(1, site, (20, 36, 36))
         found[site] = [volume.voxels[0][labels.voxels == i].mean() for i in (1, 2, 3)]
     assert found["A"][1] - found["B"][1] > 30
     with pytest.raises(InputError):

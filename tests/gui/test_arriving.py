@@ -25,18 +25,41 @@ from napari_apprentice.store.study import Study
 pytestmark = pytest.mark.window
 
 
+class KeptEngine(Engine):
+    """A real engine that stays from one window to the next: its process starts once."""
+
+    def stop(self) -> None:
+        """Nothing: the next test goes on with it."""
+
+    def end(self) -> None:
+        """End its process."""
+        super().stop()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[KeptEngine]:
+    made = KeptEngine(program=("-c", PROGRAM))
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def gate(study: Study, person: Person, tmp_path: Path) -> Iterator[Gate]:
+def unstarted(engine: KeptEngine) -> Engine:
+    """An engine whose process is not there when the case opens: one that is would be warmed then."""
+    engine.end()
+    return engine
+
+
+@pytest.fixture
+def gate(study: Study, person: Person, tmp_path: Path, engine: KeptEngine) -> Iterator[Gate]:
     """Case c1 open in a window whose prediction process stops where it is told."""
     add_model(study, tmp_path)
-    engine = Engine(program=("-c", PROGRAM))
     person.session._engines._engines["auto"] = engine
     person.open_study(study.path)
     person.open_case("c1")
     made = Gate(study.path)
     yield made
     made.open()
-    engine.stop()
 
 
 def labels(person: Person) -> np.ndarray:
@@ -258,9 +281,11 @@ def test_a_prediction_that_found_nothing_says_so(person: Person, study: Study) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("gate")
-def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(person: Person) -> None:
-    engine = person.session._engines.of("auto")
+@pytest.mark.usefixtures("unstarted", "gate")
+def test_the_process_starts_when_the_mouse_comes_near_and_stays_for_the_press(
+    person: Person, unstarted: Engine
+) -> None:
+    engine = unstarted
     assert engine._process is None
     here = QPointF(5, 5)
     QApplication.sendEvent(person.dock.predict_panel, QEnterEvent(here, here, here))
@@ -307,7 +332,7 @@ def test_the_mouse_near_the_buttons_begins_a_case_that_is_not_predicted_yet(
     assert begun[2:] == [("", None)]
 
 
-@pytest.mark.usefixtures("gate")
+@pytest.mark.usefixtures("unstarted", "gate")
 def test_a_process_that_is_there_begins_a_case_that_is_opened(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[tuple[str, int | None]] = []
     monkeypatch.setattr(person.session, "warm_up", lambda _settings, case: begun.append(case))

@@ -66,7 +66,9 @@ def test_all_layers_of_a_case_share_place_unit_and_axes(opened: Person) -> None:
         np.testing.assert_allclose(corner, (superior, -anterior, -right))
 
 
-def test_a_layer_that_is_moved_by_hand_is_put_back(opened: Person) -> None:
+def test_a_layer_that_is_moved_by_hand_is_put_back_and_saved_on_its_sources_grid(
+    opened: Person, tmp_path: Path
+) -> None:
     scan, labels = opened.desk.layers.images[0], opened.desk.layers.labels
     opened.viewer.layers.selection.active = scan
     opened.press(Qt.Key.Key_2)  # on this layer no label, but napari's tool that moves a layer
@@ -78,6 +80,14 @@ def test_a_layer_that_is_moved_by_hand_is_put_back(opened: Person) -> None:
         assert lies_at(layer, opened.session.case.info.geometry)
     (told,) = opened.notices
     assert "c1 was put back" in told
+    opened.session.case.canvas.labels[1, 2, 3] = 1
+    out = tmp_path / "out.nii.gz"
+    assert labels.save(str(out), plugin="napari-apprentice") == [str(out)]
+    written = nib.load(out)
+    expected = LAS + np.eye(4)[2][:, None] * [0, 0, 0, 100.0]
+    np.testing.assert_array_equal(written.affine, expected)
+    assert written.shape == SHAPE
+    assert np.asarray(written.dataobj).sum() == 1
 
 
 @pytest.mark.slow
@@ -138,20 +148,12 @@ def test_the_line_tells_place_voxel_value_and_label_under_the_mouse(opened: Pers
     for _ in range(50):
         opened.desk.mouse.text()
     assert (time.thread_time() - start) / 50 < 1e-3
-
-
-def test_a_plane_that_comes_under_a_resting_mouse_is_read_when_the_mouse_moves(opened: Person) -> None:
-    middle = QPoint(opened.canvas.width() // 2 + 9, opened.canvas.height() // 2 + 9)
-    QTest.mouseMove(opened.canvas, middle)
-    opened.rest(0.2)
-    line = opened.dock.correct_panel.under_mouse
-    assert " mm   voxel " in line.text()
     opened.viewer.dims.order = (2, 0, 1)
     opened.rest(0.2)
-    assert line.text() == NOWHERE  # it would be where the mouse was in the other plane
-    QTest.mouseMove(opened.canvas, middle + QPoint(3, 3))
+    assert panel.under_mouse.text() == NOWHERE  # it would be where the mouse was in the other plane
+    QTest.mouseMove(opened.canvas, QPoint(opened.canvas.width() // 2 + 12, opened.canvas.height() // 2 + 12))
     opened.rest(0.2)
-    assert " mm   voxel " in line.text()
+    assert " mm   voxel " in panel.under_mouse.text()
 
 
 def test_where_a_channel_was_deleted_the_others_keep_their_names_and_it_can_be_had_back(
@@ -214,17 +216,6 @@ def test_between_cases_of_any_kind_the_brush_stays_in_hand_and_the_middle_is_sho
         slices = np.round(labels.world_to_data(person.viewer.dims.point)).astype(int)
         assert tuple(slices) == tuple(n // 2 for n in labels.data.shape)
     assert not person.complaints
-
-
-def test_a_case_is_saved_from_napari_on_its_sources_grid(opened: Person, tmp_path: Path) -> None:
-    opened.session.case.canvas.labels[1, 2, 3] = 1
-    out = tmp_path / "out.nii.gz"
-    assert opened.desk.layers.labels.save(str(out), plugin="napari-apprentice") == [str(out)]
-    written = nib.load(out)
-    expected = LAS + np.eye(4)[2][:, None] * [0, 0, 0, 100.0]
-    np.testing.assert_array_equal(written.affine, expected)
-    assert written.shape == SHAPE
-    assert np.asarray(written.dataobj).sum() == 1
 
 
 def test_labels_drawn_over_an_oblique_file_in_napari_are_saved_on_its_grid(person: Person, tmp_path: Path) -> None:

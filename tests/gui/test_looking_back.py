@@ -100,7 +100,9 @@ def test_a_revision_is_looked_at_where_it_lies_and_goes_with_the_case(history: H
     assert [x.name for x in person.viewer.layers] == ["c2", "Status", "Corrections"]
 
 
-def test_two_revisions_are_compared_and_gone_through_by_keyboard(history: HistoryPanel) -> None:
+def test_two_revisions_are_compared_gone_through_by_keyboard_and_written_as_an_audit(
+    history: HistoryPanel, tmp_path: Path
+) -> None:
     person = history.person
     assert not history.compare.isEnabled()
     select(history, 0, 1)
@@ -130,6 +132,12 @@ def test_two_revisions_are_compared_and_gone_through_by_keyboard(history: Histor
     person.click(history.end)
     assert not history.differences.isVisible()
     assert [x.name for x in person.viewer.layers] == ["c1", "Status", "Corrections"]
+    history.audit_requested.emit(tmp_path / "audit.json")
+    history.audit_requested.emit(tmp_path / "audit.csv")
+    person.settle()
+    rows = json.loads((tmp_path / "audit.json").read_text())["rows"]
+    assert [row["author"] for row in rows] == ["Ada", "Bob"]
+    assert "r0002" in (tmp_path / "audit.csv").read_text()
 
 
 @pytest.mark.slow
@@ -176,16 +184,6 @@ def test_a_revision_is_restored_in_front_of_the_person(history: HistoryPanel, st
     assert labels.editable
     person.drag((0.4, 0.4))
     assert person.session.case.unsaved == 1
-
-
-def test_the_audit_is_written(history: HistoryPanel, tmp_path: Path) -> None:
-    person = history.person
-    history.audit_requested.emit(tmp_path / "audit.json")
-    history.audit_requested.emit(tmp_path / "audit.csv")
-    person.settle()
-    rows = json.loads((tmp_path / "audit.json").read_text())["rows"]
-    assert [row["author"] for row in rows] == ["Ada", "Bob"]
-    assert "r0002" in (tmp_path / "audit.csv").read_text()
 
 
 @pytest.mark.slow

@@ -69,16 +69,16 @@ def test_what_is_no_scan_is_named_in_one_sentence_each(opened: Person, tmp_path:
     assert len(opened.desk.facts.now.rows) == 2
 
 
-def test_a_folder_that_is_no_study_leaves_the_open_one(opened: Person, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_study_and_a_disk_that_is_full_while_saving_lose_nothing(
+    opened: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "empty").mkdir()
     opened.dock.study_panel.open_requested.emit(tmp_path / "empty")
     opened.settle()
     assert opened.complaints == ["empty is no study: it has no study.json. Create one, or open another."]
     assert opened.session.case.info.case_id == "c1"
     assert opened.desk.layers.labels is not None
-
-
-def test_a_disk_that_is_full_while_saving_loses_nothing(opened: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened.complaints.clear()
     opened.drag()
     labels = opened.session.case.canvas.labels.copy()
     with monkeypatch.context() as patch:
@@ -258,20 +258,6 @@ def test_a_label_that_is_only_predicted_goes_and_is_shown_no_more(opened: Person
     assert opened.session.study.schema.ids == (1,)
     assert not opened.desk.layers.labels.data.any()
     assert opened.dock.correct_panel.labels.count() == 2
-
-
-def test_the_length_of_a_training_run_is_steps_or_a_time(opened: Person) -> None:
-    panel = opened.dock.tune_panel
-    found = []
-    for text in ("2 minutes", "quick (250 steps)", "auto (100 steps per corrected case, 250 to 2000)"):
-        panel.preset.setCurrentText(text)
-        found.append((panel.form.value().steps, panel.form.value().minutes, panel.preset.currentText()))
-    assert found == [
-        (0, 2.0, "2 minutes"), (250, 0.0, "quick (250 steps)"),
-        (0, 0.0, "auto (100 steps per corrected case, 250 to 2000)"),
-    ]  # fmt: skip
-    panel.form.set("steps", 77)
-    assert panel.preset.currentIndex() == -1
 
 
 @pytest.mark.slow

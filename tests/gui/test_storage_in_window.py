@@ -13,11 +13,11 @@ from napari_apprentice.store.study import Study
 
 pytestmark = pytest.mark.window
 
-SENTENCES = {
-    errno.ENOSPC: "The disk is full",
+# Two for strokes, two for saving: tests/store/test_files.py has all of them.
+STROKES = {errno.ENOSPC: "The disk is full", errno.ESTALE: "The study's folder cannot be reached"}
+SAVING = {
     errno.EROFS: "The study's folder cannot be written to",
     errno.EACCES: "This account may not read or change the study's folder",
-    errno.ESTALE: "The study's folder cannot be reached",
 }
 
 
@@ -59,7 +59,7 @@ def test_a_share_that_is_gone_is_called_that_and_nothing_is_lost(opened: Person,
 def test_a_stroke_that_the_study_cannot_take_is_told_at_once(
     opened: Person, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, (code, sentence) in enumerate(SENTENCES.items(), 1):
+    for number, (code, sentence) in enumerate(STROKES.items(), 1):
         opened.complaints.clear()
         with monkeypatch.context() as patch:
             Disk(patch, study.path, code).fail(1)
@@ -81,7 +81,7 @@ def test_a_save_that_the_study_cannot_take_is_told_and_goes_through_later(
 ) -> None:
     opened.drag()
     opened.session.flush()
-    for code, sentence in SENTENCES.items():
+    for code, sentence in SAVING.items():
         opened.complaints.clear()
         with monkeypatch.context() as patch:
             Disk(patch, study.path, code).fail(1)

@@ -77,7 +77,7 @@ def test_open_layers_become_cases(person: Person, study: Study) -> None:
     assert person.session.study.cases.info("my-scan").spacing == (2.0, 1.0, 1.0)
 
 
-def test_painting_with_the_mouse_is_kept_undone_and_redone(opened: Person) -> None:
+def test_strokes_with_brush_and_polygon_are_kept_undone_and_redone(opened: Person) -> None:
     opened.drag()
     painted = edited(opened)
     assert painted > 0
@@ -92,17 +92,24 @@ def test_painting_with_the_mouse_is_kept_undone_and_redone(opened: Person) -> No
     assert edited(opened) == 0
     opened.settle()
     assert opened.desk.facts.now.row("c1").state == "in correction"
-
-
-def test_a_polygon_is_kept_and_undone_as_a_brush_stroke_is(opened: Person) -> None:
+    before = opened.session.case.unsaved
     opened.desk.layers.labels.mode = "polygon"
     for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
         opened.click_at(*corner)
     opened.press(Qt.Key.Key_Return)
     labels = opened.session.case.canvas.labels.copy()
     assert labels.any()
-    assert opened.session.case.unsaved == 1
+    assert opened.session.case.unsaved == before + 1
     assert edited(opened) == np.count_nonzero(labels)
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert not opened.session.case.canvas.labels.any()
+    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
+    layers = opened.viewer.layers  # and heard with the scan selected, not with a layer of one's own
+    layers.selection.active = opened.viewer.add_points(np.zeros((1, 3)))
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    np.testing.assert_array_equal(opened.session.case.canvas.labels, labels)
+    layers.selection.active = opened.desk.layers.images[0]
     opened.press(Qt.Key.Key_Z, CONTROL)
     assert not opened.session.case.canvas.labels.any()
     opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
@@ -122,27 +129,29 @@ def test_undo_and_redo_say_where_when_that_is_not_on_the_screen(opened: Person) 
     assert opened.said[-1] == "Redone."
 
 
-def test_undo_is_heard_with_the_scan_selected_and_not_with_a_layer_of_ones_own(opened: Person) -> None:
-    opened.drag()
-    painted, layers = opened.session.case.canvas.labels.copy(), opened.viewer.layers
-    assert painted.any()
-    layers.selection.active = opened.viewer.add_points(np.zeros((1, 3)))
-    opened.press(Qt.Key.Key_Z, CONTROL)
-    np.testing.assert_array_equal(opened.session.case.canvas.labels, painted)
-    layers.selection.active = opened.desk.layers.images[0]
-    opened.press(Qt.Key.Key_Z, CONTROL)
-    assert not opened.session.case.canvas.labels.any()
-    opened.press(Qt.Key.Key_Z, CONTROL | SHIFT)
-    np.testing.assert_array_equal(opened.session.case.canvas.labels, painted)
-
-
-def test_corners_of_a_polygon_do_not_go_along_to_the_next_case(opened: Person) -> None:
+def test_the_brush_goes_along_to_the_next_case_and_corners_of_a_polygon_do_not(opened: Person) -> None:
     opened.desk.layers.labels.mode = "polygon"
     for corner in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6)):
         opened.click_at(*corner)
     opened.open_case("c2")
     opened.press(Qt.Key.Key_Return)
     assert not opened.session.case.canvas.labels.any()
+    status, layer = opened.desk.layers.status, opened.desk.layers.labels
+    status.visible = True
+    opened.viewer.layers.selection.active = status
+    status.mode = "paint"
+    opened.drag()
+    assert not opened.session.case.canvas.status.any()  # nobody paints on it in any case
+    status.visible = False
+    opened.viewer.layers.selection.active = layer
+    layer.mode = "paint"
+    opened.press(Qt.Key.Key_2)
+    opened.open_case("c1")
+    assert (layer.mode, layer.selected_label) == ("paint", 2)
+    opened.drag()
+    assert opened.session.case.unsaved == 1
+    opened.open_case("c2")
+    assert layer.mode == "paint"
 
 
 def test_a_stroke_that_a_right_click_began_is_told_when_something_waits_for_it(opened: Person) -> None:
@@ -179,16 +188,6 @@ def test_painting_on_a_copy_of_the_corrections_is_told_once(opened: Person) -> N
     assert opened.session.case.unsaved == 1
 
 
-def test_the_status_cannot_be_painted_on_in_any_case(opened: Person) -> None:
-    opened.open_case("c2")
-    status = opened.desk.layers.status
-    status.visible = True
-    opened.viewer.layers.selection.active = status
-    status.mode = "paint"
-    opened.drag()
-    assert not opened.session.case.canvas.status.any()
-
-
 def test_number_keys_choose_labels_by_position(opened: Person) -> None:
     layer, chooser = opened.desk.layers.labels, opened.dock.correct_panel.labels
     opened.press(Qt.Key.Key_2)
@@ -218,7 +217,12 @@ def test_minus_and_equal_go_from_label_to_label_where_their_ids_have_gaps(person
     assert layer.selected_label == 255
 
 
-def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> None:
+def test_ctrl_s_and_the_button_save_what_was_done_without_napari_asking(opened: Person) -> None:
+    opened.press(Qt.Key.Key_S, CONTROL)
+    opened.settle()
+    assert "press Accept scan first" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ()
+    assert "c1" in {item.case_id for item in opened.session.queue()}
     opened.drag()
     opened.press(Qt.Key.Key_S, CONTROL)
     opened.wait(lambda: opened.session.study.revisions.names("c1") == ("r0001",))
@@ -227,6 +231,10 @@ def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> Non
     assert opened.session.case.unsaved == 0
     assert opened.desk.layers.labels.editable
     assert opened.desk.layers.labels.mode == "paint"
+    opened.press(Qt.Key.Key_S, CONTROL)  # by habit
+    opened.settle()
+    assert "nothing to save" in opened.said[-1]
+    assert opened.session.study.revisions.names("c1") == ("r0001",)
     opened.press(Qt.Key.Key_2)
     opened.drag((0.4, 0.4))
     opened.click(opened.dock.correct_panel.save)
@@ -235,20 +243,6 @@ def test_ctrl_s_and_the_button_save_without_napari_asking(opened: Person) -> Non
     labels, status = opened.session.study.revisions.read("c1", "r0002")
     np.testing.assert_array_equal(labels, opened.desk.layers.labels.data)
     assert (status == 2).any()
-
-
-def test_saving_where_nothing_was_done_makes_no_revision_and_leaves_the_case_in_the_queue(opened: Person) -> None:
-    opened.press(Qt.Key.Key_S, CONTROL)
-    opened.settle()
-    assert "press Accept scan first" in opened.said[-1]
-    assert opened.session.study.revisions.names("c1") == ()
-    assert "c1" in {item.case_id for item in opened.session.queue()}
-    opened.drag()
-    for _ in range(2):  # the second by habit
-        opened.press(Qt.Key.Key_S, CONTROL)
-        opened.settle()
-    assert "nothing to save" in opened.said[-1]
-    assert opened.session.study.revisions.names("c1") == ("r0001",)
 
 
 def test_unsaved_strokes_are_there_when_the_window_opens_again(
@@ -268,7 +262,14 @@ def test_unsaved_strokes_are_there_when_the_window_opens_again(
     again.viewer.close()
 
 
-def test_accept_slice_and_scan(opened: Person) -> None:
+def test_accept_slice_and_scan_and_in_3d_a_word_why_not(opened: Person) -> None:
+    opened.viewer.dims.ndisplay = 3
+    opened.click(opened.dock.correct_panel.accept_slice)
+    assert len(opened.complaints) == 1
+    assert "3D view" in opened.complaints[0]
+    lines = [line.text.text() for line in opened.dock.findChildren(StatusLine)]
+    assert lines == opened.complaints
+    opened.viewer.dims.ndisplay = 2
     opened.viewer.dims.set_current_step(0, 2)
     opened.click(opened.dock.correct_panel.accept_slice)
     status = opened.session.case.canvas.status
@@ -283,16 +284,6 @@ def test_accept_slice_and_scan(opened: Person) -> None:
     opened.rest(0.4)
     opened.settle()
     assert "accepted 100.0 %" in opened.dock.correct_panel.counts.text()
-
-
-def test_accepting_a_slice_in_3d_is_refused_once_in_words(opened: Person) -> None:
-    opened.viewer.dims.ndisplay = 3
-    opened.click(opened.dock.correct_panel.accept_slice)
-    assert len(opened.complaints) == 1
-    assert "3D view" in opened.complaints[0]
-    lines = [line.text.text() for line in opened.dock.findChildren(StatusLine)]
-    assert lines == opened.complaints
-    opened.viewer.dims.ndisplay = 2
 
 
 def test_revert_to_prediction_and_to_a_revision(person: Person, study: Study, tmp_path: Path) -> None:
@@ -314,17 +305,6 @@ def test_revert_to_prediction_and_to_a_revision(person: Person, study: Study, tm
     assert (person.desk.layers.labels.data == 2).all()
     menu.actions()[1].trigger()
     np.testing.assert_array_equal(person.desk.layers.labels.data, mine)
-
-
-def test_the_brush_stays_in_hand_from_case_to_case(opened: Person) -> None:
-    opened.press(Qt.Key.Key_2)
-    opened.open_case("c2")
-    layer = opened.desk.layers.labels
-    assert (layer.mode, layer.selected_label) == ("paint", 2)
-    opened.drag()
-    assert opened.session.case.unsaved == 1
-    opened.open_case("c1")
-    assert layer.mode == "paint"
 
 
 def test_next_case_by_button_and_by_key(person: Person, tmp_path: Path) -> None:
@@ -560,7 +540,7 @@ def test_sample_scans_open_as_layers(viewer: Any) -> None:
     assert all(layer.data.ndim == 3 for layer in layers)
 
 
-def test_the_length_follows_the_steps_and_the_steps_the_length(person: Person) -> None:
+def test_the_length_is_steps_or_a_time_and_follows_the_steps_as_they_follow_it(person: Person) -> None:
     panel = person.dock.tune_panel
     panel.preset.setCurrentText("standard (2000 steps)")
     assert panel.form.get("steps") == 2000
@@ -569,3 +549,11 @@ def test_the_length_follows_the_steps_and_the_steps_the_length(person: Person) -
     assert panel.preset.placeholderText() == "as in Advanced settings"
     panel.form.set("steps", 250)
     assert panel.preset.currentText() == "quick (250 steps)"
+    found = []
+    for text in ("2 minutes", "quick (250 steps)", "auto (100 steps per corrected case, 250 to 2000)"):
+        panel.preset.setCurrentText(text)
+        found.append((panel.form.value().steps, panel.form.value().minutes, panel.preset.currentText()))
+    assert found == [
+        (0, 2.0, "2 minutes"), (250, 0.0, "quick (250 steps)"),
+        (0, 0.0, "auto (100 steps per corrected case, 250 to 2000)"),
+    ]  # fmt: skip

@@ -207,7 +207,7 @@ def test_looking_elsewhere_moves_the_work_there():
 @pytest.mark.parametrize(("labels", "features"), [(2, 4), (117, 2)])
 def test_what_does_not_fit_goes_to_disk_and_changes_nothing(monkeypatch, labels, features):
     model = predictor(make_plan(patch=(16, 16, 16), labels=tuple(range(1, 1 + labels)), features=features))
-    source = ArraySource(noise((40, 48, 48)), SPACING)
+    source = ArraySource(noise((32, 40, 32)), SPACING)
     how = PredictSettings(device="cpu", half=False, step=0.75)
     roomy = gathered(model, source, how)
     assert model.spilled == 0

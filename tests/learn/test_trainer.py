@@ -63,6 +63,8 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from napari_apprentice.learn.lean_monai import import_lean_monai
+import_lean_monai()
 from training import half_seen, settings, train
 from napari_apprentice.learn import training
 from napari_apprentice.learn.pace import Pace
@@ -264,7 +266,7 @@ def test_rate_rises_then_falls():
 
 def scored(tmp_path, name, plan, examples):
     predictor = Predictor(plan, tmp_path / f"{name}.safetensors", CPU)
-    return np.mean([s.dice for s in scores(predictor, examples, PredictSettings(device="cpu"), never)])
+    return np.mean([s.dice for s in scores(predictor, examples, PredictSettings(device="cpu", backend="torch"), never)])
 
 
 def test_one_box_is_learned_by_heart(tmp_path):

@@ -1,11 +1,14 @@
 """A study of small scans that a network learns within seconds: two bright balls, one per label, in noise."""
 
+import shutil
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from builders import template_folder
 from learn.small import make_example, make_plan
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.geometry import Geometry
@@ -23,11 +26,16 @@ SHAPE = (16, 18, 20)
 
 def ball_study(folder: Path, subjects: int = 3, validation: tuple[int, ...] = (3,)) -> Study:
     """Cases c1, c2 ... of subjects s1, s2 ..., all accepted as they are."""
-    made = Study.create(folder / "balls.study", LabelSchema.from_names(["one", "two"]))
+    return Study.open(Path(shutil.copytree(_balls(subjects, validation), folder / "balls.study")))
+
+
+@cache
+def _balls(subjects: int, validation: tuple[int, ...]) -> Path:
+    made = Study.create(template_folder() / "balls.study", LabelSchema.from_names(["one", "two"]))
     for n in range(1, subjects + 1):
         made.split.assign(f"s{n}", side="validation" if n in validation else "train")
         add_case(made, n)
-    return made
+    return made.path
 
 
 def modelled_study(folder: Path) -> Study:

@@ -35,7 +35,8 @@ from napari_apprentice.store.study import Study
 from napari_apprentice.store.unprocessed import read_unprocessed
 from networks import MODEL, add_version, networked_study
 
-CPU = PredictSettings(device="cpu")
+CPU = PredictSettings(device="cpu", backend="torch")  # to convert a network for OpenVINO takes longer than the rest
+USUAL = PredictSettings(device="cpu")  # the same bytes on any number of threads
 ONE = CohortSettings()
 
 
@@ -165,14 +166,14 @@ def _address(folder: Path) -> str:
 
 @pytest.mark.slow
 def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Study, scheduler: str) -> None:
-    study = predicted
+    study, again = predicted, replace(ONE, again=True)
+    done(study, again, USUAL)
     first = stored(study)
     assert len(set(first.values())) == len(first)
     assert all(len(set(found)) > 2 for found in first.values())
-    again = replace(ONE, again=True)
     for cohort in (replace(again, workers=2), replace(again, scheduler=scheduler)):
         before = {c: study.predictions.record(c, MODEL)["made"]["run"] for c in study.cases.ids()}
-        report = done(study, cohort)
+        report = done(study, cohort, USUAL)
         assert (names(report), report.failed) == (set(study.cases.ids()), ())
         after = {c: study.predictions.record(c, MODEL)["made"]["run"] for c in study.cases.ids()}
         assert not set(before.values()) & set(after.values())  # they were made anew
@@ -183,7 +184,7 @@ def test_one_worker_two_workers_and_a_cluster_make_the_same_bytes(predicted: Stu
     assert engines == []
 
 
-TOGETHER = replace(CPU, ensemble="v0002")
+TOGETHER = replace(USUAL, ensemble="v0002")
 
 
 @pytest.mark.slow
@@ -193,7 +194,7 @@ def test_several_model_versions_predict_a_cohort_together(study: Study) -> None:
     assert names(done(study, settings=TOGETHER)) == set(study.cases.ids())
     assert study.predictions.made("c1", MODEL)["models"] == {MODEL: 1.0, "v0002": 1.0}
     assert done(study, settings=TOGETHER).skipped == study.cases.ids()
-    assert not is_predicted(study, "c1", MODEL, CPU, read_recipe(study))
+    assert not is_predicted(study, "c1", MODEL, USUAL, read_recipe(study))
 
 
 @pytest.mark.slow
@@ -425,6 +426,7 @@ def test_which_channel_is_taken_for_which_is_said(study: Study, capsys: pytest.C
     assert said in shown.out
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_damaged_case_is_told_by_name_and_does_not_stop_the_rest(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -572,7 +574,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(many: Study) -> None:
     assert 0 < count < MANY
     assert "Give the same command again" in told
     assert "Traceback" not in told
-    assert sum(is_predicted(many, c, MODEL, CPU, PostRecipe()) for c in many.cases.ids()) == count
+    assert sum(is_predicted(many, c, MODEL, USUAL, PostRecipe()) for c in many.cases.ids()) == count
 
 
 # ------------------------------------------------------------------ who computes where

@@ -73,7 +73,7 @@ def test_slabs_are_reported_and_can_be_read_before_the_case_is_done(networked: S
 
 
 def test_an_engine_killed_half_way_is_started_again_with_smaller_work(networked: Study, engine: Engine) -> None:
-    cases = ["c1", "c2", "c3"] * 30  # not over before the kill
+    cases = ["c1", "c2", "c3"] * 15  # not over before the kill
     work = predict(networked, engine, cases, TORCH)
     seen: list[Progress] = []
     while sum(p.slab is not None for p in seen) < 3:
@@ -158,7 +158,7 @@ sys.exit(worker.main(["--serve"]))
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def slow() -> Iterator[Engine]:
     made = Engine(program=("-c", SLOW))
     yield made

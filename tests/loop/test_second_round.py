@@ -1,6 +1,7 @@
 """Another fine-tune of the same study: labels that came in between, the device's turn, what is written down."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,15 +28,20 @@ from napari_apprentice.store.runs import CHECKPOINT
 from napari_apprentice.store.study import Study
 from networks import add_version
 
-TUNE = TrainSettings(steps=2, device="cpu", validate_every=2)
+TUNE = TrainSettings(steps=2, device="cpu", validate_every=2, interpolation=1)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a first model version of labels 1 and 2."""
+    made = ball_study(tmp_path_factory.mktemp("first"))
+    trained(made, "train", first_model_settings(2, device="cpu"))
+    return made.path
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """With a first model version of labels 1 and 2."""
-    made = ball_study(tmp_path)
-    trained(made, "train", first_model_settings(2, device="cpu"))
-    return made
+def study(first: Path, tmp_path: Path) -> Study:
+    return Study.open(Path(shutil.copytree(first, tmp_path / "balls.study")))
 
 
 def add_label(study: Study) -> None:
@@ -219,7 +225,7 @@ def test_a_run_that_left_a_scan_out_has_not_learned_from_all_corrections(study: 
 
 def test_curves_for_tensorboard_where_asked_for(study: Study) -> None:
     revise(study, 1)
-    trained(study, "fine-tune", TrainSettings(steps=2, device="cpu", validate_every=2, tensorboard=True))
+    trained(study, "fine-tune", replace(TUNE, tensorboard=True))
     (path,) = (study.runs.open(study.runs.ids()[-1]).path / "tensorboard").iterdir()
     assert b"train/loss" in path.read_bytes()
     assert b"held out/Dice" in path.read_bytes()

@@ -157,7 +157,7 @@ STEP = st.one_of(
 
 
 @given(steps=st.lists(STEP, max_size=14))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_whatever_arrives_when_no_voxel_a_person_saw_is_changed_by_it(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[object, ...]]
 ) -> None:

@@ -221,7 +221,7 @@ def test_a_verdict_from_single_slices_says_what_it_is_worth(tmp_path: Path, slic
     assert GateReport.from_json(verdict.report.to_json()) == verdict.report
 
 
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("_one_thread", "openvino")
 def test_it_measures_what_a_person_sees_after_the_steps_of_the_study(tmp_path: Path) -> None:
     study = ball_study(tmp_path)
     for name, seed in (("v0001", 1), ("v0002", 2)):  # random networks, whose maps are full of crumbs

@@ -31,7 +31,7 @@ NIFTI_KINDS = MappingProxyType(
         ("2", ".img"): nib.Nifti2Pair,
     }
 )
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite
@@ -122,7 +122,7 @@ def test_nrrd_and_metaimage_come_out_as_they_went_in(tmp_path_factory, suffix, s
 
 
 @given(shapes, affines())
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 def test_a_sheared_grid_goes_out_as_nrrd_bit_for_bit(tmp_path_factory, shape, affine):
     folder = tmp_path_factory.mktemp("s")
     nib.save(nib.Nifti2Image(np.ones(shape, "u1"), affine), folder / "a.nii")
@@ -135,7 +135,7 @@ def test_a_sheared_grid_goes_out_as_nrrd_bit_for_bit(tmp_path_factory, shape, af
 
 
 @given(shapes, affines(), dtypes)
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 def test_any_source_goes_out_as_ome_zarr_and_back_bit_for_bit(tmp_path_factory, shape, affine, dtype):
     folder = tmp_path_factory.mktemp("z")
     nib.save(nib.Nifti2Image(np.ones(shape, dtype), affine, dtype=np.dtype(dtype)), folder / "a.nii")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,22 @@ def known(sound: Path) -> dict[str, object]:
     return _read(sound)
 
 
+@pytest.fixture
+def harmed_copy(sound: Path, tmp_path: Path) -> Path:
+    """For one file at a time, which is made whole again afterwards: copies took half of the time."""
+    return Path(shutil.copytree(sound, tmp_path / "s.study"))
+
+
+@contextmanager
+def _holding(file: Path, harmed: bytes) -> Iterator[None]:
+    whole = file.read_bytes()
+    file.write_bytes(harmed)
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
+
+
 def _files(study: Path) -> list[str]:
     found = (p for p in study.rglob("*") if p.is_file() and p.suffix != ".lock")  # those hold nothing
     return sorted(str(p.relative_to(study)) for p in found)
@@ -85,13 +102,13 @@ def test_the_sound_study_is_sound(sound):
 
 
 def test_every_file_that_goes_missing_is_told(sound, tmp_path):
-    for name in _files(sound):
+    path = Path(shutil.copytree(sound, tmp_path / "s.study"))
+    for name in _files(path):
         if name.endswith(_TOLD_BY_NOBODY) or name.startswith("journal"):
             continue
-        shutil.copytree(sound, tmp_path / "s.study")
-        (tmp_path / "s.study" / name).unlink()
-        assert finish(check(tmp_path / "s.study")), name
-        shutil.rmtree(tmp_path / "s.study")
+        (path / name).rename(tmp_path / "missing")
+        assert finish(check(path)), name
+        (tmp_path / "missing").rename(path / name)
 
 
 def test_a_case_that_was_deleted_whole_is_told(sound, tmp_path):
@@ -110,31 +127,27 @@ def test_a_split_that_was_cut_at_a_corrected_subject_is_told(sound, tmp_path):
 
 @given(st.data())
 @settings(
-    max_examples=40,  # for each of two studies
+    max_examples=30,  # for each of two studies
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_a_changed_bit_is_told_or_changes_nothing(sound, known, tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("harmed") / "s.study"
-    shutil.copytree(sound, path)
+def test_a_changed_bit_is_told_or_changes_nothing(harmed_copy, known, data):
+    path = harmed_copy
     name = data.draw(st.sampled_from([n for n in _files(path) if not n.endswith(_TOLD_BY_NOBODY)]))
     harmed = bytearray((path / name).read_bytes())
     place = data.draw(st.integers(0, len(harmed) - 1))
     harmed[place] ^= 1 << data.draw(st.integers(0, 7))
-    (path / name).write_bytes(harmed)
-    _same_or_told(path, known, f"a bit of byte {place} of {name}")
-    shutil.rmtree(path)
+    with _holding(path / name, harmed):
+        _same_or_told(path, known, f"a bit of byte {place} of {name}")
 
 
 @given(st.data())
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_file_cut_short_is_told(sound, known, tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("harmed") / "s.study"
-    shutil.copytree(sound, path)
+def test_a_file_cut_short_is_told(harmed_copy, known, data):
+    path = harmed_copy
     # The end of a journal or ledger that a crash cut off is what was never acknowledged.
     names = [n for n in _files(path) if not n.endswith((".jsonl", ".bin"))]
     name = data.draw(st.sampled_from(names))
     whole = (path / name).read_bytes()
-    (path / name).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    _same_or_told(path, known, f"{name} cut short")
-    shutil.rmtree(path)
+    with _holding(path / name, whole[: data.draw(st.integers(0, len(whole) - 1))]):
+        _same_or_told(path, known, f"{name} cut short")

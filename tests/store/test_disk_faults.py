@@ -123,7 +123,7 @@ FAILING = pytest.mark.parametrize(
     ("code", "once"), [(errno.ENOSPC, False), (errno.EIO, True)], ids=["full", "one I/O error"]
 )
 # The n-th call fails, for n = 1, 1 + stride ...; every single one in the slow tests.
-STRIDE = pytest.mark.parametrize("stride", [8, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+STRIDE = pytest.mark.parametrize("stride", [12, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
 
 
 @STRIDE

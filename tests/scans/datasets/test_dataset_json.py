@@ -17,7 +17,7 @@ VALUES = st.recursive(
 KEYS = ("name", "labels", "modality", "channel_names", "training", "file_ending", "regions_class_order")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES)) | VALUES)
 def test_whatever_json_says_it_is_understood_or_refused_in_a_sentence(tmp_path, data):
     path = tmp_path / "dataset.json"
