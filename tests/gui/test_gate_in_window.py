@@ -97,6 +97,7 @@ def test_table_and_pictures_after_a_run_and_a_refused_candidate_used_all_the_sam
     dialog.why.setText("it finds the small ones")
     ready.click(dialog.use)
     ready.wait(lambda: ready.desk.facts.now.active == "v0002")
+    assert "Since then v0002 was made active." in panel.verdict.text()
     turn = study.models.activations()[-1]
     assert (turn.overrules, turn.why) == ("v0002", "it finds the small ones")
     ready.wait(lambda: "against the gate" in dialog.origin.text())
@@ -104,6 +105,7 @@ def test_table_and_pictures_after_a_run_and_a_refused_candidate_used_all_the_sam
     ready.click(panel.models.back)
     ready.wait(lambda: ready.desk.facts.now.active == "v0001")
     assert study.models.activations()[-1].reason.startswith("went back from v0002")
+    assert "Since then" not in panel.verdict.text()
     assert ready.complaints == []
 
 

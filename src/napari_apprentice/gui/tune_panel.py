@@ -61,7 +61,7 @@ class TunePanel(Panel):
             "Pictures and details ...", "See what changed, and decide otherwise where you know better."
         )
         self.viewing = ModelViewing(self.desk, self)
-        self._tuned = ""
+        self._tuned: TuneReport | None = None
         self.models = ModelList()
         self.exchange = ModelExchange(self.desk)
         self._lay_out()
@@ -105,7 +105,7 @@ class TunePanel(Panel):
         self.models.activated.connect(self.activate_requested)
         self.models.back_requested.connect(self.back_requested)
         self.models.details_requested.connect(self.details_requested)
-        self.details.clicked.connect(lambda: self.details_requested.emit(self._tuned))
+        self.details.clicked.connect(self._ask_details)
         self.models.selected.connect(self.exchange.choose)
         self.train_requested.connect(models.train)
         self.cancel_requested.connect(models.cancel_training)
@@ -135,6 +135,10 @@ class TunePanel(Panel):
     def _ask(self) -> None:
         self.desk.runner.attempt(lambda: self.train_requested.emit(self.form.value()))
 
+    def _ask_details(self) -> None:
+        if self._tuned is not None:
+            self.details_requested.emit(self._tuned.model)
+
     # ------------------------------------------------------------- showing
 
     def _refresh(self) -> None:
@@ -159,11 +163,14 @@ class TunePanel(Panel):
             self.step.setText(_why_not(facts, learnable))
         self.step.setToolTip(facts.learned if self.step.text() == _in_short(facts.learned) != "" else FAR)
         self.step.setVisible(bool(self.step.text()))
+        if self._tuned is not None:
+            self.verdict.setText("<br>".join(_told(self._tuned, facts)))
         self.models.show_models(facts)
         self.models.setVisible(bool(facts.models))
         self.exchange.show_facts(facts)
 
     def _on_began(self, job: Job) -> None:
+        self._tuned = None
         self.curves.clear()
         self.curves.show()
         self.verdict.setText("")
@@ -181,17 +188,26 @@ class TunePanel(Panel):
         self.step.setText(f"{last.text}{count}{time_left(last)}")
 
     def _on_tuned(self, report: TuneReport) -> None:
-        self.verdict.setText("<br>".join((f"<b>{report.verdict}</b>", *_proof(report), *report.notes)))
+        self._tuned = report
+        self.verdict.setText("<br>".join(_told(report, self.desk.facts.now)))
         self.verdict.show()
         self.table.show_report(report.gate, self.desk.session.study.schema)
-        self._tuned = report.model
         self.details.show()
 
     def _forget(self) -> None:
+        self._tuned = None
         self.details.hide()
         self.verdict.hide()
         self.table.hide()
         self.curves.hide()
+
+
+def _told(report: TuneReport, facts: Facts) -> tuple[str, ...]:
+    """The verdict, what was chosen since, how sure it is, and what the run settled by itself; a line each."""
+    read_since = any(row.name == report.model for row in facts.models)
+    chosen = read_since and facts.active is not None and report.active != (facts.active == report.model)
+    since = (f"<b>Since then {facts.active} was made active.</b>",) if chosen else ()
+    return (f"<b>{report.verdict}</b>", *since, *_proof(report), *report.notes)
 
 
 def _proof(report: TuneReport) -> tuple[str, ...]:
