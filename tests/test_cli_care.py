@@ -118,6 +118,8 @@ def test_an_export_says_where_nobody_has_looked_and_marks_it_when_asked(
     marked = read_label_map(tmp_path / "b.nii.gz").voxels
     assert np.array_equal(np.unique(marked, return_counts=True), ([2, 255], [shown[2].size, outside]))
     assert _run(capsys, "correct", study.path, "c2", tmp_path / "b.nii.gz")["accepted"] == shown[2].size
+    _run(capsys, "export", study.path, "c1", tmp_path / "e.nii.gz", "--unseen", "300")
+    assert np.unique(read_label_map(tmp_path / "e.nii.gz").voxels).tolist() == [2, 300]
     for words in (("d.nii.gz", "--unseen", "1"), ("d.nii.gz", "--unseen", "9", "--what", "prediction")):
         assert _run(capsys, "export", study.path, "c1", tmp_path / words[0], *words[1:])["error"] == "InputError"
 

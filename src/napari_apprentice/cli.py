@@ -41,6 +41,7 @@ from napari_apprentice.core.words import counted
 from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.demo import run_demo
+from napari_apprentice.loop.exporting import free_id
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.rows import DAMAGED, CaseRow
 from napari_apprentice.loop.sample import is_half_made, making_sample_study
@@ -240,7 +241,7 @@ def _export(options: Options, session: Session) -> Answer:
     unsaved = corrected and _has_unsaved(session, options.case)
     unseen = _unseen(session, options.case) if corrected else 0
     told = [f"Strokes of {options.case} that are in no revision yet are not in it: open the case and save them."]
-    lines = [f"Wrote {out}.", *(told if unsaved else []), *_unseen_lines(unseen, options)]
+    lines = [f"Wrote {out}.", *(told if unsaved else []), *_unseen_lines(unseen, options, free_id(session.study))]
     return {"written": str(out), "unsaved": unsaved, "unseen": unseen}, lines
 
 
@@ -251,13 +252,14 @@ def _unseen(session: Session, case_id: str) -> int:
     return 0 if newest is None else voxels - newest.voxels_accepted - newest.voxels_edited
 
 
-def _unseen_lines(unseen: int, options: Options) -> list[str]:
+def _unseen_lines(unseen: int, options: Options, free: int) -> list[str]:
     if not unseen:
         return []
     told = f"Nobody has looked at {counted(unseen, 'voxel')} of it; they "
     if options.unseen is not None:
         return [f"{told}are {options.unseen}."]
-    return [f"{told}hold what was proposed there. --unseen 255 marks them instead, so that nothing learns from them."]
+    marked = f" --unseen {free} marks them instead, so that nothing learns from them."
+    return [f"{told}hold what was proposed there.{'' if options.source else marked}"]  # a DICOM SEG cannot mark them
 
 
 def _has_unsaved(session: Session, case_id: str) -> bool:

@@ -8,6 +8,7 @@ from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import InputError, ModelError
+from napari_apprentice.loop.label_matching import IGNORE
 from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.segments.seg_writer import SegOrigin, write_seg
 from napari_apprentice.scans.writer import write_label_map, write_scalar
@@ -104,8 +105,21 @@ def _check_unseen(study: Study, out: Path, what: str, unseen: int) -> None:
         raise InputError("--unseen goes with --what corrected: a prediction says something about every voxel.")
     if out.suffix.lower() == SEG:
         raise InputError(f"{out.name}: DICOM Segmentations have no place for unseen voxels; write .nii.gz or .nrrd.")
-    if unseen in study.schema.ids or not 1 <= unseen <= 65535:
-        raise InputError(f"--unseen takes a number from 1 to 65535 that is no label of the study, not {unseen}.")
+    if unseen in _taken(study) or not 1 <= unseen <= 65535:
+        raise InputError(
+            f"--unseen takes a number from 1 to 65535 that is no label of the study and was none, not {unseen}."
+        )
+
+
+def free_id(study: Study) -> int:
+    """A label id for unseen voxels: 255, which others take for unknown, or where that is taken the next free one."""
+    taken = _taken(study)
+    return IGNORE if IGNORE not in taken else max(taken) + 1
+
+
+def _taken(study: Study) -> set[int]:
+    """Ids of labels, and of those that earlier revisions may still hold."""
+    return {*study.schema.ids, *(label.id for label in study.retired)}
 
 
 def _corrected(study: Study, case_id: str, unseen: int | None) -> tuple[LabelArray, SegOrigin]:
@@ -114,8 +128,8 @@ def _corrected(study: Study, case_id: str, unseen: int | None) -> tuple[LabelArr
         raise InputError(f"Case {case_id} has no correction yet; --what prediction exports the prediction.")
     labels, status = study.revisions.read(case_id, newest.name)
     if unseen is not None:
-        kind = np.promote_types(labels.dtype, np.min_scalar_type(unseen))
-        labels = np.where(status == UNSEEN, unseen, labels).astype(kind)
+        kind = np.promote_types(labels.dtype, np.min_scalar_type(unseen))  # a byte has no room for 300
+        labels = np.where(status == UNSEEN, kind.type(unseen), labels.astype(kind))
     author, parent, model = newest.provenance.author, newest.provenance.parent, newest.provenance.model
     while model is None and parent is not None:  # what a model version once proposed stays in later revisions
         earlier = study.revisions.info(case_id, parent).provenance

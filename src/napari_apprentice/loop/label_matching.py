@@ -101,9 +101,11 @@ def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, i
 
 
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:
-    if max(counts, default=0) != IGNORE or IGNORE in schema.ids or IGNORE in labels.names:
+    if IGNORE not in counts or IGNORE in schema.ids or IGNORE in labels.names:
         return None
-    if len(counts) == 1:
+    if not labels.names and max(counts) != IGNORE:
+        return None
+    if len(counts) == 1 and not labels.names:
         # A mask saved as a picture looks the same as nothing but unknown voxels.
         raise InputError(
             f"{name} holds only 0 and {IGNORE} ({counts[IGNORE]} voxels): a mask, or voxels that nobody is sure "
