@@ -155,6 +155,17 @@ def test_a_first_model_version_that_finds_nothing_is_a_candidate_and_can_be_acti
 
 
 @pytest.mark.usefixtures("_one_thread")
+def test_a_held_out_correction_of_a_label_that_was_not_taught_says_nothing_of_a_first_model_version(
+    tmp_path: Path,
+) -> None:
+    study = ball_study(tmp_path)
+    for n in (1, 2):
+        revise(study, n, np.where(make_example(n, SHAPE).labels == 1, 1, 0).astype(np.uint8))
+    revise(study, 3, np.where(make_example(3, SHAPE).labels == 2, 2, 0).astype(np.uint8))
+    assert _concluded(study, _zeros(study), first_model_settings(300, device="cpu")).active
+
+
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
 def test_a_first_model_version_that_had_time_for_a_single_step_is_a_candidate(tmp_path: Path, minutes: float) -> None:
     study = ball_study(tmp_path, validation=())

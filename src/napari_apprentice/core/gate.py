@@ -1,6 +1,6 @@
 """The gate: a candidate becomes active only when it has proved itself on held-out scans."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -228,7 +228,7 @@ _NO_AGREEMENT = (
 )
 
 
-def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
+def first_fault(scores: Iterable[CaseScore], taught: Collection[int], steps: int, minutes: float) -> str:
     """Why a first model version does not become active by itself, as a clause; "" where it does.
 
     There is nothing to compare it with, but all fine-tuning begins from it.
@@ -237,12 +237,18 @@ def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
     ----------
     scores
         Its own, on held-out corrections; none where none is held out.
+    taught
+        Label ids that it was shown a voxel of. Others it cannot find, and has nothing to show there.
     steps, minutes
         What it was trained; 0 minutes where the steps were asked for.
     """
-    found = [s.dice for s in scores if s.size]
-    dice = float(np.mean(found)) if found else None
-    if dice is not None and dice < NOTHING:
+    found: dict[int, list[float]] = {}
+    for score in scores:
+        if score.size and score.label in taught:
+            found.setdefault(score.label, []).append(score.dice)
+    dice = float(np.mean([np.mean(each) for each in found.values()])) if found else None
+    # one label of a hundred is something, although their mean is next to nothing
+    if found and max(map(max, found.values())) < NOTHING:
         return (
             "it agrees with the held-out corrections nowhere (mean Dice 0.000); train anew with more corrections or "
             "more steps, or activate it all the same"
@@ -251,7 +257,9 @@ def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
         return ""
     time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     told = f"only {steps} step{'s' if steps > 1 else ''} fitted into {time}, the shortest preset takes {FEWEST_STEPS}"
-    shown = f"its mean Dice on held-out corrections is {dice:.3f}" if found else "no held-out scan shows its worth"
+    shown = "no held-out scan shows its worth"
+    if dice is not None:
+        shown = f"its mean Dice on held-out corrections is {dice:.3f}"
     return f"{told}, and {shown}; train anew with more time, or activate it all the same"
 
 

@@ -216,6 +216,10 @@ class Example:
         z, y, x = kept(self, "labels").shape
         return z, y, x
 
+    def labels_shown(self) -> set[int]:
+        """Labels that known voxels have."""
+        return {int(i) for i in np.unique(self.labels[self.status != 0])} - {0}
+
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""
         return self.knowing()(label)

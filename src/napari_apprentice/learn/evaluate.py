@@ -6,7 +6,6 @@ from contextlib import suppress
 import numpy as np
 
 from napari_apprentice.core.config import PredictSettings
-from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.postprocess import PostRecipe
@@ -48,9 +47,8 @@ def scores(
 def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) -> list[CaseScore]:
     """Dice of one predicted label map (z, y, x), as in `scores`; `labels` are those that the model knows."""
     reference, known = example.labels, example.knowing()
-    present = {int(i) for i in np.unique(reference[example.status != UNSEEN])} - {0}
     found = []
-    for label in sorted({*labels, *present}):
+    for label in sorted({*labels, *example.labels_shown()}):
         where = known(label)
         value = dice(predicted, reference, label, where)
         if value is not None:

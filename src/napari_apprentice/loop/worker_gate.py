@@ -74,7 +74,18 @@ def _first_fault(
     bench = _Bench(run, study, choose_device(settings.device), steps_of(study), len(some), len(some))
     predictor = bench.predictor(made.plan, made.fitted)
     found = yield from bench.scores(predictor, some, f"Measuring on {_counted(some)}")
-    return first_fault(found, settings.steps, settings.minutes)
+    taught = _taught(made.examples, {s.label for s in found})
+    return first_fault(found, taught, settings.steps, settings.minutes)
+
+
+def _taught(examples: Iterable[Example], among: set[int]) -> set[int]:
+    """Those of some labels that have a known voxel in any example; no more of these are unpacked than need be."""
+    found = set[int]()
+    for example in examples:
+        if among <= found:
+            break
+        found |= example.labels_shown()
+    return found & among
 
 
 def _counted(some: Sequence[Example]) -> str:
