@@ -154,7 +154,7 @@ def fit(
             yield from run.plan_ahead()
         yield from run.train()
     if ranks.first:
-        weights.write(run.optimiser.average, out)
+        weights.write(run.optimiser.average, out, then=weights.RESUME)
     return _result(run, (*damaged, *nothing))
 
 
