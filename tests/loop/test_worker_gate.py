@@ -20,7 +20,7 @@ from napari_apprentice.core.records import ModelVersion, Provenance, now
 from napari_apprentice.errors import ModelError
 from napari_apprentice.learn import under_way
 from napari_apprentice.learn import weights as weight_files
-from napari_apprentice.learn.evaluate import case_scores, label_map
+from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.learn.sweep import Sweep
@@ -203,6 +203,7 @@ def test_the_gate_goes_on_in_less_memory_where_it_runs_out(tmp_path: Path, monke
     monkeypatch.setattr(Sweep, "voxels_of", short)
     found = _concluded(study, study.models.weights("v0001"), QUICK)
     assert min(budgets) == 32 * 2**20
+    assert budgets == sorted(budgets, reverse=True)  # what was too much for one map is tried for none after it
     assert enough.gate is not None
     assert found.gate is not None
     assert found.gate.pairs == enough.gate.pairs
@@ -247,7 +248,7 @@ def test_it_measures_what_a_person_sees_after_the_steps_of_the_study(tmp_path: P
     pairs = GateReport.from_json(result["gate"]).pairs
     for name, found in (("v0001", [p.before for p in pairs]), ("v0002", [p.after for p in pairs])):
         predictor = Predictor(make_plan(), study.models.weights(name), torch.device("cpu"))
-        raw = label_map(predictor, held_out[0], PredictSettings(), lambda: False)
+        raw = label_map(predictor, held_out[0], Thrift(PredictSettings()), lambda: False)
         seen = postprocess(raw, held_out[0].spacing, recipe)
         assert not np.array_equal(raw, seen)
         assert found == [s.dice for s in case_scores(seen, held_out[0], (1, 2))]

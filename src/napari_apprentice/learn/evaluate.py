@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,39 @@ from napari_apprentice.learn.device import release_memory
 from napari_apprentice.learn.predictor import Predictor
 
 _NO_STEPS = PostRecipe()
+Made = TypeVar("Made")
+
+
+class Thrift:
+    """Settings to measure with; where memory runs out, for all that is measured afterwards those that were enough.
+
+    Parameters
+    ----------
+    settings
+        To begin with.
+    """
+
+    def __init__(self, settings: PredictSettings) -> None:
+        self.settings = settings
+
+    def made(self, work: Callable[[PredictSettings], Made]) -> Made:
+        """What some work makes with the settings, begun again in less memory as a prediction is.
+
+        Raises
+        ------
+        OutOfMemoryError
+            The least is too much.
+        """
+        while True:
+            try:
+                return work(self.settings)
+            except OutOfMemoryError:
+                smaller = self.settings.smaller()
+                if smaller == self.settings:
+                    raise
+            # out here, where the error no longer holds the tensors
+            release_memory()
+            self.settings = smaller
 
 
 def scores(
@@ -38,9 +72,9 @@ def scores(
     Cancelled
         `cancelled` said so.
     """
-    found: list[CaseScore] = []
+    found, thrift = list[CaseScore](), Thrift(settings)
     for example in examples:
-        found += case_scores(label_map(predictor, example, settings, cancelled, recipe), example, predictor.labels)
+        found += case_scores(label_map(predictor, example, thrift, cancelled, recipe), example, predictor.labels)
     return found
 
 
@@ -58,15 +92,15 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
 
 
 def label_map(
-    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool],
+    predictor: Predictor, example: Example, thrift: Thrift, cancelled: Callable[[], bool],
     recipe: PostRecipe = _NO_STEPS,
 ) -> LabelArray:  # fmt: skip
     """(z, y, x) labels that a model proposes for an example; background where its numbers break.
 
-    Where memory runs out it begins again in less of it, as a prediction does; the labels are the same.
-
     Parameters
     ----------
+    thrift
+        The settings, which become smaller where memory runs out; the labels are the same.
     recipe
         The steps that they go through, thresholds left out: they go by a temperature, which a candidate has not yet.
 
@@ -75,17 +109,7 @@ def label_map(
     Cancelled
         `cancelled` said so.
     """
-    while True:
-        try:
-            labels = _proposed(predictor, example, settings, cancelled)
-            break
-        except OutOfMemoryError:
-            smaller = settings.smaller()
-            if smaller == settings:
-                raise
-        # out here, where the error no longer holds the tensors
-        release_memory()
-        settings = smaller
+    labels = thrift.made(lambda settings: _proposed(predictor, example, settings, cancelled))
     return postprocess(labels, example.spacing, recipe)
 
 

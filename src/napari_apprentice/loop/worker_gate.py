@@ -20,7 +20,7 @@ from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
-from napari_apprentice.learn.evaluate import case_scores, label_map, scores
+from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
@@ -134,6 +134,8 @@ class _Bench:
     draft: int
     done: int = 0
     began: float = field(default_factory=time.monotonic)
+    drafting: Thrift = field(default_factory=lambda: Thrift(PredictSettings(quality="draft")))
+    comparing: Thrift = field(default_factory=lambda: Thrift(PredictSettings()))
 
     @property
     def names(self) -> dict[int, str]:
@@ -178,7 +180,8 @@ class _Bench:
         found: list[CaseScore] = []
         for example in examples:
             yield self.report(text)
-            found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled, self.recipe)
+            proposed = label_map(predictor, example, self.drafting, self.run.cancelled, self.recipe)
+            found += case_scores(proposed, example, predictor.labels)
             self.done += 1
         return found
 
@@ -193,7 +196,7 @@ class _Bench:
             examined = ((before, theirs(example)), (after, example))
             for scored, (predictor, scan) in zip(found, examined, strict=True):
                 yield self.report(f"{text}: held-out scan {number} of {len(held_out)}")
-                maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled, self.recipe))
+                maps.append(label_map(predictor, scan, self.comparing, self.run.cancelled, self.recipe))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))
