@@ -15,6 +15,7 @@ LABEL_TOLERANCE = 0.01
 REPLAY_TOLERANCE = 0.01
 REPLAY_MEAN_TOLERANCE = 0.005
 NOTHING = 0.0005  # mean Dice that is shown as 0.000
+FEWEST_UNSHOWN = 50  # steps of a time budget where nothing held out can show what they were worth
 POOR = 0.1  # mean Dice that a network of a few steps may have by chance
 ALL_LABELS = 0  # in a row: the mean over labels; background itself is never measured
 # Of so many subjects, how many of 100 such intervals held the truth in trials with normal changes; see docs/design.
@@ -253,7 +254,8 @@ def first_fault(scores: Iterable[CaseScore], taught: Collection[int], steps: int
             "it agrees with the held-out corrections nowhere (mean Dice 0.000); train anew with more corrections or "
             "more steps, or activate it all the same"
         )
-    if not minutes or steps >= FEWEST_STEPS or (dice is not None and dice >= POOR):
+    fewest = FEWEST_UNSHOWN if dice is None else FEWEST_STEPS
+    if not minutes or steps >= fewest or (dice is not None and dice >= POOR):
         return ""
     time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     told = f"only {steps} step{'s' if steps > 1 else ''} fitted into {time}, the shortest preset takes {FEWEST_STEPS}"
