@@ -209,6 +209,7 @@ def test_a_first_model_version_is_judged_by_the_labels_that_it_was_taught() -> N
     kidney = CaseScore("c1/r0001", 2, 0.0, size=9)
     assert not first_fault([kidney], {1}, 5000, 0.0)
     assert "no held-out scan shows its worth" in first_fault([kidney], {1}, 1, 1.0)
+    assert "the held-out corrections have no label that it was taught" in first_fault([], {1}, 1, 1.0, corrections=1)
     assert not first_fault([CaseScore("c2/r0001", 1, 0.1, size=9), kidney], {1}, 1, 1.0)
     assert "nowhere" in first_fault([kidney], {1, 2}, 5000, 0.0)
 

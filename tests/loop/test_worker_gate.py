@@ -166,6 +166,31 @@ def test_a_held_out_correction_of_a_label_that_was_not_taught_says_nothing_of_a_
 
 
 @pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize(("validation", "dice"), [((), None), ((3,), 0.5)])
+def test_nothing_is_predicted_where_that_cannot_change_whether_a_first_model_version_is_active(
+    tmp_path: Path, validation: tuple[int, ...], dice: float | None
+) -> None:
+    study = ball_study(tmp_path, validation=validation)
+    missing = tmp_path / "no weights, which a network could not be built of"
+    made = Candidate(None, None, make_plan(), missing, *collect(study, frozenset()), dice=dice)
+    run = study.runs.create("train", {"base": None})
+    reports, verdict = finish(gate(run, study, made, first_model_settings(5, device="cpu")))
+    assert (reports, verdict.report) == ([], None)
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_of_a_held_out_correction_of_background_a_first_model_version_has_no_dice(tmp_path: Path) -> None:
+    study = ball_study(tmp_path)
+    revise(study, 3, np.zeros(SHAPE, np.uint8))
+    result = trained(study, "train", first_model_settings(1, device="cpu"))
+    assert result["active"]
+    assert result["history"][-1][2] is None
+    assert result["notes"][-1] == (
+        "The held-out corrections have no label that was taught, so nothing says how good it is."
+    )
+
+
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
 def test_a_first_model_version_that_had_time_for_a_single_step_is_a_candidate(tmp_path: Path, minutes: float) -> None:
     study = ball_study(tmp_path, validation=())
@@ -289,4 +314,4 @@ def test_of_a_first_model_version_it_is_said_how_good_it_is(
 
 
 def test_nothing_is_said_of_how_good_it_is_where_there_was_no_time_to_measure() -> None:
-    assert not list(how_good(None, [make_example(0)]))
+    assert not list(how_good(None, [make_example(0)], [make_example(1)]))

@@ -229,7 +229,9 @@ _NO_AGREEMENT = (
 )
 
 
-def first_fault(scores: Iterable[CaseScore], taught: Collection[int], steps: int, minutes: float) -> str:
+def first_fault(
+    scores: Iterable[CaseScore], taught: Collection[int], steps: int, minutes: float, corrections: int = 0
+) -> str:
     """Why a first model version does not become active by itself, as a clause; "" where it does.
 
     There is nothing to compare it with, but all fine-tuning begins from it.
@@ -242,6 +244,8 @@ def first_fault(scores: Iterable[CaseScore], taught: Collection[int], steps: int
         Label ids that it was shown a voxel of. Others it cannot find, and has nothing to show there.
     steps, minutes
         What it was trained; 0 minutes where the steps were asked for.
+    corrections
+        Held-out corrections that were measured on; they have no score where they have no label.
     """
     found: dict[int, list[float]] = {}
     for score in scores:
@@ -259,7 +263,8 @@ def first_fault(scores: Iterable[CaseScore], taught: Collection[int], steps: int
         return ""
     time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     told = f"only {steps} step{'s' if steps > 1 else ''} fitted into {time}, the shortest preset takes {FEWEST_STEPS}"
-    shown = "no held-out scan shows its worth"
+    no_label = "the held-out corrections have no label that it was taught"
+    shown = no_label if corrections else "no held-out scan shows its worth"
     if dice is not None:
         shown = f"its mean Dice on held-out corrections is {dice:.3f}"
     return f"{told}, and {shown}; train anew with more time, or activate it all the same"

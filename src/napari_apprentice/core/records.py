@@ -1,7 +1,7 @@
 """What a study keeps about its cases, revisions, predictions and model versions."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -237,6 +237,16 @@ class Example:
             return found
 
         return known
+
+
+def labels_taught(examples: Iterable[Example], among: Collection[int]) -> frozenset[int]:
+    """Those of some labels that a known voxel of any example has; no more examples are unpacked than need be."""
+    wanted, found = frozenset(among), frozenset[int]()
+    for example in examples:
+        if wanted <= found:
+            break
+        found |= example.labels_shown()
+    return wanted & found
 
 
 @dataclass(frozen=True)

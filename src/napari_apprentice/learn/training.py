@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Training:
         Asked before every step.
     veil
         As of `Predictor`, when it is measured.
+    taught
+        Label ids that count when it is measured, others were never shown; None for all.
     """
 
     plan: Plan
@@ -76,6 +78,7 @@ class Training:
     keys: tuple[str, ...]
     cancelled: Cancel
     veil: Veil | None = None
+    taught: Collection[int] | None = None
     began: float = field(default_factory=time.monotonic)
     step: int = 0
     before: float = 0.0  # seconds of the parts that were resumed
@@ -244,14 +247,15 @@ class Training:
             raise
 
     def _measure(self) -> Generator[Progress, None, float | None]:
-        """Mean Dice of the averaged weights."""
+        """Mean Dice of the averaged weights, of labels where they are; None where none is."""
         if not self.held_out or not self.ranks.first:
             return None
         averaged, found, count = self._averaged(), list[CaseScore](), len(self.held_out)
         for number, example in enumerate(self.held_out, 1):
             yield Progress(self.step, self.settings.steps, f"Measuring on held-out scan {number} of {count}")
             found += case_scores(label_map(averaged, example, self._curve, self.cancelled), example, averaged.labels)
-        return float(np.mean([s.dice for s in found])) if found else None
+        shown = [s.dice for s in found if s.size and (self.taught is None or s.label in self.taught)]
+        return float(np.mean(shown)) if shown else None
 
     def _averaged(self) -> Predictor:
         average = build(self.plan)

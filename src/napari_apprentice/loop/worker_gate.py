@@ -12,12 +12,12 @@ import torch
 from napari_apprentice.core.channels import Names
 from napari_apprentice.core.config import QUALITIES, PredictSettings, TrainSettings
 from napari_apprentice.core.correction import UNSEEN
-from napari_apprentice.core.gate import CaseScore, GateReport, first_fault, judge
+from napari_apprentice.core.gate import POOR, CaseScore, GateReport, first_fault, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.records import Example, ModelVersion, labels_taught
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
@@ -70,22 +70,16 @@ def _first_fault(
     run: RunFolder, study: Study, made: Candidate, settings: TrainSettings, held_out: Sequence[Example]
 ) -> Generator[Progress, None, str]:
     """Why a first model version does not become active by itself; see `core.gate.first_fault`."""
-    some = _first(held_out, replay=False)
+    if made.dice is not None and made.dice >= POOR:  # it was measured after the last step
+        return ""
+    some = [e for e in _first(held_out, replay=False) if e.status.any()]
+    if not some:
+        return first_fault((), (), settings.steps, settings.minutes)
     bench = _Bench(run, study, choose_device(settings.device), steps_of(study), len(some), len(some))
     predictor = bench.predictor(made.plan, made.fitted)
     found = yield from bench.scores(predictor, some, f"Measuring on {_counted(some)}")
-    taught = _taught(made.examples, {s.label for s in found})
-    return first_fault(found, taught, settings.steps, settings.minutes)
-
-
-def _taught(examples: Iterable[Example], among: set[int]) -> set[int]:
-    """Those of some labels that have a known voxel in any example; no more of these are unpacked than need be."""
-    found = set[int]()
-    for example in examples:
-        if among <= found:
-            break
-        found |= example.labels_shown()
-    return found & among
+    taught = labels_taught(made.examples, {s.label for s in found})
+    return first_fault(found, taught, settings.steps, settings.minutes, len(some))
 
 
 def _counted(some: Sequence[Example]) -> str:
