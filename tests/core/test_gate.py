@@ -192,17 +192,36 @@ def test_whom_it_was_compared_with_is_told_only_where_corrections_were_held_out(
         ([0.05, 0.09], 1, 0.5, "only 1 step fitted into 0.5 minutes, the shortest preset takes 250, and its mean Dice"),
         ([0.05, 0.09], 250, 2.0, ""),
         ([0.1, 0.4], 60, 2.0, ""),
-        ([], 60, 1.0, "only 60 steps fitted into 1 minute, the shortest preset takes 250, and no held-out scan"),
-        ([], 250, 2.0, ""),
+        ([], 49, 1.0, "only 49 steps fitted into 1 minute, the shortest preset takes 250, and no held-out scan"),
+        ([], 50, 2.0, ""),
     ],
 )
 def test_a_first_model_version_is_active_unless_it_is_seen_or_bound_to_be_of_no_use(
     dice: list[float], steps: int, minutes: float, says: str
 ) -> None:
     scores = [CaseScore(f"c{n}/r0001", 1, value, size=9) for n, value in enumerate(dice)]
-    found = first_fault([*scores, CaseScore("c9/r0001", 2, 0.0, size=0, found=3)], steps, minutes)
+    found = first_fault([*scores, CaseScore("c9/r0001", 2, 0.0, size=0, found=3)], {1, 2}, steps, minutes)
     assert says in found
     assert bool(found) == bool(says)
+
+
+def test_a_first_model_version_is_judged_by_the_labels_that_it_was_taught() -> None:
+    kidney = CaseScore("c1/r0001", 2, 0.0, size=9)
+    assert not first_fault([kidney], {1}, 5000, 0.0)
+    assert "no held-out scan shows its worth" in first_fault([kidney], {1}, 1, 1.0)
+    assert "the held-out corrections have no label that it was taught" in first_fault([], {1}, 1, 1.0, corrections=1)
+    assert not first_fault([CaseScore("c2/r0001", 1, 0.1, size=9), kidney], {1}, 1, 1.0)
+    assert "nowhere" in first_fault([kidney], {1, 2}, 5000, 0.0)
+
+
+def test_one_label_of_many_that_is_found_is_not_nowhere() -> None:
+    scores = [CaseScore("c1/r0001", label, 0.05 * (label == 7), size=9) for label in range(1, 118)]
+    assert not first_fault(scores, range(1, 118), 5000, 0.0)
+
+
+def test_scans_with_one_label_do_not_outvote_the_other_labels() -> None:
+    scores = [CaseScore(f"c{n}/r0001", 1, 0.0, size=9) for n in range(1, 9)]
+    assert not first_fault([*scores, CaseScore("c9/r0001", 2, 0.3, size=9)], {1, 2}, 1, 1.0)
 
 
 def test_what_changed_no_voxel_is_not_better() -> None:

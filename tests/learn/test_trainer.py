@@ -16,12 +16,13 @@ from training import base_weights, half_seen, same_weights, settings, train
 from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
 from napari_apprentice.core.slabs import ArraySource
 from napari_apprentice.errors import Cancelled, ModelError, RunError
-from napari_apprentice.learn import weights
+from napari_apprentice.learn import under_way, weights
 from napari_apprentice.learn.evaluate import scores
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import build
 from napari_apprentice.learn.optimiser import Optimiser, rate
 from napari_apprentice.learn.predictor import Predictor
+from napari_apprentice.learn.sweep import Sweep
 
 CPU = torch.device("cpu")
 
@@ -123,6 +124,22 @@ def test_held_out_scans_that_take_longer_than_the_time_leave_it_to_the_steps(tmp
     assert {id(v) for v in Slow.asked} == {id(held_out[0].voxels.voxels)}  # one is tried, none is measured
     assert result.dice is None
     assert result.steps == reports[-1].done
+
+
+def test_a_run_with_a_time_budget_goes_on_in_less_memory_where_it_runs_out_while_it_plans(tmp_path, monkeypatch):
+    budgets, budget, usual = [], under_way._budget, Sweep.voxels_of
+    monkeypatch.setattr(under_way, "_budget", lambda *of: budgets.append(budget(*of)) or budgets[-1])
+
+    def short(*order):
+        if budgets[-1] > 32 * 2**20:
+            raise MemoryError
+        return usual(*order)
+
+    monkeypatch.setattr(Sweep, "voxels_of", short)
+    _, result = train(tmp_path, "timed", held_out=[make_example(5)], how=settings(0, minutes=0.02))
+    assert result.steps > 0
+    assert budgets[:3] == [128 * 2**20, 64 * 2**20, 32 * 2**20]
+    assert set(budgets[3:]) <= {32 * 2**20}
 
 
 def test_each_held_out_scan_that_is_measured_on_is_told(tmp_path):

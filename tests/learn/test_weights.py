@@ -1,3 +1,6 @@
+import errno
+from types import SimpleNamespace
+
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -46,7 +49,36 @@ def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
     weights.save(build(make_plan()), path)
     before = path.read_bytes()
     monkeypatch.setattr(weights, "save_file", full)
-    with pytest.raises(StorageError, match=r"^The disk is full; w\.safetensors could not be written.* Make room, then"):
+    with pytest.raises(
+        StorageError, match=r"^The disk is full; w\.safetensors could not be written.* Make room, then try"
+    ):
         weights.save(build(make_plan()), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+_WROTE = "Error while serializing: I/O error: {} (os error {})"
+
+
+@pytest.mark.parametrize(
+    ("system", "error", "says"),
+    [
+        ("nt", SafetensorError(_WROTE.format("Espace insuffisant.", 112)), "The disk is full; "),
+        ("nt", SafetensorError(_WROTE.format("Access is denied.", 5)), "I/O error: Access is denied. (os error 5); "),
+        ("nt", SafetensorError(_WROTE.format("The printer is out of paper.", 28)), "out of paper. (os error 28); "),
+        ("posix", SafetensorError(_WROTE.format("Disk quota exceeded", errno.EDQUOT)), "The disk is full; "),
+        ("posix", SafetensorError(_WROTE.format("File too large", errno.EFBIG)), "File too large (os error 27); "),
+        ("posix", OSError(errno.EFBIG, "File too large", "w.safetensors.part"), "File too large; "),
+    ],
+)
+def test_why_weights_could_not_be_written_is_told_as_the_system_says_it(tmp_path, monkeypatch, system, error, says):
+    def fails(*_):
+        raise error
+
+    module, path = build(make_plan()), tmp_path / "w.safetensors"
+    monkeypatch.setattr(weights, "save_file", fails)
+    monkeypatch.setattr(weights, "os", SimpleNamespace(name=system))
+    with pytest.raises(StorageError) as told:
+        weights.save(module, path)
+    assert says in str(told.value)
+    assert ("Make room" in str(told.value)) == (says == "The disk is full; ")

@@ -17,7 +17,7 @@ from faults import drain
 from napari_apprentice.core.config import PredictSettings, first_model_settings
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
-from napari_apprentice.loop.child import DISK_FAILED
+from napari_apprentice.loop.child import DISK_FAILED, started
 from napari_apprentice.loop.engine import Engine
 from napari_apprentice.loop.launch import follow, is_running
 from napari_apprentice.loop.predicting import predict
@@ -115,6 +115,15 @@ def test_a_run_that_is_stopped_before_its_process_is_there_was_not_killed(study:
     found = resumable_training(study)
     assert found is not None
     assert found.run_id == run.run_id
+
+
+def test_a_run_that_was_killed_is_not_said_to_have_been_stopped_before_it_began(study: Study) -> None:
+    run = begin_training(study, "train", first_model_settings(2), **TINY)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        run.emit(started(process.pid))
+        process.kill()
+    with pytest.raises(RunError, match="was killed, perhaps for want of memory"):
+        drain(stop_training(run))
 
 
 @pytest.mark.slow

@@ -214,6 +214,17 @@ def test_another_run_that_would_learn_the_same_again_is_told_before_it_begins(st
     assert already_learned(study, "fine-tune") == ""
 
 
+def test_after_a_first_candidate_nobody_is_told_that_training_anew_is_of_no_use(tmp_path: Path) -> None:
+    study = ball_study(tmp_path, validation=())
+    settings = replace(first_model_settings(1, device="cpu"), minutes=0.005)
+    run = begin_training(study, "train", settings, memory_mb=20.0, features=4)
+    run_one(run, train)  # which leaves no time for the fewest steps
+    assert (study.models.names(), study.models.active()) == (("v0001",), None)
+    assert already_learned(study, "train") == ""
+    study.models.activate("v0001", "all the same")
+    assert already_learned(study, "train").startswith("v0001 has learned from all")
+
+
 def test_a_run_that_left_a_scan_out_has_not_learned_from_all_corrections(study: Study) -> None:
     revise(study, 1)
     run = begin_training(study, "fine-tune", TUNE)

@@ -7,6 +7,7 @@ from builders import SHAPE, study
 from faults import finish
 from learn.small import make_plan
 from napari_apprentice.core.correction import Stroke
+from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.records import ModelVersion, Prediction, Provenance, now
 from napari_apprentice.store.check import check
 from napari_apprentice.store.models import Models
@@ -51,6 +52,19 @@ def test_each_fault_is_a_sentence(tmp_path):
     assert all(f.endswith(".") for f in faults)
     for words in ("c1/r0001", "image/zarr.json", "split.jsonl", run.run_id):
         assert any(words in f for f in faults), words
+
+
+def test_a_candidate_that_was_predicted_with_needs_no_active_model_version(tmp_path):
+    made = study(tmp_path)
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"weights")
+    zeros = np.zeros(SHAPE, np.uint8)
+    for name, passed, faults in (("v0001", False, 0), ("v0002", True, 1)):
+        verdict = GateReport((), passed, "a test")
+        version = ModelVersion(name, None, now(), make_plan(), made.schema, (), (), verdict, {}, 0, {}, "")
+        made.models.register(version, weights)
+        made.predictions.write("c1", name, Prediction(zeros, zeros, {}))
+        assert len([f for f in finish(check(made.path)) if "No model version is active" in f]) == faults
 
 
 def test_a_journal_without_its_case_or_outside_its_grid_is_told(tmp_path):

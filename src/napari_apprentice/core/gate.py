@@ -1,6 +1,6 @@
 """The gate: a candidate becomes active only when it has proved itself on held-out scans."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ LABEL_TOLERANCE = 0.01
 REPLAY_TOLERANCE = 0.01
 REPLAY_MEAN_TOLERANCE = 0.005
 NOTHING = 0.0005  # mean Dice that is shown as 0.000
+FEWEST_UNSHOWN = 50  # steps of a time budget where nothing held out can show what they were worth
 POOR = 0.1  # mean Dice that a network of a few steps may have by chance
 ALL_LABELS = 0  # in a row: the mean over labels; background itself is never measured
 # Of so many subjects, how many of 100 such intervals held the truth in trials with normal changes; see docs/design.
@@ -228,7 +229,9 @@ _NO_AGREEMENT = (
 )
 
 
-def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
+def first_fault(
+    scores: Iterable[CaseScore], taught: Collection[int], steps: int, minutes: float, corrections: int = 0
+) -> str:
     """Why a first model version does not become active by itself, as a clause; "" where it does.
 
     There is nothing to compare it with, but all fine-tuning begins from it.
@@ -237,21 +240,33 @@ def first_fault(scores: Iterable[CaseScore], steps: int, minutes: float) -> str:
     ----------
     scores
         Its own, on held-out corrections; none where none is held out.
+    taught
+        Label ids that it was shown a voxel of. Others it cannot find, and has nothing to show there.
     steps, minutes
         What it was trained; 0 minutes where the steps were asked for.
+    corrections
+        Held-out corrections that were measured on; they have no score where they have no label.
     """
-    found = [s.dice for s in scores if s.size]
-    dice = float(np.mean(found)) if found else None
-    if dice is not None and dice < NOTHING:
+    found: dict[int, list[float]] = {}
+    for score in scores:
+        if score.size and score.label in taught:
+            found.setdefault(score.label, []).append(score.dice)
+    dice = float(np.mean([np.mean(each) for each in found.values()])) if found else None
+    # one label of a hundred is something, although their mean is next to nothing
+    if found and max(map(max, found.values())) < NOTHING:
         return (
             "it agrees with the held-out corrections nowhere (mean Dice 0.000); train anew with more corrections or "
             "more steps, or activate it all the same"
         )
-    if not minutes or steps >= FEWEST_STEPS or (dice is not None and dice >= POOR):
+    fewest = FEWEST_UNSHOWN if dice is None else FEWEST_STEPS
+    if not minutes or steps >= fewest or (dice is not None and dice >= POOR):
         return ""
     time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     told = f"only {steps} step{'s' if steps > 1 else ''} fitted into {time}, the shortest preset takes {FEWEST_STEPS}"
-    shown = f"its mean Dice on held-out corrections is {dice:.3f}" if found else "no held-out scan shows its worth"
+    no_label = "the held-out corrections have no label that it was taught"
+    shown = no_label if corrections else "no held-out scan shows its worth"
+    if dice is not None:
+        shown = f"its mean Dice on held-out corrections is {dice:.3f}"
     return f"{told}, and {shown}; train anew with more time, or activate it all the same"
 
 

@@ -1,7 +1,7 @@
 """What a study keeps about its cases, revisions, predictions and model versions."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -216,6 +216,10 @@ class Example:
         z, y, x = kept(self, "labels").shape
         return z, y, x
 
+    def labels_shown(self) -> set[int]:
+        """Labels that known voxels have."""
+        return {int(i) for i in np.unique(self.labels[self.status != 0])} - {0}
+
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""
         return self.knowing()(label)
@@ -233,6 +237,16 @@ class Example:
             return found
 
         return known
+
+
+def labels_taught(examples: Iterable[Example], among: Collection[int]) -> frozenset[int]:
+    """Those of some labels that a known voxel of any example has; no more examples are unpacked than need be."""
+    wanted, found = frozenset(among), frozenset[int]()
+    for example in examples:
+        if wanted <= found:
+            break
+        found |= example.labels_shown()
+    return wanted & found
 
 
 @dataclass(frozen=True)

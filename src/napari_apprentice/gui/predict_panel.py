@@ -103,9 +103,8 @@ class PredictPanel(Panel):
 
     def _show(self, facts: Facts) -> None:
         active = facts.active
-        self.model.setText(
-            f"Model version: <b>{active}</b> (active)" if active else "No model version yet: train the first one below."
-        )
+        none = "is active: activate one below, or train anew." if facts.models else "yet: train the first one below."
+        self.model.setText(f"Model version: <b>{active}</b> (active)" if active else f"No model version {none}")
         self.ensemble.show_models(facts)
         ready = active is not None and self.desk.models.prediction is None
         # Also while others are predicted: the case on the screen goes first.

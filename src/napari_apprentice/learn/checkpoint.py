@@ -86,8 +86,8 @@ def write(folder: Path, state: Checkpoint) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"state-{state.step:07d}.safetensors"
     flat = {f"{group}/{n}": t for group, named in state.tensors.items() for n, t in named.items()}
-    weights.write(flat, folder / name)
     newest = _head(folder / HEAD)
+    weights.write(flat, folder / name, then=weights.RESUME if newest else "resume the run")
     if int(newest.get("step", state.step)) < state.step:
         _put(folder / BEFORE, newest)
     head = {k: v for k, v in asdict(replace(state, tensors={})).items() if k != "tensors"} | {"file": name}

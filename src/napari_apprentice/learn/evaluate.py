@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 
 from napari_apprentice.core.config import PredictSettings
-from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.gate import CaseScore
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.postprocess import PostRecipe
@@ -19,6 +19,39 @@ from napari_apprentice.learn.device import release_memory
 from napari_apprentice.learn.predictor import Predictor
 
 _NO_STEPS = PostRecipe()
+Made = TypeVar("Made")
+
+
+class Thrift:
+    """Settings to measure with; where memory runs out, for all that is measured afterwards those that were enough.
+
+    Parameters
+    ----------
+    settings
+        To begin with.
+    """
+
+    def __init__(self, settings: PredictSettings) -> None:
+        self.settings = settings
+
+    def made(self, work: Callable[[PredictSettings], Made]) -> Made:
+        """What some work makes with the settings, begun again in less memory as a prediction is.
+
+        Raises
+        ------
+        OutOfMemoryError
+            The least is too much.
+        """
+        while True:
+            try:
+                return work(self.settings)
+            except OutOfMemoryError:
+                smaller = self.settings.smaller()
+                if smaller == self.settings:
+                    raise
+            # out here, where the error no longer holds the tensors
+            release_memory()
+            self.settings = smaller
 
 
 def scores(
@@ -39,18 +72,17 @@ def scores(
     Cancelled
         `cancelled` said so.
     """
-    found: list[CaseScore] = []
+    found, thrift = list[CaseScore](), Thrift(settings)
     for example in examples:
-        found += case_scores(label_map(predictor, example, settings, cancelled, recipe), example, predictor.labels)
+        found += case_scores(label_map(predictor, example, thrift, cancelled, recipe), example, predictor.labels)
     return found
 
 
 def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) -> list[CaseScore]:
     """Dice of one predicted label map (z, y, x), as in `scores`; `labels` are those that the model knows."""
     reference, known = example.labels, example.knowing()
-    present = {int(i) for i in np.unique(reference[example.status != UNSEEN])} - {0}
     found = []
-    for label in sorted({*labels, *present}):
+    for label in sorted({*labels, *example.labels_shown()}):
         where = known(label)
         value = dice(predicted, reference, label, where)
         if value is not None:
@@ -60,15 +92,15 @@ def case_scores(predicted: LabelArray, example: Example, labels: Sequence[int]) 
 
 
 def label_map(
-    predictor: Predictor, example: Example, settings: PredictSettings, cancelled: Callable[[], bool],
+    predictor: Predictor, example: Example, thrift: Thrift, cancelled: Callable[[], bool],
     recipe: PostRecipe = _NO_STEPS,
 ) -> LabelArray:  # fmt: skip
     """(z, y, x) labels that a model proposes for an example; background where its numbers break.
 
-    Where memory runs out it begins again in less of it, as a prediction does; the labels are the same.
-
     Parameters
     ----------
+    thrift
+        The settings, which become smaller where memory runs out; the labels are the same.
     recipe
         The steps that they go through, thresholds left out: they go by a temperature, which a candidate has not yet.
 
@@ -77,17 +109,7 @@ def label_map(
     Cancelled
         `cancelled` said so.
     """
-    while True:
-        try:
-            labels = _proposed(predictor, example, settings, cancelled)
-            break
-        except OutOfMemoryError:
-            smaller = settings.smaller()
-            if smaller == settings:
-                raise
-        # out here, where the error no longer holds the tensors
-        release_memory()
-        settings = smaller
+    labels = thrift.made(lambda settings: _proposed(predictor, example, settings, cancelled))
     return postprocess(labels, example.spacing, recipe)
 
 

@@ -21,4 +21,5 @@ def between(base: Path, tuned: Path, share: float, out: Path) -> None:
         A file is missing or damaged.
     """
     first, second = weights.read(base), weights.read(tuned)
-    weights.write({name: (1 - share) * first[name].float() + share * second[name].float() for name in first}, out)
+    mixed = {name: (1 - share) * first[name].float() + share * second[name].float() for name in first}
+    weights.write(mixed, out, then=weights.RESUME)

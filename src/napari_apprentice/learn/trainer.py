@@ -13,7 +13,7 @@ import torch
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.plan import MOST_OPEN, Plan
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Example
+from napari_apprentice.core.records import Example, labels_taught
 from napari_apprentice.errors import Cancelled, ModelError, StudyError
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Point
@@ -49,7 +49,7 @@ class FitResult:
     loss
         Mean training loss at the end.
     dice
-        Mean held-out Dice at the end; None without held-out examples.
+        Mean held-out Dice at the end; None without held-out examples, or where these have no label that was taught.
     history
         (step, mean loss, held-out Dice or None) per report.
     settings
@@ -143,6 +143,7 @@ def fit(
         run = Training(
             plan, settings, module, stepper.optimiser, stepper, feed, held_out[:MOST_MEASURED], device, ranks,
             checkpoint, _keys(plan, settings, start, examples, held_out), cancelled, veil,
+            None if start else _measurable(taught, held_out[:MOST_MEASURED]),
         )  # fmt: skip
         run.notes.extend([_ON_DISK] if away else [])
         run.notes.extend(f"Not in this run: {r} ({why})." for r, why in damaged.items())
@@ -154,8 +155,13 @@ def fit(
             yield from run.plan_ahead()
         yield from run.train()
     if ranks.first:
-        weights.write(run.optimiser.average, out)
+        weights.write(run.optimiser.average, out, then=weights.RESUME)
     return _result(run, (*damaged, *nothing))
+
+
+def _measurable(taught: Sequence[Example], held_out: Sequence[Example]) -> frozenset[int]:
+    """Labels of held-out examples that training from nothing is shown; others it cannot find."""
+    return labels_taught(taught, frozenset[int]().union(*(e.labels_shown() for e in held_out)))
 
 
 def _stepper(

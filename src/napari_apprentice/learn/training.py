@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from napari_apprentice.errors import Cancelled, RunError
 from napari_apprentice.learn import checkpoint as checkpoints
 from napari_apprentice.learn import weights
 from napari_apprentice.learn.checkpoint import Checkpoint, Point, Settled
-from napari_apprentice.learn.evaluate import scores
+from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
 from napari_apprentice.learn.feed import Feed
 from napari_apprentice.learn.network import Network, build
 from napari_apprentice.learn.on_disk import Veil
@@ -61,6 +61,8 @@ class Training:
         Asked before every step.
     veil
         As of `Predictor`, when it is measured.
+    taught
+        Label ids that count when it is measured, others were never shown; None for all.
     """
 
     plan: Plan
@@ -76,6 +78,7 @@ class Training:
     keys: tuple[str, ...]
     cancelled: Cancel
     veil: Veil | None = None
+    taught: Collection[int] | None = None
     began: float = field(default_factory=time.monotonic)
     step: int = 0
     before: float = 0.0  # seconds of the parts that were resumed
@@ -83,6 +86,7 @@ class Training:
     pace: Pace | None = None
     history: list[Point] = field(default_factory=list)
     _drawn: Batch | None = field(default=None, init=False)  # of the next step
+    _curve: Thrift = field(default_factory=lambda: Thrift(CURVE), init=False)
 
     @property
     def seconds(self) -> float:
@@ -170,7 +174,10 @@ class Training:
         if not self.held_out or not self.ranks.first:
             return 0.0
         first = self.held_out[0]
-        seconds = time_prediction(self._averaged().predict(first.source, CURVE, self.cancelled), budget)
+        averaged = self._averaged()
+        seconds = self._curve.made(
+            lambda how: time_prediction(averaged.predict(first.source, how, self.cancelled), budget)
+        )
         return seconds * sum(map(self._voxels, self.held_out)) / self._voxels(first)
 
     def _voxels(self, example: Example) -> int:
@@ -240,14 +247,15 @@ class Training:
             raise
 
     def _measure(self) -> Generator[Progress, None, float | None]:
-        """Mean Dice of the averaged weights."""
+        """Mean Dice of the averaged weights, of labels where they are; None where none is."""
         if not self.held_out or not self.ranks.first:
             return None
         averaged, found, count = self._averaged(), list[CaseScore](), len(self.held_out)
         for number, example in enumerate(self.held_out, 1):
             yield Progress(self.step, self.settings.steps, f"Measuring on held-out scan {number} of {count}")
-            found += scores(averaged, [example], CURVE, self.cancelled)
-        return float(np.mean([s.dice for s in found])) if found else None
+            found += case_scores(label_map(averaged, example, self._curve, self.cancelled), example, averaged.labels)
+        shown = [s.dice for s in found if s.size and (self.taught is None or s.label in self.taught)]
+        return float(np.mean(shown)) if shown else None
 
     def _averaged(self) -> Predictor:
         average = build(self.plan)

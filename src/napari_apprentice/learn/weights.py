@@ -15,7 +15,9 @@ from torch import nn
 from napari_apprentice.errors import ModelError, StorageError
 from napari_apprentice.learn.syncing import sync
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+RESUME = "resume the run: it goes on from its last checkpoint"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL_ON_WINDOWS = {39, 112, 1295}  # ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_DISK_QUOTA_EXCEEDED
 
 
 def tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -28,8 +30,15 @@ def save(module: nn.Module, path: Path, *, half: bool = False) -> None:
     write(tensors(module), path, half=half)
 
 
-def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) -> None:
+def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False, then: str = "try again") -> None:
     """Write named tensors beside `path` and then, once they are on the disk, move them into place.
+
+    Parameters
+    ----------
+    half
+        As in `save`.
+    then
+        What a person does once there is room: `RESUME` in a run that has a checkpoint.
 
     Raises
     ------
@@ -48,18 +57,18 @@ def write(named: Mapping[str, torch.Tensor], path: Path, *, half: bool = False) 
             aside.unlink(missing_ok=True)
         why, mend = _told(error)
         raise StorageError(
-            f"{why}; {path.name} could not be written. What was stored before is unchanged. {mend}, then resume the "
-            "run: it goes on from its last checkpoint."
+            f"{why}; {path.name} could not be written. What was stored before is unchanged. {mend}, then {then}."
         ) from error
 
 
 def _told(error: Exception) -> tuple[str, str]:
-    """What the operating system says, and what to do; safetensors has its number among words of its own."""
-    told = re.search(r"os error (\d+)", str(error))
-    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
-    if number in _FULL:
-        return "The disk is full", "Make room"
-    return os.strerror(number) if number else str(error), "Mend this"
+    """What the operating system says, and what to do."""
+    if isinstance(error, OSError):
+        full, why = error.errno in _FULL, error.strerror or str(error)
+    else:  # safetensors has the system's own number, on Windows none of errno's, among its words
+        told, why = re.search(r"os error (\d+)", str(error)), str(error)
+        full = told is not None and int(told[1]) in (_FULL_ON_WINDOWS if os.name == "nt" else _FULL)
+    return ("The disk is full", "Make room") if full else (why, "Mend this")
 
 
 def load(module: nn.Module, path: Path) -> None:

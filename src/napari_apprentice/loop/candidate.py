@@ -26,6 +26,8 @@ class Candidate:
         What it was taught, and what it was not.
     channels
         Names of the channels in the order in which it reads them.
+    dice
+        What it had on held-out corrections after its last step; None where that was not measured.
     """
 
     base: ModelVersion | None
@@ -35,6 +37,7 @@ class Candidate:
     examples: Sequence[Example]
     held_out: Sequence[Example]
     channels: tuple[str, ...] = ()
+    dice: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,6 +117,12 @@ def outcome(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     return last if last.get("event") in _ENDS else None
 
 
+def has_not_begun(events: list[dict[str, Any]]) -> bool:
+    """Whether no process has said that it works on a run since the run ended last, if it ever did; nor has it ended."""
+    turns = [event for event in events if event.get("event") in ("started", *_ENDS)]
+    return outcome(events) is None and (not turns or turns[-1]["event"] != "started")
+
+
 def ending(run: RunFolder) -> dict[str, Any] | None:
     """The `outcome` of a run, read from the end of its events."""
     newest = run.newest()

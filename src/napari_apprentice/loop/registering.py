@@ -83,7 +83,7 @@ def activate(study: Study, version: ModelVersion, report: GateReport | None, *, 
     if resumed and _was_active(study, version):
         return study.models.active() == version.name
     if report is None:
-        return study.models.activate_in_place_of(None, version.name, "first model version")
+        return study.models.activate_in_place_of(None, version.name, "first active model version")
     reason = f"passed the gate: {report.told}"
     return report.passed and study.models.activate_in_place_of(report.compared_with, version.name, reason)
 

@@ -15,6 +15,7 @@ from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
     ending,
     follow,
+    has_not_begun,
     host_elsewhere,
     is_running,
     is_silent,
@@ -56,7 +57,7 @@ class TuneReport:
     def verdict(self) -> str:
         """One sentence for a person, with the reason."""
         if self.active and self.gate is None:
-            return f"{self.model} is the first model version and is now active."
+            return f"{self.model} is the first active model version."
         if self.active and self.gate:
             return f"{self.model} is now active: {self.gate.told}."
         kept = f"{self.model} is kept as a candidate, not active"
@@ -118,7 +119,7 @@ def follow_training(run: RunFolder, *, take_over: bool = False) -> Generator[Pro
 def stop_training(run: RunFolder) -> Generator[Progress, None, TuneReport]:
     """Ask a run to stop and follow it to its end: Cancelled, or its report when it was done already."""
     run.cancel()
-    if not is_running(run) and outcome(run.events(0)[0]) is None:
+    if not is_running(run) and has_not_begun(run.events(0)[0]):
         # Ctrl-C came before a process had said that it is there; should one be, it finds the request to stop.
         raise Cancelled(f"Run {run.run_id} was stopped before its process began.")
     result = yield from follow(run)
@@ -180,6 +181,8 @@ def resumable_training(study: Study) -> RunFolder | None:
 def already_learned(study: Study, kind: str) -> str:
     """A sentence where another run ("train" or "fine-tune") would learn from just what the newest one did; "" else.
 
+    Also "" while no model version is active: the verdict on the first candidate said what to do then.
+
     Raises
     ------
     ModelError, StudyError
@@ -190,6 +193,8 @@ def already_learned(study: Study, kind: str) -> str:
     if newest is None or ended is None or ended["event"] != "done":
         return ""
     if ended["result"].get("left_out"):
+        return ""
+    if study.models.active() is None:
         return ""
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):

@@ -12,15 +12,15 @@ import torch
 from napari_apprentice.core.channels import Names
 from napari_apprentice.core.config import QUALITIES, PredictSettings, TrainSettings
 from napari_apprentice.core.correction import UNSEEN
-from napari_apprentice.core.gate import CaseScore, GateReport, first_fault, judge
+from napari_apprentice.core.gate import POOR, CaseScore, GateReport, first_fault, judge
 from napari_apprentice.core.plan import Plan
 from napari_apprentice.core.plane import Plane, plane_of_change
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.records import Example, ModelVersion, labels_taught
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
 from napari_apprentice.learn.device import choose_device
-from napari_apprentice.learn.evaluate import case_scores, label_map, scores
+from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
 from napari_apprentice.learn.interpolate import between
 from napari_apprentice.learn.predictor import Predictor
 from napari_apprentice.loop.candidate import Candidate, Verdict
@@ -70,11 +70,16 @@ def _first_fault(
     run: RunFolder, study: Study, made: Candidate, settings: TrainSettings, held_out: Sequence[Example]
 ) -> Generator[Progress, None, str]:
     """Why a first model version does not become active by itself; see `core.gate.first_fault`."""
-    some = _first(held_out, replay=False)
+    if made.dice is not None and made.dice >= POOR:  # it was measured after the last step
+        return ""
+    some = [e for e in _first(held_out, replay=False) if e.status.any()]
+    if not some:
+        return first_fault((), (), settings.steps, settings.minutes)
     bench = _Bench(run, study, choose_device(settings.device), steps_of(study), len(some), len(some))
     predictor = bench.predictor(made.plan, made.fitted)
     found = yield from bench.scores(predictor, some, f"Measuring on {_counted(some)}")
-    return first_fault(found, settings.steps, settings.minutes)
+    taught = labels_taught(made.examples, {s.label for s in found})
+    return first_fault(found, taught, settings.steps, settings.minutes, len(some))
 
 
 def _counted(some: Sequence[Example]) -> str:
@@ -123,6 +128,8 @@ class _Bench:
     draft: int
     done: int = 0
     began: float = field(default_factory=time.monotonic)
+    drafting: Thrift = field(default_factory=lambda: Thrift(PredictSettings(quality="draft")))
+    comparing: Thrift = field(default_factory=lambda: Thrift(PredictSettings()))
 
     @property
     def names(self) -> dict[int, str]:
@@ -167,7 +174,8 @@ class _Bench:
         found: list[CaseScore] = []
         for example in examples:
             yield self.report(text)
-            found += scores(predictor, [example], PredictSettings(quality="draft"), self.run.cancelled, self.recipe)
+            proposed = label_map(predictor, example, self.drafting, self.run.cancelled, self.recipe)
+            found += case_scores(proposed, example, predictor.labels)
             self.done += 1
         return found
 
@@ -182,7 +190,7 @@ class _Bench:
             examined = ((before, theirs(example)), (after, example))
             for scored, (predictor, scan) in zip(found, examined, strict=True):
                 yield self.report(f"{text}: held-out scan {number} of {len(held_out)}")
-                maps.append(label_map(predictor, scan, PredictSettings(), self.run.cancelled, self.recipe))
+                maps.append(label_map(predictor, scan, self.comparing, self.run.cancelled, self.recipe))
                 scored += case_scores(maps[-1], example, predictor.labels)
                 self.done += 1
             planes.append(plane_of_change(example, *maps))

@@ -8,7 +8,7 @@ from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.core.records import Example, ModelVersion
+from napari_apprentice.core.records import Example, ModelVersion, labels_taught
 from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
 from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
@@ -77,10 +77,13 @@ class _Work:
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
         first = self._study.models.active() is None
-        notes = [*self._notes, *result.notes, *(how_good(result.dice, self._held_out) if first else ())]
+        good = how_good(result.dice, self._held_out, self._examples) if first else ()
+        notes = [*self._notes, *result.notes, *good]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
         taught = [e for e in self._examples if e.revision not in result.left_out]
-        made = Candidate(self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels)
+        made = Candidate(
+            self._base, self._start, self._plan, self._out, taught, self._held_out, self._channels, result.dice
+        )
         verdict = yield from conclude(self._run, self._study, made, result.settings)
         return {**verdict, "steps": result.steps, "seconds": result.seconds, "history": _history(result),
                 "notes": notes, "left_out": list(result.left_out)}  # fmt: skip
@@ -256,18 +259,22 @@ def plan_for(prints: Sequence[Fingerprint], study: Study, run: RunFolder) -> Pla
     )
 
 
-def how_good(dice: float | None, held_out: Sequence[Example]) -> Iterator[str]:
+def how_good(dice: float | None, held_out: Sequence[Example], examples: Iterable[Example]) -> Iterator[str]:
     """A sentence on a first model version, which there is nothing to compare with.
 
     Parameters
     ----------
     dice
-        Mean over the held-out examples; None where there was no time to measure.
+        Mean over the held-out examples; None where there was no time to measure, or no label to measure.
+    examples
+        What it was taught.
     """
     if not held_out:
         yield "No corrected scan is held out yet, so nothing says how good it is."
     elif dice is not None:
         yield f"Mean Dice on held-out corrections: {dice:.3f}."
+    elif not labels_taught(examples, frozenset[int]().union(*(e.labels_shown() for e in held_out))):
+        yield "The held-out corrections have no label that was taught, so nothing says how good it is."
 
 
 def _history(result: FitResult) -> list[list[float | None]]:

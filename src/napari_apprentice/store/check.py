@@ -96,7 +96,9 @@ def _activations(study: Study) -> list[str]:
     gone = dict.fromkeys(a.name for a in study.models.activations() if a.name not in known)
     faults = [f"Model version {name} was activated once and is missing now." for name in gone]
     predicted = any(study.predictions.models(c) for c in study.cases.ids())
-    if known and predicted and not study.models.activations():
+    # A candidate can be predicted with, too; a version without a verdict was the first one, and active.
+    once_active = any(v.gate is None or v.gate.passed for v in study.models.readable())
+    if once_active and predicted and not study.models.activations():
         faults.append("No model version is active although there are predictions; activate one again.")
     return faults + _lines(study.models.ledger) + _lines(study.models.note_ledger)
 

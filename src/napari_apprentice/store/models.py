@@ -26,7 +26,7 @@ WENT_BACK = "went back from "  # how the reason of a turn begins with which a pe
 _IN_PLACE_OF = "in_place_of"  # in a turn that counts only where that model version is active; None for none
 _DAMAGED = (
     "Put models/{} back from a copy. Without one, activate a model version that was not tuned from it (`apprentice "
-    "models` lists them), or move that folder out of the study: what was tuned from it then stands alone."
+    "models` lists them), or import one and activate that."
 )
 _LARGEST_PICTURE = 32 * 1024**2  # bytes
 
