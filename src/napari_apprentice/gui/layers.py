@@ -343,6 +343,7 @@ class CaseLayers(QObject):
         layer.events.paint.connect(self._on_paint)
         layer.events.selected_label.connect(self._on_selected)
         layer.events.data.connect(self._on_data)
+        layer.events.editable.connect(self._on_editable)
         self._bind_keys(layer, schema)
         self.labels, self._chosen = layer, int(layer.selected_label)
         self._viewer.add_layer(layer)
@@ -402,6 +403,11 @@ class CaseLayers(QObject):
         finally:
             self._quiet = False
         self.replaced.emit(given)
+
+    def _on_editable(self) -> None:
+        """Keep the lock: napari makes a layer editable that gets other voxels."""
+        if self._locked and self.labels is not None:
+            self.labels.editable = False
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
