@@ -124,3 +124,17 @@ def test_an_array_that_is_assigned_while_a_revision_is_saved_leaves_the_layer_lo
     writable.set()
     opened.settle()
     assert (layer.editable, layer.mode) == (True, "paint")
+
+
+def test_what_is_put_aside_does_not_change_with_the_labels_and_is_kept_once(opened: Person) -> None:
+    corrections = opened.desk.layers.labels
+    for _ in range(2):
+        corrections.data = corrections.data[:3]
+        opened.rest(0.05)
+    corrections.data[:] = 2
+    assert (opened.viewer.layers["Not taken over"].data == 1).all()
+    assert sum(x.name.startswith("Not taken over") for x in opened.viewer.layers) == 1
+    corrections.data = corrections.data[:3]
+    opened.rest(0.05)
+    assert (opened.viewer.layers["Not taken over"].data == 1).all()
+    assert (opened.viewer.layers["Not taken over [1]"].data == 2).all()

@@ -77,6 +77,7 @@ class CaseLayers(QObject):
         self._mourning.setInterval(LOST_MS)
         self._mourning.timeout.connect(self.lost)
         self._quiet = False  # true while this adapter itself changes layers
+        self._aside: list[Labels] = []
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -244,10 +245,18 @@ class CaseLayers(QObject):
             layer.visible = visible
 
     def put_aside(self, voxels: NDArray[Any]) -> str:
-        """Keep what something else made as a layer that is not shown, and belongs to no case; its name."""
-        active = self._viewer.layers.selection.active
-        layer = self._viewer.add_labels(voxels, name=ASIDE, visible=False)
-        self._viewer.layers.selection.active = active
+        """Keep what something else made as a layer that is not shown, and belongs to no case; its name.
+
+        Other voxels are another layer: a person was told of each where it is. The same ones are kept once.
+        """
+        self._aside = [x for x in self._aside if x in self._viewer.layers]
+        layer = next((x for x in self._aside if np.array_equal(x.data, voxels)), None)
+        if layer is None:
+            active = self._viewer.layers.selection.active
+            # Copied: it may be a view of the canvas, which goes on changing.
+            layer = self._viewer.add_labels(np.array(voxels), name=ASIDE, visible=False)
+            self._viewer.layers.selection.active = active
+            self._aside.append(layer)
         return str(layer.name)
 
     @property
