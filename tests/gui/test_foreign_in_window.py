@@ -138,3 +138,13 @@ def test_what_is_put_aside_does_not_change_with_the_labels_and_is_kept_once(open
     opened.rest(0.05)
     assert (opened.viewer.layers["Not taken over"].data == 1).all()
     assert (opened.viewer.layers["Not taken over [1]"].data == 2).all()
+
+
+def test_an_array_meant_for_a_case_that_was_just_left_does_not_go_into_the_next(opened: Person) -> None:
+    corrections = opened.desk.layers.labels
+    opened.session.show_case(opened.session.load_case("c2"))
+    corrections.data = np.full_like(corrections.data, 2)
+    opened.settle()
+    assert "came too late for c1" in opened.notices[-1]
+    assert (opened.viewer.layers["Not taken over"].data == 2).all()
+    assert (opened.session.case.info.case_id, opened.session.case.unsaved) == ("c2", 0)

@@ -53,8 +53,8 @@ class CaseLayers(QObject):
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
     """The person deleted the Corrections layer, or one of the scan's."""
-    replaced = Signal(object)
-    """Something put this array into the Corrections layer in place of the canvas, which was put back."""
+    replaced = Signal(object, object)
+    """This `OpenCase`'s canvas is back in the Corrections layer, where something had put this array in its place."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -411,7 +411,7 @@ class CaseLayers(QObject):
             self.labels.data = case.canvas.labels
         finally:
             self._quiet = False
-        self.replaced.emit(given)
+        self.replaced.emit(case, given)
 
     def _on_editable(self) -> None:
         """Keep the lock: napari makes a layer editable that gets other voxels."""
