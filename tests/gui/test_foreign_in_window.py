@@ -148,3 +148,20 @@ def test_an_array_meant_for_a_case_that_was_just_left_does_not_go_into_the_next(
     assert "came too late for c1" in opened.notices[-1]
     assert (opened.viewer.layers["Not taken over"].data == 2).all()
     assert (opened.session.case.info.case_id, opened.session.case.unsaved) == ("c2", 0)
+
+
+def test_a_plugin_that_puts_its_array_back_does_not_get_its_way(opened: Person) -> None:
+    corrections = opened.desk.layers.labels
+    its_own = np.full_like(corrections.data, 2)
+
+    def insist() -> None:
+        if corrections.data is not its_own:
+            corrections.data = its_own
+
+    corrections.events.data.connect(insist)
+    corrections.data = its_own
+    opened.rest(0.1)
+    corrections.events.data.disconnect(insist)
+    assert corrections.data is opened.session.case.canvas.labels
+    assert (corrections.data == 2).all()
+    assert opened.session.case.unsaved == 1

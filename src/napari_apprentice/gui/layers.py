@@ -402,9 +402,20 @@ class CaseLayers(QObject):
         return min(further or [self._chosen, *ids], key=lambda i: abs(i - wanted))
 
     def _on_data(self) -> None:
+        if not self._quiet and self._put_back():
+            QTimer.singleShot(0, self._insist)
+
+    def _insist(self) -> None:
+        """Put the canvas back where something answered that by its array anew; this time it hears nothing of it."""
+        if self.labels is not None:
+            with self.labels.events.data.blocker():
+                self._put_back()
+
+    def _put_back(self) -> bool:
+        """Put the canvas back into the layer, and say what was there instead; whether anything was."""
         case = self._case
-        if self._quiet or self.labels is None or case is None or self.labels.data is case.canvas.labels:
-            return
+        if self.labels is None or case is None or self.labels.data is case.canvas.labels:
+            return False
         given = self.labels.data
         self._quiet = True
         try:
@@ -412,6 +423,7 @@ class CaseLayers(QObject):
         finally:
             self._quiet = False
         self.replaced.emit(case, given)
+        return True
 
     def _on_editable(self) -> None:
         """Keep the lock: napari makes a layer editable that gets other voxels."""
