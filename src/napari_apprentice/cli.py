@@ -44,7 +44,7 @@ from napari_apprentice.loop.demo import run_demo
 from napari_apprentice.loop.exporting import free_id
 from napari_apprentice.loop.report import table
 from napari_apprentice.loop.rows import DAMAGED, CaseRow
-from napari_apprentice.loop.sample import is_half_made, making_sample_study
+from napari_apprentice.loop.sample import is_to_be_made, making_sample_study
 from napari_apprentice.scans.datasets.dataset_json import read_dataset_json
 from napari_apprentice.scans.datasets.finding import refuse_unmet
 from napari_apprentice.session import Session
@@ -289,8 +289,7 @@ def _demo(options: Options, session: Session) -> Answer:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="apprentice-demo-"))
     if not options.headless and _has_display() and find_spec("napari") is not None:
         study = folder / "sample.study"
-        if not study.exists() or is_half_made(study):
-            drain(making_sample_study(study), options.json, counted=True)
+        _make_sample(study, options)
         if not options.json:
             say("Opening the window; the first time that takes a while. The demo ends when it is closed.")
         code = subprocess.call([sys.executable, "-m", "napari_apprentice.gui.start", str(study)])
@@ -300,6 +299,17 @@ def _demo(options: Options, session: Session) -> Answer:
              "report": str(report.folder), **tune_facts(report.tune)}  # fmt: skip
     session.recent.remember(folder / "sample.study")
     return facts, [*table(report.rows), report.tune.verdict, f"Report with pictures: {report.folder / 'report.md'}"]
+
+
+def _make_sample(study: Path, options: Options) -> None:
+    """Make the sample study, where it is not there."""
+    if not is_to_be_made(study):
+        return
+    try:
+        drain(making_sample_study(study), options.json, counted=True)
+    except InputError:
+        if is_to_be_made(study):  # else another process made it meanwhile
+            raise
 
 
 def _has_display() -> bool:

@@ -6,11 +6,13 @@ import pytest
 
 pytest.importorskip("qtpy")
 
+from hypothesis import given
+from hypothesis import strategies as st
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import QStyleOptionViewItem
 
-from napari_apprentice.gui.case_table import ELLIPSIS, CaseModel, CaseTable, shared_ends
+from napari_apprentice.gui.case_table import ELLIPSIS, CaseModel, CaseTable, between, shared_ends
 from napari_apprentice.loop.rows import CaseRow
 from napari_apprentice.store.presence import Present
 
@@ -69,3 +71,24 @@ def test_long_names_are_drawn_by_what_tells_them_apart_and_the_tooltip_has_all(q
 )
 def test_names_begin_and_end_alike_by_whole_parts(names: list[str], shared: tuple[str, str]) -> None:
     assert shared_ends(names) == shared
+
+
+@given(st.sets(st.text("a1-_", min_size=1, max_size=8), min_size=1, max_size=6))
+def test_what_is_drawn_of_names_is_never_empty_and_tells_them_apart(names: set[str]) -> None:
+    start, end = shared_ends(sorted(names))
+    drawn_names = {between(name, start, end) for name in names}
+    assert len(drawn_names) == len(names)
+    assert all(name.strip(ELLIPSIS) for name in drawn_names)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["x_1", "x_1_1"], ["…1", "…1_1"]),
+        (["LUNG1-001", "LUNG1-001-001"], ["…001", "…001-001"]),
+        (["s__e", "s_1_e"], ["…_e", "…1_e"]),
+        (["x_", "x_y"], ["x_", "x_y"]),
+    ],
+)
+def test_what_begins_and_ends_names_in_the_same_part_of_them_is_drawn(names: list[str], shown: list[str]) -> None:
+    assert [between(name, *shared_ends(names)) for name in names] == shown

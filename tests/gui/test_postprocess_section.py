@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from models import add_model
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLineEdit
 
 from builders import SHAPE, volume
 from napari_apprentice.core.labels import LabelSchema
@@ -16,6 +19,7 @@ from napari_apprentice.gui.bridge import Bridge
 from napari_apprentice.gui.facts import FactsReader
 from napari_apprentice.gui.postprocess_section import AFTER, BEFORE, LABEL, STEPS, PostprocessSection
 from napari_apprentice.gui.work import Runner
+from napari_apprentice.gui.yielding import Yielding
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
 
@@ -141,3 +145,14 @@ def test_without_a_study_nothing_can_be_asked_for(desk: Desk) -> None:
     section = desk.section
     assert not any(b.isEnabled() for b in (section.suggest, section.take, section.apply))
     assert section.table.rowCount() == 0
+
+
+def test_steps_are_written_as_soon_as_one_types(desk: Desk, study: Study) -> None:
+    Yielding(desk.section)
+    desk.open(study)
+    table = desk.section.table
+    table.setCurrentCell(0, STEPS)
+    QTest.keyClick(table, Qt.Key.Key_F)
+    editor = table.findChild(QLineEdit)
+    assert editor is not None
+    assert editor.text() == "f"

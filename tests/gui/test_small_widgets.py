@@ -230,6 +230,18 @@ def test_a_model_version_stays_selected_when_the_list_is_read_anew(qtbot: QtBot)
     assert chosen == ["v0001"]
 
 
+def test_no_model_version_of_another_study_is_selected(qtbot: QtBot) -> None:
+    """A click on Activate would make one active that nobody chose there."""
+    models = ModelList()
+    qtbot.addWidget(models)
+    rows = tuple(ModelRow(name, name == "v0001", "", None, "") for name in ("v0001", "v0002"))
+    models.show_models(Facts(Path("a.study"), models=rows))
+    models.list.setCurrentRow(0)
+    models.show_models(Facts(Path("b.study"), models=rows))
+    assert models.list.currentItem() is None
+    assert not models.activate.isEnabled()
+
+
 def test_the_buttons_of_a_model_version_are_on_a_small_screen_too() -> None:
     assert on_screen(SIZE, QSize(1280, 800)) == QSize(980, 740)
     assert on_screen(SIZE, QSize(1920, 1080)) == SIZE

@@ -1,6 +1,8 @@
 """The sample study, and once around the loop on it without a screen."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +13,18 @@ import pytest
 from faults import finish
 from napari_apprentice.cli import main
 from napari_apprentice.core.config import TrainSettings
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop import demo, sample
 from napari_apprentice.loop.demo import DemoReport, run_demo
-from napari_apprentice.loop.sample import STARTER, make_sample_study, sample_folder, sample_list, sample_reference
+from napari_apprentice.loop.sample import (
+    STARTER,
+    make_sample_study,
+    making_sample_study,
+    sample_folder,
+    sample_list,
+    sample_reference,
+)
+from napari_apprentice.store import file_lock
 from napari_apprentice.store.check import check
 from napari_apprentice.store.study import Study
 
@@ -56,6 +66,52 @@ def test_a_demo_that_was_stopped_while_its_study_was_made_goes_on(
     assert study.models.active() == STARTER
     with pytest.raises(InputError, match="exists already"):
         make_sample_study(study.path)
+
+
+@pytest.fixture
+def one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample study has one scan, and the window is none."""
+    few = replace(sample_list(), known=(), first_site=sample_list().first_site[:1], second_site=())
+    monkeypatch.setattr(sample, "sample_list", lambda: few)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("subprocess.call", lambda _: 0)
+
+
+@pytest.mark.usefixtures("one_scan")
+def test_a_second_demo_waits_for_the_study_that_the_first_is_making(tmp_path: Path) -> None:
+    first = making_sample_study(tmp_path / "sample.study")
+    next(first)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(main, ["demo", "--folder", str(tmp_path), "--json"])
+        time.sleep(0.2)
+        assert not second.done()
+        study = finish(first)
+        assert second.result(30) == 0
+    assert len(study.cases.ids()) == 1
+    assert study.models.active() == STARTER
+
+
+@pytest.mark.usefixtures("one_scan")
+def test_a_second_demo_says_so_where_the_first_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "_PATIENCE_SECONDS", 0.05)
+    first = making_sample_study(tmp_path / "sample.study")
+    next(first)
+    with pytest.raises(StudyError, match="busy with the sample scans"):
+        make_sample_study(tmp_path / "sample.study")
+    assert len(finish(first).cases.ids()) == 1
+
+
+@pytest.mark.usefixtures("one_scan")
+def test_a_demo_begins_anew_what_was_killed_before_it_was_a_study_and_leaves_a_damaged_one_to_the_window(
+    tmp_path: Path,
+) -> None:
+    study = tmp_path / "sample.study"
+    (study / "runs").mkdir(parents=True)
+    assert main(["demo", "--folder", str(tmp_path), "--json"]) == 0
+    assert Study.open(study).models.active() == STARTER
+    (study / "study.json").write_text("{")
+    assert main(["demo", "--folder", str(tmp_path), "--json"]) == 0
+    assert (study / "study.json").read_text() == "{"
 
 
 def test_a_demo_with_a_window_tells_in_the_terminal_what_it_is_waited_for(

@@ -91,3 +91,32 @@ def test_an_array_in_place_of_the_labels_is_taken_over_but_for_labels_that_the_s
     assert (case.canvas.labels[HERE] == 2).all()
     assert np.count_nonzero(case.canvas.labels) == 40
     assert (case.unsaved, case.take_over(case.canvas.labels.copy())) == (1, "")
+
+
+def test_a_turned_view_of_the_labels_themselves_is_taken_over_as_it_was_given(case: OpenCase) -> None:
+    case.canvas.labels[HERE], case.canvas.labels[5, 2, 2] = 2, 1
+    case.take_in()
+    expected = case.canvas.labels[::-1].copy()
+    case.take_over(case.canvas.labels[::-1])
+    assert (case.canvas.labels == expected).all()
+
+
+class Torn:
+    """Labels in a file that ends too early: read plane by plane, as lazy arrays are."""
+
+    def __init__(self, planes: np.ndarray) -> None:
+        self.planes = planes
+
+    def __len__(self) -> int:
+        return len(self.planes)
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        if z == 3:
+            raise OSError("the file ends here")
+        return self.planes[z]
+
+
+def test_labels_that_cannot_all_be_read_change_nothing(case: OpenCase) -> None:
+    with pytest.raises(OSError, match="ends here"):
+        case.take_over(Torn(np.full(SHAPE, 2, np.uint8)))
+    assert not case.canvas.labels.any()

@@ -324,16 +324,20 @@ class CaseActions(QObject):
         gone = "The Corrections layer" if self._layers.labels is None else "A layer of the scan"
         self._session.events.noticed.emit(f"{gone} was deleted; no work is lost. Press Show layers again to go on.")
 
-    def _on_replaced(self, voxels: LabelArray) -> None:
-        """Another program assigned `layer.data`."""
-        case = self._session.case
-        if case is None:
-            return
-        if voxels.shape == case.info.shape and not self.saving and not self.opening.under_way:
+    def _on_replaced(self, case: OpenCase, voxels: LabelArray) -> None:
+        """Another program assigned `layer.data` while this case was on the screen."""
+        if voxels.shape != case.info.shape:
+            why = f"have another shape ({' x '.join(map(str, voxels.shape))}) than the scan"
+        elif case is not self._session.case:
+            why = f"came too late for {case.info.case_id}, which was closed or opened anew"
+        elif self.saving or self.opening.under_way:
+            why = "came too early"
+        else:
             self._runner.attempt(lambda: self._session.take_over(voxels))
             return
-        shape = " x ".join(map(str, voxels.shape))
-        why = f"have another shape ({shape}) than the scan" if voxels.shape != case.info.shape else "came too early"
+        self._runner.attempt(lambda: self._put_aside(voxels, why))
+
+    def _put_aside(self, voxels: LabelArray, why: str) -> None:
         self._session.events.noticed.emit(
             f"Labels that another program put into the Corrections layer {why}, so they were not taken over; they are "
             f"in layer {self._layers.put_aside(voxels)}, which is saved with no case."

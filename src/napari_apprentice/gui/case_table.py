@@ -111,8 +111,7 @@ class Names(QStyledItemDelegate):
         text = option.text if option is not None else None
         if option is None or not text or option.fontMetrics.horizontalAdvance(text) <= option.rect.width() - MARGIN:
             return
-        start, end = self._cases.shared[self._column]
-        option.text = f"{ELLIPSIS * bool(start)}{text.removeprefix(start).removesuffix(end)}{ELLIPSIS * bool(end)}"
+        option.text = between(text, *self._cases.shared[self._column])
 
 
 class CaseTable(QTableView):
@@ -190,8 +189,19 @@ class CaseTable(QTableView):
 
 
 def shared_ends(names: list[str]) -> tuple[str, str]:
-    """How all names begin and how they end, each by whole parts of a name; nothing of a single one."""
-    return _start(names), _start([name[::-1] for name in names])[::-1]
+    """How all names begin and how they end, each by whole parts of a name; nothing of a single one.
+
+    What is left of each name without them is never empty, and tells it from all others.
+    """
+    start, end = _start(names), _start([name[::-1] for name in names])[::-1]
+    if any(len(name) <= len(start) + len(end) for name in names):  # both lie in the same part of it, or nothing between
+        end = ""
+    return "" if start in names else start, end
+
+
+def between(name: str, start: str, end: str) -> str:
+    """A name without how all begin and end."""
+    return f"{ELLIPSIS * bool(start)}{name.removeprefix(start).removesuffix(end)}{ELLIPSIS * bool(end)}"
 
 
 def _start(names: list[str]) -> str:

@@ -53,8 +53,8 @@ class CaseLayers(QObject):
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
     """The person deleted the Corrections layer, or one of the scan's."""
-    replaced = Signal(object)
-    """Something put this array into the Corrections layer in place of the canvas, which was put back."""
+    replaced = Signal(object, object)
+    """This `OpenCase`'s canvas is back in the Corrections layer, where something had put this array in its place."""
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -77,6 +77,7 @@ class CaseLayers(QObject):
         self._mourning.setInterval(LOST_MS)
         self._mourning.timeout.connect(self.lost)
         self._quiet = False  # true while this adapter itself changes layers
+        self._aside: list[Labels] = []
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -244,10 +245,18 @@ class CaseLayers(QObject):
             layer.visible = visible
 
     def put_aside(self, voxels: NDArray[Any]) -> str:
-        """Keep what something else made as a layer that is not shown, and belongs to no case; its name."""
-        active = self._viewer.layers.selection.active
-        layer = self._viewer.add_labels(voxels, name=ASIDE, visible=False)
-        self._viewer.layers.selection.active = active
+        """Keep what something else made as a layer that is not shown, and belongs to no case; its name.
+
+        Other voxels are another layer: a person was told of each where it is. The same ones are kept once.
+        """
+        self._aside = [x for x in self._aside if x in self._viewer.layers]
+        layer = next((x for x in self._aside if np.array_equal(x.data, voxels)), None)
+        if layer is None:
+            active = self._viewer.layers.selection.active
+            # Copied: it may be a view of the canvas, which goes on changing.
+            layer = self._viewer.add_labels(np.array(voxels), name=ASIDE, visible=False)
+            self._viewer.layers.selection.active = active
+            self._aside.append(layer)
         return str(layer.name)
 
     @property
@@ -343,6 +352,7 @@ class CaseLayers(QObject):
         layer.events.paint.connect(self._on_paint)
         layer.events.selected_label.connect(self._on_selected)
         layer.events.data.connect(self._on_data)
+        layer.events.editable.connect(self._on_editable)
         self._bind_keys(layer, schema)
         self.labels, self._chosen = layer, int(layer.selected_label)
         self._viewer.add_layer(layer)
@@ -392,16 +402,33 @@ class CaseLayers(QObject):
         return min(further or [self._chosen, *ids], key=lambda i: abs(i - wanted))
 
     def _on_data(self) -> None:
+        if not self._quiet and self._put_back():
+            QTimer.singleShot(0, self._insist)
+
+    def _insist(self) -> None:
+        """Put the canvas back where something answered that by its array anew; this time it hears nothing of it."""
+        if self.labels is not None:
+            with self.labels.events.data.blocker():
+                self._put_back()
+
+    def _put_back(self) -> bool:
+        """Put the canvas back into the layer, and say what was there instead; whether anything was."""
         case = self._case
-        if self._quiet or self.labels is None or case is None or self.labels.data is case.canvas.labels:
-            return
+        if self.labels is None or case is None or self.labels.data is case.canvas.labels:
+            return False
         given = self.labels.data
         self._quiet = True
         try:
             self.labels.data = case.canvas.labels
         finally:
             self._quiet = False
-        self.replaced.emit(given)
+        self.replaced.emit(case, given)
+        return True
+
+    def _on_editable(self) -> None:
+        """Keep the lock: napari makes a layer editable that gets other voxels."""
+        if self._locked and self.labels is not None:
+            self.labels.editable = False
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value

@@ -1,5 +1,7 @@
 """The model versions, which one is active, and the way back."""
 
+from pathlib import Path
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -21,6 +23,7 @@ class ModelList(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._study: Path | None = None
         self.list = QListWidget()
         self.list.setToolTip("Model versions, the newest first. The active one predicts; none is ever deleted.")
         self.list.setFixedHeight(4 * ROW_HEIGHT)
@@ -46,7 +49,8 @@ class ModelList(QWidget):
 
     def show_models(self, facts: Facts) -> None:
         """List what a study has."""
-        selected = _name(self.list.currentItem())
+        selected = _name(self.list.currentItem()) if facts.path == self._study else None
+        self._study = facts.path
         self.list.clear()
         for model in reversed(facts.models):
             mark = "active" if model.active else ""

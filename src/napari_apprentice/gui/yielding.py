@@ -4,6 +4,7 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QAbstractItemView,
     QAbstractSpinBox,
     QComboBox,
     QLineEdit,
@@ -22,7 +23,8 @@ class Yielding(QObject):
     slice that nobody looked at is accepted. The list of labels would take the keys of labels and tools to search
     in it, and a number whose arrows were clicked those of labels. Choices and numbers would change under a wheel that
     is on its way down the dock. All of them can still be reached with the tab key. Tables and lists that were clicked
-    keep the arrows and Return, and hand on what would be typed to search in them.
+    keep the arrows and Return, and hand on what would be typed to search in them; one whose cells are written by typing
+    keeps that.
 
     Parameters
     ----------
@@ -47,6 +49,8 @@ class Yielding(QObject):
         kind = event.type() if event is not None else None
         if isinstance(watched, QTableView | QListWidget):
             if kind != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent) or not _is_typed(event):
+                return False
+            if watched.editTriggers() & QAbstractItemView.EditTrigger.AnyKeyPressed:
                 return False
             event.ignore()
             return True

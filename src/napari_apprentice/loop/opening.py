@@ -146,9 +146,10 @@ class OpenCase:
         -------
         As `take_in`.
         """
+        given = np.array(labels)  # before anything changes: it may be a view of the canvas, or fail to be read
         canvas, unknown = self.canvas.labels, 0
         known = [i for i in (0, *self._study.schema.ids) if i <= np.iinfo(canvas.dtype).max]
-        for plane, new in zip(canvas, map(np.asarray, labels), strict=True):
+        for plane, new in zip(canvas, given, strict=True):
             ours = np.isin(new, known)
             unknown += int(np.count_nonzero(~ours & (new != plane)))
             np.copyto(plane, new, where=ours, casting="unsafe")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import ModelVersion
 from napari_apprentice.core.volume import LabelMap, Volume
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.loop.adding import add_volume, keep_accepted
 from napari_apprentice.scans.reader import read_label_map, read_volume
-from napari_apprentice.store.study import Study
+from napari_apprentice.store.file_lock import one_at_a_time
+from napari_apprentice.store.files import storage_errors
+from napari_apprentice.store.study import DOCUMENT, Study, is_free
 
 STARTER = "starter"
 
@@ -79,10 +82,20 @@ def sample_volumes() -> tuple[Volume, ...]:
 def making_sample_study(folder: Path) -> Generator[Progress, None, Study]:
     """Make a study of the sample scans, with the starter model version active; `make_sample_study` in steps.
 
-    One that was stopped in the middle is gone on with.
+    One that was stopped in the middle is gone on with; one that another process is making is waited for, not long.
     """
-    sample = sample_list()
-    study = Study.open(folder) if is_half_made(folder) else Study.create(folder, sample.schema, sample.title)
+    with storage_errors(f"the study {folder.name}"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(folder, "the sample scans", StudyError):
+        half_made = (folder / DOCUMENT).is_file() and is_to_be_made(folder)
+        sample = sample_list()
+        study = Study.open(folder) if half_made else Study.create(folder, sample.schema, sample.title)
+        yield from _adding(study, sample)
+        _install_starter(study)
+    return study
+
+
+def _adding(study: Study, sample: SampleList) -> Generator[Progress, None, None]:
     case_ids, there = (*sample.known, *sample.first_site, *sample.second_site), study.cases.ids()
     for done, case_id in enumerate(case_ids):
         yield Progress(done, len(case_ids), f"Adding {case_id}", case_id=case_id)
@@ -90,16 +103,16 @@ def making_sample_study(folder: Path) -> Generator[Progress, None, Study]:
             add_volume(study, sample_scan(case_id), case_id)
         if case_id in sample.known and not study.revisions.names(case_id):
             keep_accepted(study, case_id, sample_reference(case_id).voxels, author="the sample's maker")
-    _install_starter(study)
-    return study
 
 
-def is_half_made(folder: Path) -> bool:
-    """Whether this is a sample study whose making was stopped: the starter model version comes last."""
-    if not (folder / "study.json").is_file():
-        return False
-    study = Study.open(folder)
-    return study.title == sample_list().title and study.models.active() is None
+def is_to_be_made(folder: Path) -> bool:
+    """Whether there is no sample study yet, or one whose making was stopped: the starter model version comes last."""
+    if not (folder / DOCUMENT).is_file():
+        return not folder.exists() or (folder.is_dir() and is_free(folder))
+    with suppress(ApprenticeError):
+        study = Study.open(folder)
+        return study.title == sample_list().title and study.models.active() is None
+    return False  # locked or damaged: who opens it is asked, or told
 
 
 def make_sample_study(folder: Path) -> Study:

@@ -93,7 +93,7 @@ class Study:
         """
         schema.refuse_confusing()
         with storage_errors(f"the study {path.name}"):
-            if path.exists() and not (path.is_dir() and _is_free(path)):
+            if path.exists() and not (path.is_dir() and is_free(path)):
                 raise InputError(f"{path.name} exists already and is not empty; choose another folder.")
             hidden = {"title": title or path.stem, "labels": schema.to_json()}
             if not encrypted:
@@ -276,7 +276,7 @@ def _lay_down(path: Path, document: dict[str, Any]) -> None:
         raise
 
 
-def _is_free(path: Path) -> bool:
+def is_free(path: Path) -> bool:
     """Whether a folder holds nothing, or nothing but what `_lay_down` makes before the document; no case, no run."""
     for found in path.iterdir():
         if found.name == "cases.zarr" and found.is_dir():
