@@ -80,6 +80,19 @@ def test_what_nnunet_says_to_ignore_stays_unseen(tmp_path):
     assert not labels[status == 0].any()
 
 
+@pytest.mark.parametrize("dataset", [True, False])
+def test_what_nobody_is_sure_about_stays_unseen_where_only_some_labels_are_taken(tmp_path, dataset):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["liver"]))
+    folder = data_sets.nnunet(tmp_path / "Dataset001")
+    if not dataset:
+        data_sets.label_map(folder / "labelsTr" / "liver_01.nii.gz", 1, 2, 255)
+        (folder / "dataset.json").unlink()
+    add(study, folder, settings=ReadSettings(segments="1"), collect=AddSettings(missing="zero"))
+    labels, status = study.revisions.read("liver_01", "r0001")
+    assert [(labels == i).sum() for i in (1, 2)] == [1, 0]
+    assert [(status == i).sum() for i in (0, 1)] == [1, 7 * 6 * 5 - 1]
+
+
 def test_labels_a_study_lacks_are_counted_and_the_scan_stays(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     (folder / "dataset.json").unlink()

@@ -127,7 +127,8 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
     refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
-    reference = fit(read_label_map(path, settings, geometry), geometry, path.name)
+    unknown = {IGNORE} - {*study.schema.ids}
+    reference = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name)
     matched = match_labels(study.schema, _of_study(study.schema, reference, settings), path.name, settings.match)
     if matched.ignored is not None:
         labels = np.where(matched.ignored, labels.dtype.type(0), labels)

@@ -14,7 +14,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import LabelArray, LabelMap, Volume
 from napari_apprentice.errors import ApprenticeError, ChoiceError
-from napari_apprentice.loop.label_matching import Matched, match_labels
+from napari_apprentice.loop.label_matching import IGNORE, Matched, match_labels
 from napari_apprentice.scans.datasets.balls import label_map_of
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
@@ -80,7 +80,7 @@ class LabelImport:
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
         refuse_foreign(path, volume.acquisition, self._settings)
-        labels = read_label_map(path, self._settings, volume.geometry)
+        labels = read_label_map(path, self._settings, volume.geometry, self._unknown())
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
     def failed(self, case_id: str, error: ApprenticeError) -> None:
@@ -117,6 +117,10 @@ class LabelImport:
         if unseen is None or matched.ignored is None:
             return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)
         return replace(matched, ignored=unseen | matched.ignored)
+
+    def _unknown(self) -> set[int]:
+        usual = {IGNORE} - {*self._schema.ids}
+        return usual if self._found.ignore is None else usual | {self._found.ignore}
 
     def _wanted(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(p for p in paths if self._collect.labels_from in p.as_posix())

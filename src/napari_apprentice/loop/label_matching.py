@@ -11,9 +11,10 @@ from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.scans.segments.claims import UNKNOWN
 from napari_apprentice.scans.suffixes import stem_of
 
-IGNORE = 255  # what segmentation challenges write where nobody is sure
+IGNORE = UNKNOWN
 _MOST_TOLD = 8
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
-from napari_apprentice.scans.segments.claims import only_chosen
+from napari_apprentice.scans.segments.claims import UNKNOWN, only_chosen
 from napari_apprentice.scans.segments.layers import is_layered, read_layers
 from napari_apprentice.scans.segments.masks import masks_in, read_masks
 from napari_apprentice.scans.segments.rtstruct import read_rtstruct
@@ -88,7 +88,12 @@ def read_volume(path: Path, settings: ReadSettings | None = None, find: SeriesFi
     return _guarded(path, lambda: handle_not_numbers(_read_volume(path, chosen, find), chosen))
 
 
-def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: Geometry | None = None) -> LabelMap:
+def read_label_map(
+    path: Path,
+    settings: ReadSettings | None = None,
+    geometry: Geometry | None = None,
+    unknown: Collection[int] = (UNKNOWN,),
+) -> LabelMap:
     """Read integer voxels (z, y, x), canonical orientation; label names and colours where the file has them.
 
     Parameters
@@ -96,6 +101,8 @@ def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: G
     geometry
         Grid of the case it is for, if there is one: contours are drawn on it. What has voxels of its own
         may lie elsewhere and is brought there by `scans.fitting.fit`.
+    unknown
+        Values of voxels that nobody is sure about, kept whatever `settings.segments` says.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: G
         No scan, or one whose values are no labels.
     """
     chosen = settings or ReadSettings()
-    return _guarded(path, lambda: only_chosen(_read_label_map(path, chosen, geometry), chosen, path.name))
+    return _guarded(path, lambda: only_chosen(_read_label_map(path, chosen, geometry), chosen, path.name, unknown))
 
 
 def case_id_from(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Segments and contours that may claim the same voxel, into a label map that has one label per voxel."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from napari_apprentice.scans.segments.slices import Place
 Pieces = Callable[[int], Iterable[tuple[Place, NDArray[np.bool_]]]]
 """For a label id: which voxels, and which of them it claims."""
 
+UNKNOWN = 255  # what segmentation challenges write where nobody is sure
 _CHOICES = (
     ("first", "the one that comes first in the file keeps the voxel"),
     ("last", "the one that comes last in the file gets it"),
@@ -92,8 +93,14 @@ def chosen_segments(settings: ReadSettings, names: Mapping[int, str], name: str)
     return {n: text for n, text in names.items() if n in taken}
 
 
-def only_chosen(labels: LabelMap, settings: ReadSettings, name: str) -> LabelMap:
+def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Collection[int] = (UNKNOWN,)) -> LabelMap:
     """A label map without the labels that a person did not ask for; as it is by default.
+
+    Parameters
+    ----------
+    unknown
+        Values of voxels that nobody is sure about. They are never asked for and always kept: as background they
+        would be taught. `UNKNOWN` is one only where it has no name and no label is larger.
 
     Raises
     ------
@@ -103,8 +110,9 @@ def only_chosen(labels: LabelMap, settings: ReadSettings, name: str) -> LabelMap
     if not settings.segments.strip():
         return labels
     numbers = {int(v) for v in np.unique(labels.voxels) if v}
+    kept = {v for v in numbers & {*unknown} if v != UNKNOWN or (v == max(numbers) and v not in labels.names)}
     # A map that has no names says nothing of labels that it has no voxel of.
     numbers |= {int(part) for part in settings.segments.split(",") if part.strip().isdecimal()}
     chosen = chosen_segments(settings, dict.fromkeys(sorted(numbers), "") | dict(labels.names), name)
-    kept = np.where(np.isin(labels.voxels, list(chosen)), labels.voxels, labels.voxels.dtype.type(0))
-    return replace(labels, voxels=kept, names={n: text for n, text in labels.names.items() if n in chosen})
+    voxels = np.where(np.isin(labels.voxels, [*chosen, *kept]), labels.voxels, labels.voxels.dtype.type(0))
+    return replace(labels, voxels=voxels, names={n: text for n, text in labels.names.items() if n in chosen})
