@@ -93,6 +93,20 @@ def test_what_nobody_is_sure_about_stays_unseen_where_only_some_labels_are_taken
     assert [(status == i).sum() for i in (0, 1)] == [1, 7 * 6 * 5 - 1]
 
 
+def test_what_a_data_set_calls_its_labels_counts_more_than_a_header_that_was_copied_along(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["spleen", "liver", "tumour"]))
+    folder = data_sets.nnunet(tmp_path / "Dataset001")
+    path = folder / "labelsTr" / "liver_01.nii.gz"
+    image = nib.load(path)
+    label = b'<Label Key="1" Red="0" Green="1" Blue="0">spleen</Label>'
+    text = b"<CaretExtension><LabelTable>" + label + b"</LabelTable></CaretExtension>"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(0, text))
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header), path)
+    report = add(study, folder, collect=AddSettings(missing="zero"))
+    assert sorted(np.unique(study.revisions.read("liver_01", "r0001")[0])) == [0, 2, 3]
+    assert any("1 is liver and not spleen, as its data set says" in w for w in report.warnings)
+
+
 def test_labels_a_study_lacks_are_counted_and_the_scan_stays(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     (folder / "dataset.json").unlink()

@@ -20,6 +20,7 @@ from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.told_names import with_told
 from napari_apprentice.store.study import Study
 
 _MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
@@ -73,14 +74,15 @@ class LabelImport:
         if not self._collect.labels:
             return None
         if case.balls:
-            return self._matched(label_map_of(case.balls, volume.geometry), "annotations.csv")
+            balls = label_map_of(case.balls, volume.geometry)
+            return self._matched(with_told(balls, self._told(), "annotations.csv"), "annotations.csv")
         path = self._path(case)
         return self.read(path, volume) if path else None
 
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
         refuse_foreign(path, volume.acquisition, self._settings)
-        labels = read_label_map(path, self._settings, volume.geometry, self._unknown())
+        labels = read_label_map(path, self._settings, volume.geometry, self._unknown(), self._told())
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
     def failed(self, case_id: str, error: ApprenticeError) -> None:
@@ -103,15 +105,12 @@ class LabelImport:
         return (*said, *notes, once)
 
     def _matched(self, labels: LabelMap, name: str) -> Matched:
-        """The study's ids, by the file's names, else the data set's; what it says to ignore stays unseen."""
-        told = {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
+        """The study's ids; what the data set says to ignore stays unseen."""
         ignore = self._found.ignore
         unseen = None if ignore is None else labels.voxels == ignore
         if unseen is not None:
             labels = replace(labels, voxels=np.where(unseen, labels.voxels.dtype.type(0), labels.voxels))
-        matched = match_labels(
-            self._schema, replace(labels, names={**told, **labels.names}), name, self._settings.match
-        )
+        matched = match_labels(self._schema, labels, name, self._settings.match)
         self._taken += 1
         self._notes.update(note.removeprefix(f"{name}: ") for note in matched.notes)
         if unseen is None or matched.ignored is None:
@@ -121,6 +120,9 @@ class LabelImport:
     def _unknown(self) -> set[int]:
         usual = {IGNORE} - {*self._schema.ids}
         return usual if self._found.ignore is None else usual | {self._found.ignore}
+
+    def _told(self) -> dict[int, str]:
+        return {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
 
     def _wanted(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(p for p in paths if self._collect.labels_from in p.as_posix())

@@ -43,6 +43,20 @@ def read_names(path: Path) -> tuple[dict[int, str], dict[int, str]]:
     OSError, ValueError
         The file cannot be read that far.
     """
+    names, colours, _ = _first(path)
+    return names, colours
+
+
+def may_be_copied(path: Path) -> bool:
+    """Whether the names are Caret's: programs that know nothing of them copy them along with the header.
+
+    A mask made of one label of a label map then still says what the numbers of that label map mean.
+    """
+    return _first(path)[2] in _CARET
+
+
+def _first(path: Path) -> tuple[dict[int, str], dict[int, str], int | None]:
+    """The first names and colours, and the code of the extension that they stand in."""
     path = header_of(path) if is_pair(path) else path
     with path.open("rb") as file:
         zipped = file.read(2) == GZIP
@@ -50,8 +64,8 @@ def read_names(path: Path) -> tuple[dict[int, str], dict[int, str]]:
         for code, text in _extensions(file):
             names, colours = _ours(text) if code == _COMMENT else _of_caret(text) if code in _CARET else ({}, {})
             if names:
-                return names, colours
-    return {}, {}
+                return names, colours, code
+    return {}, {}, None
 
 
 def _extensions(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:

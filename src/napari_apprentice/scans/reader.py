@@ -23,7 +23,7 @@ from napari_apprentice.scans.itk_names import read_segments
 from napari_apprentice.scans.label_list import read_label_list
 from napari_apprentice.scans.mgh import read_mgh
 from napari_apprentice.scans.nifti import read_nifti
-from napari_apprentice.scans.nifti_names import read_names
+from napari_apprentice.scans.nifti_names import may_be_copied, read_names
 from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
@@ -38,6 +38,7 @@ from napari_apprentice.scans.suffixes import SUFFIXES as SUFFIXES
 from napari_apprentice.scans.suffixes import stem_of
 from napari_apprentice.scans.suffixes import suffix_of as suffix_of
 from napari_apprentice.scans.tiff import read_tiff
+from napari_apprentice.scans.told_names import with_told
 
 T = TypeVar("T")
 
@@ -93,6 +94,7 @@ def read_label_map(
     settings: ReadSettings | None = None,
     geometry: Geometry | None = None,
     unknown: Collection[int] = (UNKNOWN,),
+    told: Mapping[int, str] | None = None,
 ) -> LabelMap:
     """Read integer voxels (z, y, x), canonical orientation; label names and colours where the file has them.
 
@@ -103,6 +105,8 @@ def read_label_map(
         may lie elsewhere and is brought there by `scans.fitting.fit`.
     unknown
         Values of voxels that nobody is sure about, kept whatever `settings.segments` says.
+    told
+        Names that its data set has for its labels.
 
     Raises
     ------
@@ -112,7 +116,12 @@ def read_label_map(
         No scan, or one whose values are no labels.
     """
     chosen = settings or ReadSettings()
-    return _guarded(path, lambda: only_chosen(_read_label_map(path, chosen, geometry), chosen, path.name, unknown))
+
+    def read() -> LabelMap:
+        labels = with_told(_read_label_map(path, chosen, geometry), told or {}, path.name)
+        return only_chosen(labels, chosen, path.name, unknown)
+
+    return _guarded(path, read)
 
 
 def case_id_from(path: Path) -> str:
@@ -171,15 +180,16 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
     labels = as_labels(volume.voxels[0], path.name)
     try:
         names, colours = _NAMES[kind](path) if kind in _NAMES else ({}, {})
+        copied = kind == "nifti" and bool(names) and may_be_copied(path)
         if not names:
             names, colours = read_label_list(path)
     except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
-        names, colours = {}, {}
+        names, colours, copied = {}, {}, False
     said = [f"Every voxel of {path.name} has a label; it has no background."] if labels.all() else []
     off = float(np.abs(volume.voxels[0] - labels).max()) if volume.voxels.dtype.kind == "f" else 0.0
     if off > ROUNDING:
         said.append(f"{path.name}: its labels are up to {off:.2g} beside whole numbers and were rounded.")
-    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *said))
+    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *said), copied=copied)
 
 
 def _guarded(path: Path, read: Callable[[], T]) -> T:
