@@ -249,6 +249,24 @@ def test_masks_in_a_folder_beside_each_scan_are_its_label_map_and_no_scans(tmp_p
     assert add(again, tmp_path / "in", settings=ReadSettings(segments="liver")).labelled == ("s0001_ct", "s0002_ct")
 
 
+def test_of_two_folders_of_masks_beside_a_scan_one_is_chosen_and_neither_becomes_cases(tmp_path):
+    for n in (1, 2):
+        person = tmp_path / "in" / f"s{n}"
+        data_sets.scan(person / "ct.nii.gz", n)
+        for folder, values in (("labels_draft", (1, 1, 0)), ("segmentations", (1, 0, 0))):
+            data_sets.label_map(person / folder / "liver.nii.gz", *values)
+            data_sets.label_map(person / folder / "spleen.nii.gz", 0, 0, 1)
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver", "spleen"]))
+    report = add(study, tmp_path / "in")
+    assert (report.added, [q.setting for q in report.questions]) == ((), ["labels_from"] * 2)
+    assert {key for key, _ in report.questions[0].choices} == {"labels_draft", "segmentations"}
+    report = add(study, tmp_path / "in", collect=AddSettings(labels_from="labels_draft"))
+    assert report.added == report.labelled == ("s1_ct", "s2_ct")
+    assert (study.revisions.read("s1_ct", "r0001")[0] == 1).sum() == 2
+    one = find_scans([tmp_path / "in"], AddSettings(labels_from="segmentations/spleen"))
+    assert [c.labels.name for c in one.cases] == ["spleen.nii.gz"] * 2
+
+
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     data_sets.label_map(folder / "labelsTr" / "brain_001.nii.gz", *[1] * 100, affine=MOVED)
