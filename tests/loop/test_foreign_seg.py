@@ -10,7 +10,7 @@ from builders import write_nifti
 from dicom_builder import header, items, random_voxels, write_series
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ChoiceError
+from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.loop.adding import AddReport, add_scans
 from napari_apprentice.loop.correcting import import_correction
 from napari_apprentice.scans.reader import read_volume
@@ -101,24 +101,42 @@ def test_where_nothing_is_known_of_the_scan_it_is_as_before(tmp_path: Path, monk
     import_correction(study, case_id, seg, accept="all", author="bob")
 
 
-def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
-    def contours(patient: str | None, study: str, series: str, frame: str) -> Path:
-        referenced = items(
-            FrameOfReferenceUID=frame,
-            RTReferencedStudySequence=items(
-                ReferencedSOPInstanceUID=study, RTReferencedSeriesSequence=items(SeriesInstanceUID=series)
-            ),
-        )
-        data = header(
-            SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
-            SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None, ReferencedFrameOfReferenceSequence=referenced,
-        )  # fmt: skip
-        data.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
-        return tmp_path / "rt.dcm"
+def _contours(path: Path, patient: str | None, study: str, series: str, frame: str) -> Path:
+    referenced = items(
+        FrameOfReferenceUID=frame,
+        RTReferencedStudySequence=items(
+            ReferencedSOPInstanceUID=study, RTReferencedSeriesSequence=items(SeriesInstanceUID=series)
+        ),
+    )
+    data = header(
+        SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
+        SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None, ReferencedFrameOfReferenceSequence=referenced,
+    )  # fmt: skip
+    data.save_as(path, enforce_file_format=True)
+    return path
 
+
+def test_contours_that_are_cut_off_are_told_and_the_scans_are_added(tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    for n, uids in ((1, OWN), (2, OTHER)):
+        write_series(tmp_path / "in" / f"p{n}", random_voxels(SHAPE, seed=n), **uids)
+    path = _contours(tmp_path / "rt.dcm", *OWN.values())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x06\x30\x10\x00") + 14])  # ReferencedFrameOfReferenceSequence
+    with pytest.raises(ScanError, match=r"rt\.dcm is damaged"):
+        refuse_foreign(path, read_volume(tmp_path / "in" / "p1").acquisition, ReadSettings())
+    assert _add(study, tmp_path / "in" / "p1", path).added == ()
+    path.rename(tmp_path / "in" / "rt.dcm")
+    report = _add(study, tmp_path / "in")
+    assert len(report.added) == 2
+    assert [name for name, why in report.refused if "rt.dcm is damaged" in why] == ["rt.dcm"]
+
+
+def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
+    rt = tmp_path / "rt.dcm"
     known = read_volume(write_series(tmp_path / "scan", random_voxels(SHAPE), **OWN)).acquisition
     for right in (("P-1", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.1.1", "1.5.9")):
-        refuse_foreign(contours(*right), known, ReadSettings())
+        refuse_foreign(_contours(rt, *right), known, ReadSettings())
     for wrong in (("P-2", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.5.1", "1.5.9")):
         with pytest.raises(ChoiceError, match=r"rt\.dcm does not belong to this scan"):
-            refuse_foreign(contours(*wrong), known, ReadSettings())
+            refuse_foreign(_contours(rt, *wrong), known, ReadSettings())

@@ -14,7 +14,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ChoiceError, StorageError
 from napari_apprentice.scans.dicom.deidentify import IDENTIFIED, Person, first_of, plain_subject
 from napari_apprentice.scans.dicom.deidentify_key import private_key
-from napari_apprentice.scans.dicom.file import quiet_pydicom, read_header, text_of
+from napari_apprentice.scans.dicom.file import naming, quiet_pydicom, read_header, text_of
 from napari_apprentice.scans.dicom.kinds import is_rtstruct, is_seg
 
 _WORDS = {"SeriesInstanceUID": "series", "FrameOfReferenceUID": "frame of reference", "StudyInstanceUID": "study"}
@@ -43,7 +43,7 @@ def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSet
     """
     if settings.foreign == "take" or not (is_seg(path) or is_rtstruct(path)):
         return
-    with quiet_pydicom():
+    with quiet_pydicom(), naming(path):
         header = read_header(path, (*_PATIENT, *_WORDS, *_REFERENCES))
         channels = acquisition.get("channels", {}).values()
         told = [_differences(header, facts) for facts in (acquisition, *channels) if IDENTIFIED in facts]
