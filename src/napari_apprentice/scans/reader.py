@@ -118,7 +118,10 @@ def read_label_map(
     chosen = settings or ReadSettings()
 
     def read() -> LabelMap:
-        labels = with_told(_read_label_map(path, chosen, geometry), told or {}, path.name)
+        segments = _read_segments(path, chosen, geometry)
+        if segments is not None:
+            return segments
+        labels = with_told(_read_labels(path, chosen, geometry), told or {}, path.name)
         return only_chosen(labels, chosen, path.name, unknown)
 
     return _guarded(path, read)
@@ -153,15 +156,21 @@ def _read_volume(path: Path, settings: ReadSettings, find: SeriesFinder | None) 
     return read_dicom(path, settings, find=find) if kind == "dicom" else _READERS[kind](path, settings)
 
 
-def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
+def _read_segments(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap | None:
+    """What has a part of the file, or a file, for each label, those that were asked for; None for any other file."""
     if path.is_dir() and not is_zarr(path) and not is_dicom(path) and masks_in(path):
-        return read_masks(path, settings, lambda one: _read_label_map(one, replace(settings, segments=""), None))
+        return read_masks(path, settings, lambda one: _read_labels(one, settings, None))
     kind = kind_of(path)
     if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
         with quiet_pydicom():
             return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
     if kind == "itk" and is_layered(path):
         return read_layers(path, settings)
+    return None
+
+
+def _read_labels(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
+    kind = kind_of(path)
     if geometry is not None and not settings.spacing:
         # A picture that does not say its voxel size has that of the scan it was drawn on.
         settings = replace(settings, spacing=",".join(repr(s) for s in geometry.spacing))

@@ -46,7 +46,8 @@ def read_masks(folder: Path, settings: ReadSettings, read: Callable[[Path], Labe
         One of them is no mask.
     """
     files = dict(enumerate(masks_in(folder), 1))
-    names = chosen_segments(settings, {n: stem_of(p) for n, p in files.items()}, folder.name)
+    stems = {n: stem_of(p) for n, p in files.items()}
+    names, lacking = chosen_segments(settings, stems, folder.name, numbered=False)
     geometry = read(files[min(names)]).geometry
 
     def pieces(number: int) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
@@ -67,4 +68,4 @@ def read_masks(folder: Path, settings: ReadSettings, read: Callable[[Path], Labe
     if claims.overlaps and settings.overlap == "ask":
         raise claims.choice(folder.name)
     said = [f"{folder.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
-    return LabelMap(voxels, geometry, names, {}, tuple(said), numbered=False)
+    return LabelMap(voxels, geometry, names, {}, (*lacking, *said), numbered=False)
