@@ -249,6 +249,16 @@ def test_masks_in_a_folder_beside_each_scan_are_its_label_map_and_no_scans(tmp_p
     assert add(again, tmp_path / "in", settings=ReadSettings(segments="liver")).labelled == ("s0001_ct", "s0002_ct")
 
 
+def test_a_folder_with_a_mask_that_the_study_lacks_is_refused_before_all_of_it_is_read(tmp_path):
+    person = tmp_path / "in" / "s1"
+    data_sets.scan(person / "ct.nii.gz", 1)
+    data_sets.label_map(person / "segmentations" / "aorta.nii.gz", 1)
+    (person / "segmentations" / "liver.nii.gz").write_bytes(b"would be told as damaged if it were read")
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    report = add(study, tmp_path / "in")
+    assert any("segmentations has masks of aorta, which this study does not have" in w for w in report.warnings)
+
+
 def test_of_two_folders_of_masks_beside_a_scan_one_is_chosen_and_neither_becomes_cases(tmp_path):
     for n in (1, 2):
         person = tmp_path / "in" / f"s{n}"

@@ -13,17 +13,20 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import LabelArray, LabelMap, Volume
-from napari_apprentice.errors import ApprenticeError, ChoiceError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
 from napari_apprentice.loop.label_matching import IGNORE, Matched, match_labels
 from napari_apprentice.scans.datasets.balls import label_map_of
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.segments.masks import masks_in
+from napari_apprentice.scans.suffixes import stem_of
 from napari_apprentice.scans.told_names import with_told
 from napari_apprentice.store.study import Study
 
 _MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
+_TOLD = 8
 _TOO_MANY = 12  # from here on those that fail for any reason
 
 
@@ -82,6 +85,7 @@ class LabelImport:
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
         refuse_foreign(path, volume.acquisition, self._settings)
+        self._refuse_masks(path)
         labels = read_label_map(path, self._settings, volume.geometry, self._unknown(), self._told())
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
@@ -120,6 +124,19 @@ class LabelImport:
     def _unknown(self) -> set[int]:
         usual = {IGNORE} - {*self._schema.ids}
         return usual if self._found.ignore is None else usual | {self._found.ignore}
+
+    def _refuse_masks(self, folder: Path) -> None:
+        """Stop at the first mask of a label that the study lacks: to read a hundred only to refuse them takes long."""
+        if self._settings.segments.strip():
+            return
+        strange = [p for p in masks_in(folder) if self._schema.id_of(stem_of(p)) is None]
+        if any(read_label_map(p, self._settings).voxels.any() for p in strange):
+            told = ", ".join(stem_of(p) for p in strange[:_TOLD]) + " ..." * (len(strange) > _TOLD)
+            known = ", ".join(f"{x.id} {x.name}" for x in self._schema.labels)
+            raise InputError(
+                f"{folder.name} has masks of {told}, which this study does not have ({known}). "
+                "--segments takes some of its labels only."
+            )
 
     def _told(self) -> dict[int, str]:
         return {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}

@@ -1,16 +1,20 @@
 """Masks that are label maps by their names: a folder of them, as TotalSegmentator writes it, or one alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from builders import OBLIQUE, write_nifti
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
+from napari_apprentice.core.volume import LabelMap
 from napari_apprentice.errors import ChoiceError, GeometryError, InputError, ScanError
 from napari_apprentice.loop.label_matching import match_labels
 from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.scans.segments.masks import read_masks
 
 SHAPE = (4, 5, 6)
 
@@ -112,3 +116,34 @@ def test_the_place_of_a_file_in_a_folder_is_no_number_to_ask_for(tmp_path: Path)
         _mask(tmp_path / "s", name, n)
     with pytest.raises(InputError, match="s has no segment 1; it has aorta, liver"):
         read_label_map(tmp_path / "s", ReadSettings(segments="1"))
+
+
+def test_masks_in_every_format_are_taken_or_the_folder_is_refused(tmp_path: Path) -> None:
+    _mask(tmp_path / "s", "aorta", 0)
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[1] = 1
+    nib.save(nib.MGHImage(voxels, OBLIQUE), tmp_path / "s" / "liver.mgz")
+    voxels = np.roll(voxels, 1, 0)
+    nib.save(nib.Nifti1Pair(voxels, OBLIQUE), tmp_path / "s" / "spleen.hdr")
+    (tmp_path / "s" / "preview.png").write_bytes(b"")
+    labels = read_label_map(tmp_path / "s")
+    assert dict(labels.names) == {1: "aorta", 2: "liver", 3: "spleen"}
+    assert np.bincount(labels.voxels.ravel()).tolist() == [30, 30, 30, 30]
+    (tmp_path / "s" / "vein.tif").write_bytes(b"")
+    with pytest.raises(ScanError, match=r"s holds vein\.tif beside masks in NIfTI"):
+        read_label_map(tmp_path / "s")
+
+
+def test_each_mask_is_read_once_and_what_is_odd_about_it_is_told(tmp_path: Path) -> None:
+    for n, name in enumerate(("aorta", "liver")):
+        _mask(tmp_path / "s", name, n)
+    read: list[str] = []
+
+    def one(path: Path) -> LabelMap:
+        read.append(path.name)
+        return replace(read_label_map(path), warnings=(f"{path.name} is odd.",))
+
+    labels = read_masks(tmp_path / "s", ReadSettings(), one)
+    assert read == ["aorta.nii.gz", "liver.nii.gz"]
+    assert labels.warnings == ("aorta.nii.gz is odd.", "liver.nii.gz is odd.")
+    np.testing.assert_array_equal(labels.voxels == 2, read_label_map(tmp_path / "s" / "liver.nii.gz").voxels)
