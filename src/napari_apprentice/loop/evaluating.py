@@ -139,7 +139,8 @@ def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings
 def _of_study(schema: LabelSchema, reference: LabelMap, settings: ReadSettings) -> LabelMap:
     """A reference without what is none of the study's labels; as it is where nothing would be left, to be refused."""
     values = np.unique(reference.voxels[reference.voxels > 0]).tolist()
-    names = {v: reference.names[v] for v in values if v in reference.names and settings.match == "names"}
+    by_name = settings.match == "names" or not reference.numbered
+    names = {v: reference.names[v] for v in values if v in reference.names and by_name}
     found = {v for v, name in names.items() if schema.id_of(name) is not None}
     numbers = {v for v in schema.ids if v not in names or not found}
     unknown = {IGNORE} if values and values[-1] == IGNORE and IGNORE not in names else set()
