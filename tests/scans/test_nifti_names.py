@@ -55,6 +55,12 @@ def test_a_mask_with_the_header_of_the_label_map_it_was_made_of_is_what_its_file
     assert "1 is liver and not spleen, as its data set says" in told.warnings[-1]
 
 
+def test_a_label_without_a_colour_has_its_name_and_the_others_have_theirs(tmp_path: Path) -> None:
+    text = CARET.replace(' Red="0" Green="1" Blue="0"', "")
+    labels = read_label_map(_nifti(tmp_path / "seg.nii.gz", (0, text)))
+    assert (labels.names, labels.colours) == ({1: "spleen", 2: "liver"}, {2: "#ff0033"})
+
+
 @pytest.mark.data
 def test_names_of_a_real_one() -> None:
     names = read_label_map(real_data("abdomen_ct", "labels_117.nii.gz")).names

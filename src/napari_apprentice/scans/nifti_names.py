@@ -101,7 +101,7 @@ def _of_caret(text: bytes) -> tuple[dict[int, str], dict[int, str]]:
     try:
         found = {int(x.attrib["Key"]): x for x in ElementTree.fromstring(text.strip()).iter("Label")}
         names = {i: (x.text or "").strip() for i, x in found.items() if i > 0}
-        shares = {i: [float(found[i].attrib[c]) for c in ("Red", "Green", "Blue")] for i in names}
+        shares = {i: [float(found[i].get(c, "nan")) for c in ("Red", "Green", "Blue")] for i in names}
     except (ElementTree.ParseError, KeyError, ValueError):
         return {}, {}
     parts = {i: [round(255 * share) for share in rgb] for i, rgb in shares.items() if all(0 <= s <= 1 for s in rgb)}
