@@ -13,6 +13,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.loop.adding import AddReport, add_scans
 from napari_apprentice.loop.correcting import import_correction
+from napari_apprentice.loop.evaluating import evaluate
 from napari_apprentice.scans.reader import read_volume
 from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.scans.segments.seg_writer import write_seg
@@ -24,6 +25,7 @@ LATER = {**OWN, "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.1", "FrameO
 OTHER = {**LATER, "PatientID": "P-2"}
 SAME_SERIES = {**OWN, "PatientID": "P-2"}
 OTHER_SERIES = {**OWN, "SeriesInstanceUID": "1.1.2"}
+UNNAMED_LATER = {**LATER, "PatientID": "anonymous", "PatientName": None}
 NO_PATIENT = {**OWN, "PatientID": "anonymous", "PatientName": None}
 
 
@@ -56,9 +58,9 @@ def _case(tmp_path: Path, deidentify: bool, **attributes: str | None) -> tuple[S
 @pytest.mark.parametrize(
     ("of", "said"),
     [
-        (OTHER, r"its patient is P-2.*, the scan's is "),
-        (SAME_SERIES, r"its patient is P-2.*, the scan's is "),
-        (LATER, r"its series and frame of reference and study are not the scan's"),
+        (OTHER, r"its patient is {}, the scan's is "),
+        (SAME_SERIES, r"its patient is {}, the scan's is "),
+        (UNNAMED_LATER, r"its series and frame of reference and study are not the scan's"),
     ],
 )
 def test_a_seg_of_somebody_or_something_else_is_not_taken_unasked(
@@ -66,7 +68,8 @@ def test_a_seg_of_somebody_or_something_else_is_not_taken_unasked(
 ) -> None:
     study, case_id = _case(tmp_path, deidentify, **OWN)
     seg = _seg(tmp_path / "seg", **of)
-    with pytest.raises(ChoiceError, match=f"seg.dcm does not belong to this scan: {said}") as asked:
+    who = said.format("sub-[a-z0-9]+" if deidentify else "P-2")  # a pseudonym, and nothing else
+    with pytest.raises(ChoiceError, match=f"seg.dcm does not belong to this scan: {who}") as asked:
         import_correction(study, case_id, seg, accept="all", author="ann")
     assert (asked.value.setting, asked.value.choices[0][0]) == ("foreign", "take")
     assert study.revisions.newest(case_id) is None
@@ -80,6 +83,21 @@ def test_a_seg_of_the_scan_or_of_one_beside_it_is_taken(tmp_path: Path, of: dict
     study, case_id = _case(tmp_path, deidentify, **OWN)
     import_correction(study, case_id, _seg(tmp_path / "seg", **of), accept="all", author="ann")
     assert study.revisions.read(case_id, "r0001")[0].any()
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_another_scan_of_the_same_patient_is_taken_with_a_doubt(tmp_path: Path, deidentify: bool) -> None:
+    study, case_id = _case(tmp_path, deidentify, **OWN)
+    seg = _seg(tmp_path / "seg", **{**LATER, "PatientID": "p-1"})
+    told = import_correction(study, case_id, seg, accept="all", author="ann").notes[0]
+    assert told.startswith(
+        "seg.dcm: it is of the same patient, but its series and frame of reference and study are not"
+    )
+    seg.rename(tmp_path / f"{case_id}.dcm")
+    with pytest.raises(ChoiceError, match="does not belong to this scan"):
+        evaluate(study, tmp_path / f"{case_id}.dcm", what="corrected")
+    report = _add(Study.create(tmp_path / "u.study", study.schema), tmp_path / "scan", tmp_path / f"{case_id}.dcm")
+    assert any("it is of the same patient, but its series" in w for w in report.warnings)
 
 
 def test_a_scan_is_not_added_with_the_label_map_of_somebody_else(tmp_path: Path) -> None:

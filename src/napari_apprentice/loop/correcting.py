@@ -96,7 +96,7 @@ def import_correction(
     """
     settings = settings or ReadSettings()
     geometry = study.cases.info(case_id).geometry
-    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
+    doubt = refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
     unknown = {IGNORE} - {*study.schema.ids}
     try:
         labels = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name, resample=resample)
@@ -108,7 +108,7 @@ def import_correction(
     )
     other = _saved_meanwhile(study, case_id, revision.provenance.parent, revision)
     told = f"{other.provenance.author} saved {other.key} in the meantime. Both are kept." if other else ""
-    return Imported(revision, (*matched.notes, *([told] if told else [])))
+    return Imported(revision, (*([doubt] if doubt else []), *matched.notes, *([told] if told else [])))
 
 
 def store_label_map(

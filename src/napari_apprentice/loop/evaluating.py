@@ -126,7 +126,7 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
-    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
+    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings, strict=True)
     unknown = {IGNORE} - {*study.schema.ids}
     reference = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name)
     matched = match_labels(study.schema, _of_study(study.schema, reference, settings), path.name, settings.match)

@@ -84,9 +84,11 @@ class LabelImport:
 
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
-        refuse_foreign(path, volume.acquisition, self._settings)
+        doubt = refuse_foreign(path, volume.acquisition, self._settings)
         self._refuse_masks(path)
         labels = read_label_map(path, self._settings, volume.geometry, self._unknown(), self._told())
+        if doubt:
+            labels = replace(labels, warnings=(*labels.warnings, doubt))
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
     def failed(self, case_id: str, error: ApprenticeError) -> None:
