@@ -80,6 +80,33 @@ def test_what_nnunet_says_to_ignore_stays_unseen(tmp_path):
     assert not labels[status == 0].any()
 
 
+@pytest.mark.parametrize("dataset", [True, False])
+def test_what_nobody_is_sure_about_stays_unseen_where_only_some_labels_are_taken(tmp_path, dataset):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["liver"]))
+    folder = data_sets.nnunet(tmp_path / "Dataset001")
+    if not dataset:
+        data_sets.label_map(folder / "labelsTr" / "liver_01.nii.gz", 1, 2, 255)
+        (folder / "dataset.json").unlink()
+    add(study, folder, settings=ReadSettings(segments="1"), collect=AddSettings(missing="zero"))
+    labels, status = study.revisions.read("liver_01", "r0001")
+    assert [(labels == i).sum() for i in (1, 2)] == [1, 0]
+    assert [(status == i).sum() for i in (0, 1)] == [1, 7 * 6 * 5 - 1]
+
+
+def test_what_a_data_set_calls_its_labels_counts_more_than_a_header_that_was_copied_along(tmp_path):
+    study = Study.create(tmp_path / "a.study", LabelSchema.from_names(["spleen", "liver", "tumour"]))
+    folder = data_sets.nnunet(tmp_path / "Dataset001")
+    path = folder / "labelsTr" / "liver_01.nii.gz"
+    image = nib.load(path)
+    label = b'<Label Key="1" Red="0" Green="1" Blue="0">spleen</Label>'
+    text = b"<CaretExtension><LabelTable>" + label + b"</LabelTable></CaretExtension>"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(0, text))
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header), path)
+    report = add(study, folder, collect=AddSettings(missing="zero"))
+    assert sorted(np.unique(study.revisions.read("liver_01", "r0001")[0])) == [0, 2, 3]
+    assert any("1 is liver and not spleen, as its data set says" in w for w in report.warnings)
+
+
 def test_labels_a_study_lacks_are_counted_and_the_scan_stays(study, tmp_path):
     folder = data_sets.msd(tmp_path / "Task01")
     (folder / "dataset.json").unlink()
@@ -220,6 +247,34 @@ def test_masks_in_a_folder_beside_each_scan_are_its_label_map_and_no_scans(tmp_p
     assert any("s0001_ct was added without its label map" in w and "spleen" in w for w in told)
     again = Study.create(tmp_path / "p.study", LabelSchema.from_names(["liver"]))
     assert add(again, tmp_path / "in", settings=ReadSettings(segments="liver")).labelled == ("s0001_ct", "s0002_ct")
+
+
+def test_a_folder_with_a_mask_that_the_study_lacks_is_refused_before_all_of_it_is_read(tmp_path):
+    person = tmp_path / "in" / "s1"
+    data_sets.scan(person / "ct.nii.gz", 1)
+    data_sets.label_map(person / "segmentations" / "aorta.nii.gz", 1)
+    (person / "segmentations" / "liver.nii.gz").write_bytes(b"would be told as damaged if it were read")
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    report = add(study, tmp_path / "in")
+    assert any("segmentations has masks of aorta, which this study does not have" in w for w in report.warnings)
+
+
+def test_of_two_folders_of_masks_beside_a_scan_one_is_chosen_and_neither_becomes_cases(tmp_path):
+    for n in (1, 2):
+        person = tmp_path / "in" / f"s{n}"
+        data_sets.scan(person / "ct.nii.gz", n)
+        for folder, values in (("labels_draft", (1, 1, 0)), ("segmentations", (1, 0, 0))):
+            data_sets.label_map(person / folder / "liver.nii.gz", *values)
+            data_sets.label_map(person / folder / "spleen.nii.gz", 0, 0, 1)
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver", "spleen"]))
+    report = add(study, tmp_path / "in")
+    assert (report.added, [q.setting for q in report.questions]) == ((), ["labels_from"] * 2)
+    assert {key for key, _ in report.questions[0].choices} == {"labels_draft", "segmentations"}
+    report = add(study, tmp_path / "in", collect=AddSettings(labels_from="labels_draft"))
+    assert report.added == report.labelled == ("s1_ct", "s2_ct")
+    assert (study.revisions.read("s1_ct", "r0001")[0] == 1).sum() == 2
+    one = find_scans([tmp_path / "in"], AddSettings(labels_from="segmentations/spleen"))
+    assert [c.labels.name for c in one.cases] == ["spleen.nii.gz"] * 2
 
 
 def test_a_label_map_on_another_grid_is_left_out_or_resampled_when_asked(study, tmp_path):

@@ -8,12 +8,15 @@ import pytest
 from builders import SHAPE, volume
 from builders import study as study_of
 from napari_apprentice.cli import main
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.loop.evaluating import evaluate
+from napari_apprentice.loop.evaluating import _of_study, evaluate
 from napari_apprentice.loop.exporting import export
 from napari_apprentice.loop.label_import import keep_accepted
+from napari_apprentice.loop.label_matching import match_labels
+from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.scans.writer import write_label_map
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
@@ -73,6 +76,21 @@ def test_labels_of_a_reference_are_the_studys_by_name(tmp_path: Path, capsys: py
     assert "same.nii.gz names its labels 1 liver; this study has 1 one, 2 two, and no liver" in told
     assert "--match ids" in told
     assert main(["evaluate", str(study.path), str(refs), "--match", "ids"]) == 0
+
+
+@pytest.mark.parametrize("match", ["names", "ids"])
+def test_labels_of_a_reference_in_layers_are_found_by_name_whatever_its_numbers(tmp_path: Path, match: str) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))  # its labels are 1 one, 2 two
+    refs = tmp_path / "refs"
+    for n, name in enumerate(("else", "none", "one")):  # a folder of masks: numbered by their order only
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[n] = 1
+        (refs / "c1").mkdir(parents=True, exist_ok=True)
+        write_label_map(refs / "c1" / f"{name}.nii.gz", labels, study.cases.info("c1").geometry)
+    reference = read_label_map(refs / "c1")
+    kept = _of_study(study.schema, reference, ReadSettings(match=match))
+    assert sorted(np.unique(kept.voxels)) == [0, 3]
+    assert sorted(np.unique(match_labels(study.schema, kept, "c1", match).voxels)) == [0, 1]
 
 
 def test_two_files_that_may_be_the_reference_of_one_case_are_told(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from builders import write_nifti
 from dicom_builder import header, items, random_voxels, write_series
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ChoiceError
+from napari_apprentice.errors import ChoiceError, ScanError
 from napari_apprentice.loop.adding import AddReport, add_scans
 from napari_apprentice.loop.correcting import import_correction
+from napari_apprentice.loop.evaluating import evaluate
 from napari_apprentice.scans.reader import read_volume
 from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.scans.segments.seg_writer import write_seg
@@ -24,6 +25,7 @@ LATER = {**OWN, "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.1", "FrameO
 OTHER = {**LATER, "PatientID": "P-2"}
 SAME_SERIES = {**OWN, "PatientID": "P-2"}
 OTHER_SERIES = {**OWN, "SeriesInstanceUID": "1.1.2"}
+UNNAMED_LATER = {**LATER, "PatientID": "anonymous", "PatientName": None}
 NO_PATIENT = {**OWN, "PatientID": "anonymous", "PatientName": None}
 
 
@@ -56,9 +58,9 @@ def _case(tmp_path: Path, deidentify: bool, **attributes: str | None) -> tuple[S
 @pytest.mark.parametrize(
     ("of", "said"),
     [
-        (OTHER, r"its patient is P-2.*, the scan's is "),
-        (SAME_SERIES, r"its patient is P-2.*, the scan's is "),
-        (LATER, r"its series and frame of reference and study are not the scan's"),
+        (OTHER, r"its patient is {}, the scan's is "),
+        (SAME_SERIES, r"its patient is {}, the scan's is "),
+        (UNNAMED_LATER, r"its series and frame of reference and study are not the scan's"),
     ],
 )
 def test_a_seg_of_somebody_or_something_else_is_not_taken_unasked(
@@ -66,7 +68,8 @@ def test_a_seg_of_somebody_or_something_else_is_not_taken_unasked(
 ) -> None:
     study, case_id = _case(tmp_path, deidentify, **OWN)
     seg = _seg(tmp_path / "seg", **of)
-    with pytest.raises(ChoiceError, match=f"seg.dcm does not belong to this scan: {said}") as asked:
+    who = said.format("sub-[a-z0-9]+" if deidentify else "P-2")  # a pseudonym, and nothing else
+    with pytest.raises(ChoiceError, match=f"seg.dcm does not belong to this scan: {who}") as asked:
         import_correction(study, case_id, seg, accept="all", author="ann")
     assert (asked.value.setting, asked.value.choices[0][0]) == ("foreign", "take")
     assert study.revisions.newest(case_id) is None
@@ -80,6 +83,21 @@ def test_a_seg_of_the_scan_or_of_one_beside_it_is_taken(tmp_path: Path, of: dict
     study, case_id = _case(tmp_path, deidentify, **OWN)
     import_correction(study, case_id, _seg(tmp_path / "seg", **of), accept="all", author="ann")
     assert study.revisions.read(case_id, "r0001")[0].any()
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_another_scan_of_the_same_patient_is_taken_with_a_doubt(tmp_path: Path, deidentify: bool) -> None:
+    study, case_id = _case(tmp_path, deidentify, **OWN)
+    seg = _seg(tmp_path / "seg", **{**LATER, "PatientID": "p-1"})
+    told = import_correction(study, case_id, seg, accept="all", author="ann").notes[0]
+    assert told.startswith(
+        "seg.dcm: it is of the same patient, but its series and frame of reference and study are not"
+    )
+    seg.rename(tmp_path / f"{case_id}.dcm")
+    with pytest.raises(ChoiceError, match="does not belong to this scan"):
+        evaluate(study, tmp_path / f"{case_id}.dcm", what="corrected")
+    report = _add(Study.create(tmp_path / "u.study", study.schema), tmp_path / "scan", tmp_path / f"{case_id}.dcm")
+    assert any("it is of the same patient, but its series" in w for w in report.warnings)
 
 
 def test_a_scan_is_not_added_with_the_label_map_of_somebody_else(tmp_path: Path) -> None:
@@ -101,24 +119,42 @@ def test_where_nothing_is_known_of_the_scan_it_is_as_before(tmp_path: Path, monk
     import_correction(study, case_id, seg, accept="all", author="bob")
 
 
-def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
-    def contours(patient: str | None, study: str, series: str, frame: str) -> Path:
-        referenced = items(
-            FrameOfReferenceUID=frame,
-            RTReferencedStudySequence=items(
-                ReferencedSOPInstanceUID=study, RTReferencedSeriesSequence=items(SeriesInstanceUID=series)
-            ),
-        )
-        data = header(
-            SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
-            SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None, ReferencedFrameOfReferenceSequence=referenced,
-        )  # fmt: skip
-        data.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
-        return tmp_path / "rt.dcm"
+def _contours(path: Path, patient: str | None, study: str, series: str, frame: str) -> Path:
+    referenced = items(
+        FrameOfReferenceUID=frame,
+        RTReferencedStudySequence=items(
+            ReferencedSOPInstanceUID=study, RTReferencedSeriesSequence=items(SeriesInstanceUID=series)
+        ),
+    )
+    data = header(
+        SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
+        SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None, ReferencedFrameOfReferenceSequence=referenced,
+    )  # fmt: skip
+    data.save_as(path, enforce_file_format=True)
+    return path
 
+
+def test_contours_that_are_cut_off_are_told_and_the_scans_are_added(tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    for n, uids in ((1, OWN), (2, OTHER)):
+        write_series(tmp_path / "in" / f"p{n}", random_voxels(SHAPE, seed=n), **uids)
+    path = _contours(tmp_path / "rt.dcm", *OWN.values())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x06\x30\x10\x00") + 14])  # ReferencedFrameOfReferenceSequence
+    with pytest.raises(ScanError, match=r"rt\.dcm is damaged"):
+        refuse_foreign(path, read_volume(tmp_path / "in" / "p1").acquisition, ReadSettings())
+    assert _add(study, tmp_path / "in" / "p1", path).added == ()
+    path.rename(tmp_path / "in" / "rt.dcm")
+    report = _add(study, tmp_path / "in")
+    assert len(report.added) == 2
+    assert [name for name, why in report.refused if "rt.dcm is damaged" in why] == ["rt.dcm"]
+
+
+def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
+    rt = tmp_path / "rt.dcm"
     known = read_volume(write_series(tmp_path / "scan", random_voxels(SHAPE), **OWN)).acquisition
     for right in (("P-1", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.1.1", "1.5.9")):
-        refuse_foreign(contours(*right), known, ReadSettings())
+        refuse_foreign(_contours(rt, *right), known, ReadSettings())
     for wrong in (("P-2", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.5.1", "1.5.9")):
         with pytest.raises(ChoiceError, match=r"rt\.dcm does not belong to this scan"):
-            refuse_foreign(contours(*wrong), known, ReadSettings())
+            refuse_foreign(_contours(rt, *wrong), known, ReadSettings())

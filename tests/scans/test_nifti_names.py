@@ -42,6 +42,25 @@ def test_organs_are_found_by_the_names_that_totalsegmentator_wrote_not_by_its_nu
     assert says_labels(path)
 
 
+def test_a_mask_with_the_header_of_the_label_map_it_was_made_of_is_what_its_file_is_called(tmp_path: Path) -> None:
+    whole = nib.load(_nifti(tmp_path / "seg.nii.gz", (0, CARET)))
+    mask = (np.asarray(whole.dataobj) == 2).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask, whole.affine, whole.header), tmp_path / "Liver.nii.gz")
+    labels = read_label_map(tmp_path / "Liver.nii.gz")
+    matched = match_labels(LabelSchema.from_names(["spleen", "liver"]), labels, "Liver.nii.gz")
+    np.testing.assert_array_equal(matched.voxels, labels.voxels * 2)
+    assert "1 is Liver as the file is called, and not spleen" in matched.notes[0]
+    told = read_label_map(tmp_path / "Liver.nii.gz", told={1: "liver", 3: "cyst"})
+    assert told.names[1] == "liver"
+    assert "1 is liver and not spleen, as its data set says" in told.warnings[-1]
+
+
+def test_a_label_without_a_colour_has_its_name_and_the_others_have_theirs(tmp_path: Path) -> None:
+    text = CARET.replace(' Red="0" Green="1" Blue="0"', "")
+    labels = read_label_map(_nifti(tmp_path / "seg.nii.gz", (0, text)))
+    assert (labels.names, labels.colours) == ({1: "spleen", 2: "liver"}, {2: "#ff0033"})
+
+
 @pytest.mark.data
 def test_names_of_a_real_one() -> None:
     names = read_label_map(real_data("abdomen_ct", "labels_117.nii.gz")).names

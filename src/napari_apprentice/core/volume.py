@@ -66,7 +66,8 @@ class LabelMap:
     """Integer voxels (z, y, x), canonical orientation, geometry; `names`, `colours` (#rrggbb) if the file has them.
 
     `warnings` are plain sentences about what reading or fitting it had to decide. `numbered` is False where only the
-    names say what a label is: reading gave the numbers.
+    names say what a label is: reading gave the numbers. `copied` is True where the names stand in a header that
+    programs copy along onto whatever they make of a file, so that they may be another label map's.
     """
 
     voxels: LabelArray
@@ -75,6 +76,7 @@ class LabelMap:
     colours: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     numbered: bool = True
+    copied: bool = False
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:

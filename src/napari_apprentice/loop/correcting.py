@@ -12,7 +12,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
-from napari_apprentice.loop.label_matching import match_labels
+from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.opening import OpenCase
 from napari_apprentice.loop.shown import as_shown
 from napari_apprentice.scans.fitting import fit
@@ -96,9 +96,10 @@ def import_correction(
     """
     settings = settings or ReadSettings()
     geometry = study.cases.info(case_id).geometry
-    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
+    doubt = refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
+    unknown = {IGNORE} - {*study.schema.ids}
     try:
-        labels = fit(read_label_map(path, settings, geometry), geometry, path.name, resample=resample)
+        labels = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name, resample=resample)
     except GeometryError as error:
         raise GeometryError(f"{error} Nothing was stored in case {case_id}.") from error
     matched = match_labels(study.schema, labels, path.name, settings.match)
@@ -107,7 +108,7 @@ def import_correction(
     )
     other = _saved_meanwhile(study, case_id, revision.provenance.parent, revision)
     told = f"{other.provenance.author} saved {other.key} in the meantime. Both are kept." if other else ""
-    return Imported(revision, (*matched.notes, *([told] if told else [])))
+    return Imported(revision, (*([doubt] if doubt else []), *matched.notes, *([told] if told else [])))
 
 
 def store_label_map(

@@ -126,8 +126,9 @@ def _labels(study: Study, case_id: str, what: str, model: str) -> LabelArray | N
 
 def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings: ReadSettings) -> dict[int, float]:
     geometry = study.cases.info(case_id).geometry
-    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
-    reference = fit(read_label_map(path, settings, geometry), geometry, path.name)
+    refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings, strict=True)
+    unknown = {IGNORE} - {*study.schema.ids}
+    reference = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name)
     matched = match_labels(study.schema, _of_study(study.schema, reference, settings), path.name, settings.match)
     if matched.ignored is not None:
         labels = np.where(matched.ignored, labels.dtype.type(0), labels)
@@ -138,7 +139,8 @@ def _scores(study: Study, case_id: str, path: Path, labels: LabelArray, settings
 def _of_study(schema: LabelSchema, reference: LabelMap, settings: ReadSettings) -> LabelMap:
     """A reference without what is none of the study's labels; as it is where nothing would be left, to be refused."""
     values = np.unique(reference.voxels[reference.voxels > 0]).tolist()
-    names = {v: reference.names[v] for v in values if v in reference.names and settings.match == "names"}
+    by_name = settings.match == "names" or not reference.numbered
+    names = {v: reference.names[v] for v in values if v in reference.names and by_name}
     found = {v for v, name in names.items() if schema.id_of(name) is not None}
     numbers = {v for v in schema.ids if v not in names or not found}
     unknown = {IGNORE} if values and values[-1] == IGNORE and IGNORE not in names else set()

@@ -13,16 +13,20 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.core.volume import LabelArray, LabelMap, Volume
-from napari_apprentice.errors import ApprenticeError, ChoiceError
-from napari_apprentice.loop.label_matching import Matched, match_labels
+from napari_apprentice.errors import ApprenticeError, ChoiceError, InputError
+from napari_apprentice.loop.label_matching import IGNORE, Matched, match_labels
 from napari_apprentice.scans.datasets.balls import label_map_of
 from napari_apprentice.scans.datasets.found import Found, FoundCase
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.segments.masks import masks_in
+from napari_apprentice.scans.suffixes import stem_of
+from napari_apprentice.scans.told_names import with_told
 from napari_apprentice.store.study import Study
 
 _MANY = 4  # from here on label maps that fail for a data set's sake are counted, not told one by one
+_TOLD = 8
 _TOO_MANY = 12  # from here on those that fail for any reason
 
 
@@ -73,14 +77,18 @@ class LabelImport:
         if not self._collect.labels:
             return None
         if case.balls:
-            return self._matched(label_map_of(case.balls, volume.geometry), "annotations.csv")
+            balls = label_map_of(case.balls, volume.geometry)
+            return self._matched(with_told(balls, self._told(), "annotations.csv"), "annotations.csv")
         path = self._path(case)
         return self.read(path, volume) if path else None
 
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
-        refuse_foreign(path, volume.acquisition, self._settings)
-        labels = read_label_map(path, self._settings, volume.geometry)
+        doubt = refuse_foreign(path, volume.acquisition, self._settings)
+        self._refuse_masks(path)
+        labels = read_label_map(path, self._settings, volume.geometry, self._unknown(), self._told())
+        if doubt:
+            labels = replace(labels, warnings=(*labels.warnings, doubt))
         return self._matched(fit(labels, volume.geometry, path.name, resample=self._collect.resample), path.name)
 
     def failed(self, case_id: str, error: ApprenticeError) -> None:
@@ -103,20 +111,37 @@ class LabelImport:
         return (*said, *notes, once)
 
     def _matched(self, labels: LabelMap, name: str) -> Matched:
-        """The study's ids, by the file's names, else the data set's; what it says to ignore stays unseen."""
-        told = {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
+        """The study's ids; what the data set says to ignore stays unseen."""
         ignore = self._found.ignore
         unseen = None if ignore is None else labels.voxels == ignore
         if unseen is not None:
             labels = replace(labels, voxels=np.where(unseen, labels.voxels.dtype.type(0), labels.voxels))
-        matched = match_labels(
-            self._schema, replace(labels, names={**told, **labels.names}), name, self._settings.match
-        )
+        matched = match_labels(self._schema, labels, name, self._settings.match)
         self._taken += 1
         self._notes.update(note.removeprefix(f"{name}: ") for note in matched.notes)
         if unseen is None or matched.ignored is None:
             return replace(matched, ignored=unseen if matched.ignored is None else matched.ignored)
         return replace(matched, ignored=unseen | matched.ignored)
+
+    def _unknown(self) -> set[int]:
+        usual = {IGNORE} - {*self._schema.ids}
+        return usual if self._found.ignore is None else usual | {self._found.ignore}
+
+    def _refuse_masks(self, folder: Path) -> None:
+        """Stop at the first mask of a label that the study lacks: to read a hundred only to refuse them takes long."""
+        if self._settings.segments.strip():
+            return
+        strange = [p for p in masks_in(folder) if self._schema.id_of(stem_of(p)) is None]
+        if any(read_label_map(p, self._settings).voxels.any() for p in strange):
+            told = ", ".join(stem_of(p) for p in strange[:_TOLD]) + " ..." * (len(strange) > _TOLD)
+            known = ", ".join(f"{x.id} {x.name}" for x in self._schema.labels)
+            raise InputError(
+                f"{folder.name} has masks of {told}, which this study does not have ({known}). "
+                "--segments takes some of its labels only."
+            )
+
+    def _told(self) -> dict[int, str]:
+        return {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
 
     def _wanted(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(p for p in paths if self._collect.labels_from in p.as_posix())

@@ -11,9 +11,10 @@ from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.scans.segments.claims import UNKNOWN
 from napari_apprentice.scans.suffixes import stem_of
 
-IGNORE = 255  # what segmentation challenges write where nobody is sure
+IGNORE = UNKNOWN
 _MOST_TOLD = 8
 
 
@@ -95,9 +96,12 @@ def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, i
     """A mask in a file that is called as a label of the study, with that name: spleen.nii.gz is no label 1."""
     (value,) = counts if len(counts) == 1 else (0,)
     label = stem_of(Path(name))
-    if labels.names or value not in (1, IGNORE) or schema.id_of(label) is None:
+    if (labels.names and not labels.copied) or value not in (1, IGNORE) or schema.id_of(label) is None:
         return labels
-    return replace(labels, names={value: label})
+    theirs = labels.names.get(value, label)
+    note = f"{name}: {value} is {label} as the file is called, and not {theirs}, as a header says that may be a copy."
+    said = [note] if schema.id_of(theirs) != schema.id_of(label) else []
+    return replace(labels, names={value: label}, warnings=(*labels.warnings, *said))
 
 
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:

@@ -11,6 +11,7 @@ _WORDS = (
 _NAMES = re.compile("lesions?|tumou?rs?|gtv|organs?", re.IGNORECASE)  # of those, words that say what is labelled
 _AFTER = re.compile(rf"(?:(?P<scan>.+)[-_ .])?(?P<word>{_WORDS})", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?P<word>{_WORDS})(?:[-_ .](?P<scan>.+)|(?P<number>\d+))", re.IGNORECASE)
+_FOLDER = re.compile(r"(labels?|masks?|segs?|segmentations?|annotations?|contours?)[-_ .].+", re.IGNORECASE)
 _SCAN = "img|image|im|scan|vol|volume|orig|data|raw"
 _SCAN_BEFORE = re.compile(rf"(?:{_SCAN}|ct|mr)(?:[-_ .]|(?=\d))", re.IGNORECASE)
 _SCAN_AFTER = re.compile(rf"[-_ .](?:{_SCAN}|ct|mr|0000)", re.IGNORECASE)
@@ -31,6 +32,11 @@ def label_word(stem: str) -> tuple[str, str] | None:
     """
     match = _AFTER.fullmatch(stem) or re.fullmatch(rf"(?P<scan>)(?P<word>{_WORDS})[-_ .]?\d+", stem, re.IGNORECASE)
     return (match["scan"] or "", match["word"].lower()) if match else None
+
+
+def is_map_folder(name: str) -> bool:
+    """Whether a folder beside a scan is called as one of its label maps: segmentations, labels_draft."""
+    return label_word(name) is not None or bool(_FOLDER.fullmatch(name))
 
 
 class ScanNames:

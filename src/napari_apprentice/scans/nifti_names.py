@@ -43,6 +43,20 @@ def read_names(path: Path) -> tuple[dict[int, str], dict[int, str]]:
     OSError, ValueError
         The file cannot be read that far.
     """
+    names, colours, _ = _first(path)
+    return names, colours
+
+
+def may_be_copied(path: Path) -> bool:
+    """Whether the names are Caret's: programs that know nothing of them copy them along with the header.
+
+    A mask made of one label of a label map then still says what the numbers of that label map mean.
+    """
+    return _first(path)[2] in _CARET
+
+
+def _first(path: Path) -> tuple[dict[int, str], dict[int, str], int | None]:
+    """The first names and colours, and the code of the extension that they stand in."""
     path = header_of(path) if is_pair(path) else path
     with path.open("rb") as file:
         zipped = file.read(2) == GZIP
@@ -50,8 +64,8 @@ def read_names(path: Path) -> tuple[dict[int, str], dict[int, str]]:
         for code, text in _extensions(file):
             names, colours = _ours(text) if code == _COMMENT else _of_caret(text) if code in _CARET else ({}, {})
             if names:
-                return names, colours
-    return {}, {}
+                return names, colours, code
+    return {}, {}, None
 
 
 def _extensions(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
@@ -87,7 +101,7 @@ def _of_caret(text: bytes) -> tuple[dict[int, str], dict[int, str]]:
     try:
         found = {int(x.attrib["Key"]): x for x in ElementTree.fromstring(text.strip()).iter("Label")}
         names = {i: (x.text or "").strip() for i, x in found.items() if i > 0}
-        shares = {i: [float(found[i].attrib[c]) for c in ("Red", "Green", "Blue")] for i in names}
+        shares = {i: [float(found[i].get(c, "nan")) for c in ("Red", "Green", "Blue")] for i in names}
     except (ElementTree.ParseError, KeyError, ValueError):
         return {}, {}
     parts = {i: [round(255 * share) for share in rgb] for i, rgb in shares.items() if all(0 <= s <= 1 for s in rgb)}

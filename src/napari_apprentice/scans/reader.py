@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,12 +23,12 @@ from napari_apprentice.scans.itk_names import read_segments
 from napari_apprentice.scans.label_list import read_label_list
 from napari_apprentice.scans.mgh import read_mgh
 from napari_apprentice.scans.nifti import read_nifti
-from napari_apprentice.scans.nifti_names import read_names
+from napari_apprentice.scans.nifti_names import may_be_copied, read_names
 from napari_apprentice.scans.oddities import handle_not_numbers
 from napari_apprentice.scans.ome_zarr import read_ome_zarr, read_ome_zarr_labels
 from napari_apprentice.scans.pairs import HEADERS, IMAGES, has_header
 from napari_apprentice.scans.picture import read_picture, read_picture_labels
-from napari_apprentice.scans.segments.claims import only_chosen
+from napari_apprentice.scans.segments.claims import UNKNOWN, only_chosen
 from napari_apprentice.scans.segments.layers import is_layered, read_layers
 from napari_apprentice.scans.segments.masks import masks_in, read_masks
 from napari_apprentice.scans.segments.rtstruct import read_rtstruct
@@ -38,6 +38,7 @@ from napari_apprentice.scans.suffixes import SUFFIXES as SUFFIXES
 from napari_apprentice.scans.suffixes import stem_of
 from napari_apprentice.scans.suffixes import suffix_of as suffix_of
 from napari_apprentice.scans.tiff import read_tiff
+from napari_apprentice.scans.told_names import with_told
 
 T = TypeVar("T")
 
@@ -88,7 +89,13 @@ def read_volume(path: Path, settings: ReadSettings | None = None, find: SeriesFi
     return _guarded(path, lambda: handle_not_numbers(_read_volume(path, chosen, find), chosen))
 
 
-def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: Geometry | None = None) -> LabelMap:
+def read_label_map(
+    path: Path,
+    settings: ReadSettings | None = None,
+    geometry: Geometry | None = None,
+    unknown: Collection[int] = (UNKNOWN,),
+    told: Mapping[int, str] | None = None,
+) -> LabelMap:
     """Read integer voxels (z, y, x), canonical orientation; label names and colours where the file has them.
 
     Parameters
@@ -96,6 +103,10 @@ def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: G
     geometry
         Grid of the case it is for, if there is one: contours are drawn on it. What has voxels of its own
         may lie elsewhere and is brought there by `scans.fitting.fit`.
+    unknown
+        Values of voxels that nobody is sure about, kept whatever `settings.segments` says.
+    told
+        Names that its data set has for its labels.
 
     Raises
     ------
@@ -105,7 +116,15 @@ def read_label_map(path: Path, settings: ReadSettings | None = None, geometry: G
         No scan, or one whose values are no labels.
     """
     chosen = settings or ReadSettings()
-    return _guarded(path, lambda: only_chosen(_read_label_map(path, chosen, geometry), chosen, path.name))
+
+    def read() -> LabelMap:
+        segments = _read_segments(path, chosen, geometry)
+        if segments is not None:
+            return segments
+        labels = with_told(_read_labels(path, chosen, geometry), told or {}, path.name)
+        return only_chosen(labels, chosen, path.name, unknown)
+
+    return _guarded(path, read)
 
 
 def case_id_from(path: Path) -> str:
@@ -137,15 +156,21 @@ def _read_volume(path: Path, settings: ReadSettings, find: SeriesFinder | None) 
     return read_dicom(path, settings, find=find) if kind == "dicom" else _READERS[kind](path, settings)
 
 
-def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
+def _read_segments(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap | None:
+    """What has a part of the file, or a file, for each label, those that were asked for; None for any other file."""
     if path.is_dir() and not is_zarr(path) and not is_dicom(path) and masks_in(path):
-        return read_masks(path, settings, lambda one: _read_label_map(one, replace(settings, segments=""), None))
+        return read_masks(path, settings, lambda one: _read_labels(one, settings, None))
     kind = kind_of(path)
     if kind == "dicom" and (is_seg(path) or is_rtstruct(path)):
         with quiet_pydicom():
             return (read_seg if is_seg(path) else read_rtstruct)(path, geometry, settings)
     if kind == "itk" and is_layered(path):
         return read_layers(path, settings)
+    return None
+
+
+def _read_labels(path: Path, settings: ReadSettings, geometry: Geometry | None) -> LabelMap:
+    kind = kind_of(path)
     if geometry is not None and not settings.spacing:
         # A picture that does not say its voxel size has that of the scan it was drawn on.
         settings = replace(settings, spacing=",".join(repr(s) for s in geometry.spacing))
@@ -164,15 +189,16 @@ def _read_label_map(path: Path, settings: ReadSettings, geometry: Geometry | Non
     labels = as_labels(volume.voxels[0], path.name)
     try:
         names, colours = _NAMES[kind](path) if kind in _NAMES else ({}, {})
+        copied = kind == "nifti" and bool(names) and may_be_copied(path)
         if not names:
             names, colours = read_label_list(path)
     except (OSError, RuntimeError, ValueError):  # the voxels were read; names are a convenience
-        names, colours = {}, {}
+        names, colours, copied = {}, {}, False
     said = [f"Every voxel of {path.name} has a label; it has no background."] if labels.all() else []
     off = float(np.abs(volume.voxels[0] - labels).max()) if volume.voxels.dtype.kind == "f" else 0.0
     if off > ROUNDING:
         said.append(f"{path.name}: its labels are up to {off:.2g} beside whole numbers and were rounded.")
-    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *said))
+    return LabelMap(labels, volume.geometry, names, colours, (*volume.warnings, *said), copied=copied)
 
 
 def _guarded(path: Path, read: Callable[[], T]) -> T:

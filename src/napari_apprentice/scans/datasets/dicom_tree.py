@@ -9,7 +9,7 @@ from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, Seg
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.scans.datasets.folders import has_dicom, is_junk, tree
 from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
-from napari_apprentice.scans.dicom.file import quiet_pydicom, read_header, text_of
+from napari_apprentice.scans.dicom.file import naming, quiet_pydicom, read_header, text_of
 from napari_apprentice.scans.dicom.kinds import LABEL_MAP_SEG, is_dicom, sop_class
 
 _OBJECTS = (SegmentationStorage, LABEL_MAP_SEG, RTStructureSetStorage)
@@ -40,16 +40,16 @@ def _find(folder: Path, per: str, labels_from: str) -> Found:
     images = _outermost({place: left for place, found in files.items() if (left := sorted({*found} - {*objects}))})
     if not images and has_dicom(folder) and not objects:
         images = {folder: []}  # nothing but a disc's table of contents: reading it says so
-    maps = _by_series(f for f in objects if labels_from in f.as_posix())
+    maps, damaged = _by_series(f for f in objects if labels_from in f.as_posix())
     groups: dict[str, list[FoundCase]] = {}
     for place, left in images.items():
         study = _value(left[:1], "StudyInstanceUID") if per == "study" else ""
         groups.setdefault(study or str(place), []).append(_case(place, left, maps))
     cases = tuple(_joined(group) for group in groups.values())
     used = {p for c in cases for p in (*c.choices, *(f.labels for f in c.channels))}
-    unused = len(set(objects) - used) if not labels_from else 0
+    unused = len(set(objects) - used - damaged.keys()) if not labels_from else 0
     note = f"{unused} label maps or contours belong to no series here; add them with the correct command."
-    return Found("dicom", cases, (), (note,) if unused else ())
+    return Found("dicom", cases, tuple((f.name, why) for f, why in damaged.items()), (note,) if unused else ())
 
 
 def _outermost(images: dict[Path, list[Path]]) -> dict[Path, list[Path]]:
@@ -88,22 +88,29 @@ def _is_dicom_file(path: Path) -> bool:
         return False
 
 
-def _by_series(objects: Iterable[Path]) -> dict[str, list[Path]]:
-    """Label maps and contours by the UIDs of the series they refer to."""
+def _by_series(objects: Iterable[Path]) -> tuple[dict[str, list[Path]], dict[Path, str]]:
+    """Label maps and contours by the UIDs of the series they refer to, and why damaged ones cannot be read."""
     found: dict[str, list[Path]] = {}
+    damaged: dict[Path, str] = {}
     for path in objects:
-        for uid in _referenced(path):
+        try:
+            uids = _referenced(path)
+        except (ApprenticeError, OSError) as error:
+            damaged[path] = str(error)
+            continue
+        for uid in uids:
             found.setdefault(uid, []).append(path)
-    return found
+    return found, damaged
 
 
 def _referenced(path: Path) -> set[str]:
-    header = _header(path, ("ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence"))
-    series = list(header.get("ReferencedSeriesSequence") or ())
-    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
-        for study in frame.get("RTReferencedStudySequence") or ():
-            series += study.get("RTReferencedSeriesSequence") or ()
-    return {uid for item in series if (uid := text_of(item, "SeriesInstanceUID"))}
+    with naming(path):  # pydicom parses a sequence when it is first looked at
+        header = read_header(path, ("ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence"))
+        series = list(header.get("ReferencedSeriesSequence") or ())
+        for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
+            for study in frame.get("RTReferencedStudySequence") or ():
+                series += study.get("RTReferencedSeriesSequence") or ()
+        return {uid for item in series if (uid := text_of(item, "SeriesInstanceUID"))}
 
 
 def _value(files: Iterable[Path], keyword: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from napari_apprentice.core.collecting import SEPARATE, AddSettings
@@ -29,7 +30,7 @@ from napari_apprentice.scans.datasets.person_folders import (
     looks_like_person,
     places_in,
 )
-from napari_apprentice.scans.label_names import label_word
+from napari_apprentice.scans.label_names import is_map_folder
 from napari_apprentice.scans.reader import expand
 from napari_apprentice.scans.suffixes import suffix_of
 
@@ -173,20 +174,31 @@ def _tree(folder: Path, settings: AddSettings) -> Found:
     """Folders of several kinds: those of one person are a case, the scans of all others are a case each."""
     places = places_in(folder)
     persons = [p for p in places if looks_like_person(p, settings.reference)]
-    maps = {p.parent: p for p in places if label_word(p.name) and (p.parent in persons or len(scans_in(p.parent)) == 1)}
-    files = [f for p in places if p not in (*persons, *maps.values()) for f in scans_in(p)]
+    maps: dict[Path, list[Path]] = {}
+    for place in places:
+        if is_map_folder(place.name) and (place.parent in persons or len(scans_in(place.parent)) == 1):
+            maps.setdefault(place.parent, []).append(place)
+    files = [f for p in places if p not in (*persons, *chain(*maps.values())) for f in scans_in(p)]
     found = [find_folders(folder, settings.labels_from, persons)] if persons else []
     joined = _joined([*found, *([find_files(files, labels_from=settings.labels_from)] if files else [])])
     return replace(joined, cases=tuple(_with_maps_below(case, maps, settings.labels_from) for case in joined.cases))
 
 
-def _with_maps_below(case: FoundCase, maps: Mapping[Path, Path], labels_from: str) -> FoundCase:
-    """A case with the label map in a folder beside its scan: a file, or a folder of masks as of TotalSegmentator."""
-    below = next((maps[f.path.parent] for f in case.channels if f.path is not None and f.path.parent in maps), None)
-    if below is None or case.has_labels or case.choices:
+def _with_maps_below(case: FoundCase, maps: Mapping[Path, Sequence[Path]], labels_from: str) -> FoundCase:
+    """A case with the label maps in folders beside its scan, of which one must be chosen where several are left."""
+    below = next((maps[f.path.parent] for f in case.channels if f.path is not None and f.path.parent in maps), ())
+    left = [p for folder in below for p in _maps_of(folder, labels_from)]
+    if not left or case.has_labels or case.choices:
         return case
-    files = [p for p in scans_in(below) if labels_from in p.as_posix()]
-    return replace(case, labels=files[0] if len(files) == 1 else below if files else None)
+    return replace(case, labels=left[0]) if len(left) == 1 else replace(case, choices=tuple(left))
+
+
+def _maps_of(folder: Path, labels_from: str) -> tuple[Path, ...]:
+    """The label map in a folder: a file, or the whole folder with masks as of TotalSegmentator, or those asked for."""
+    files = scans_in(folder)
+    if len(files) > 1 and labels_from in folder.as_posix():
+        return (folder,)
+    return tuple(p for p in files if labels_from in p.as_posix())
 
 
 def _sets(folder: Path, settings: AddSettings) -> Found:

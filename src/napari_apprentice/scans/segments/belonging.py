@@ -14,7 +14,7 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.errors import ChoiceError, StorageError
 from napari_apprentice.scans.dicom.deidentify import IDENTIFIED, Person, first_of, plain_subject
 from napari_apprentice.scans.dicom.deidentify_key import private_key
-from napari_apprentice.scans.dicom.file import quiet_pydicom, read_header, text_of
+from napari_apprentice.scans.dicom.file import naming, quiet_pydicom, read_header, text_of
 from napari_apprentice.scans.dicom.kinds import is_rtstruct, is_seg
 
 _WORDS = {"SeriesInstanceUID": "series", "FrameOfReferenceUID": "frame of reference", "StudyInstanceUID": "study"}
@@ -23,7 +23,7 @@ _REFERENCES = ("ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence")
 _CHOICES = (("take", "it is the right one, as where only one of the two was de-identified"),)
 
 
-def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSettings) -> None:
+def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSettings, *, strict: bool = False) -> str:
     """Stop before a label map is read that says of itself that it belongs to somebody else, or to another scan.
 
     Nothing is refused where one of the two does not say what it is of: scans that are no DICOM, pseudonyms that
@@ -33,6 +33,13 @@ def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSet
     ----------
     acquisition
         What is known of the case's scan; see `core.volume.Volume`.
+    strict
+        Whether to stop where there is only a doubt.
+
+    Returns
+    -------
+    A doubt to be told, else "": the patient is the same and all else is not, as of an earlier scan, or after a
+    program that gives new UIDs to all that it exports.
 
     Raises
     ------
@@ -42,31 +49,36 @@ def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSet
         The file is damaged.
     """
     if settings.foreign == "take" or not (is_seg(path) or is_rtstruct(path)):
-        return
-    with quiet_pydicom():
+        return ""
+    with quiet_pydicom(), naming(path):
         header = read_header(path, (*_PATIENT, *_WORDS, *_REFERENCES))
         channels = acquisition.get("channels", {}).values()
         told = [_differences(header, facts) for facts in (acquisition, *channels) if IDENTIFIED in facts]
-    if told and all(told):
-        text = f"{path.name} does not belong to this scan: {told[0]}. Take the label map that was made of this scan."
-        raise ChoiceError(text, "foreign", _CHOICES)
+    if not told or not all(text for text, _ in told):
+        return ""
+    doubts = [text for text, doubtful in told if doubtful]
+    if doubts and not strict:
+        return f"{path.name}: it is of the same patient, but {doubts[0]}. See that it was made of this scan."
+    text = f"{path.name} does not belong to this scan: {told[0][0]}. Take the label map that was made of this scan."
+    raise ChoiceError(text, "foreign", _CHOICES)
 
 
-def _differences(header: Dataset, facts: Mapping[str, Any]) -> str:
-    """What of a label map and a scan differs, in words; "" where they belong together or nothing is known."""
+def _differences(header: Dataset, facts: Mapping[str, Any]) -> tuple[str, bool]:
+    """What of a label map and a scan differs, in words, and whether that is but a doubt; "" where nothing does."""
     key = _key_of(facts)
     if key is None:
-        return ""
+        return "", False
     theirs = dict(_uids(header))
     alike = {k: _same(facts, key, k, uids) for k, uids in theirs.items() if uids and facts.get(k)}
     patient = _same_patient(header, facts, key)
     if patient is False:
-        return f"its patient is {_patient(header, facts, key)}, the scan's is {facts['subject']}"
+        return f"its patient is {_patient(header, facts, key)}, the scan's is {facts['subject']}", False
     weak = patient and alike.keys() == {"StudyInstanceUID"}  # programs make up a study for what they write
     if not alike or any(alike.values()) or weak:
-        return ""
+        return "", False
     words = [_WORDS[k] for k in alike]
-    return f"its {' and '.join(words)} {'is' if len(words) == 1 else 'are'} not the scan's"
+    text = f"its {' and '.join(words)} {'is' if len(words) == 1 else 'are'} not the scan's"
+    return text, bool(patient) and alike.keys() == _WORDS.keys()
 
 
 def _key_of(facts: Mapping[str, Any]) -> bytes | None:
@@ -90,13 +102,17 @@ def _same_patient(header: Dataset, facts: Mapping[str, Any], key: bytes) -> bool
     said = first_of(header, (by,)) if by in _PATIENT else ""
     if not said:
         return None
-    return bool(facts["subject"] == (Person(key, said).subject if key else plain_subject(header)))
+    if not key:
+        return bool(facts["subject"].casefold() == plain_subject(header).casefold())
+    # A pseudonym tells nothing of the case in which the id was written; programs write all of it in one.
+    value = said.partition("=")[2]
+    return facts["subject"] in {Person(key, f"{by}={v}").subject for v in (value, value.upper(), value.lower())}
 
 
 def _patient(header: Dataset, facts: Mapping[str, Any], key: bytes) -> str:
+    """Who a label map is of: by a pseudonym where the scan has one, since messages are kept and passed on."""
     by = facts[IDENTIFIED]["by"]
-    said = text_of(header, by)
-    return f"{said} (here {Person(key, first_of(header, (by,))).subject})" if key else said
+    return Person(key, first_of(header, (by,))).subject if key else text_of(header, by)
 
 
 def _uids(header: Dataset) -> Iterator[tuple[str, set[str]]]:

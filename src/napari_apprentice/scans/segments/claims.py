@@ -1,8 +1,9 @@
 """Segments and contours that may claim the same voxel, into a label map that has one label per voxel."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,12 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
 from napari_apprentice.scans.segments.slices import Place
+from napari_apprentice.scans.suffixes import stem_of
 
 Pieces = Callable[[int], Iterable[tuple[Place, NDArray[np.bool_]]]]
 """For a label id: which voxels, and which of them it claims."""
 
+UNKNOWN = 255  # what segmentation challenges write where nobody is sure
 _CHOICES = (
     ("first", "the one that comes first in the file keeps the voxel"),
     ("last", "the one that comes last in the file gets it"),
@@ -72,39 +75,72 @@ class Claims:
         return numbers
 
 
-def chosen_segments(settings: ReadSettings, names: Mapping[int, str], name: str) -> dict[int, str]:
+def chosen_segments(
+    settings: ReadSettings, names: Mapping[int, str], name: str, *, numbered: bool = True
+) -> tuple[dict[int, str], list[str]]:
     """The segments, contours or labels a person asked for, by name in any case or by number; all by default.
 
+    Parameters
+    ----------
+    numbered
+        Whether the numbers are the file's own; those of an order are nothing to ask for.
+
+    Returns
+    -------
+    Those there are, and a sentence where some are not: not every scan shows everything.
+
     Raises
     ------
     InputError
-        One of them does not exist; the text says which there are.
+        None of them exists; the text says which there are.
     """
-    wanted = [part.strip() for part in settings.segments.split(",") if part.strip()]
+    wanted = wanted_segments(settings)
     if not wanted:
-        return dict(names)
-    found = {w: [n for n, text in names.items() if w.casefold() == text.casefold() or w == str(n)] for w in wanted}
+        return dict(names), []
+    found = {
+        w: [n for n, text in names.items() if w.casefold() == text.casefold() or (numbered and w == str(n))]
+        for w in wanted
+    }
     missing = [w for w, numbers in found.items() if not numbers]
-    if missing:
-        known = ", ".join(f"{n} {text}".strip() for n, text in names.items())
+    if len(missing) == len(wanted):
+        known = ", ".join(f"{n} {text}".strip() if numbered else text for n, text in names.items())
         raise InputError(f"{name} has no segment {', '.join(missing)}; it has {known}.")
     taken = {n for numbers in found.values() for n in numbers}
-    return {n: text for n, text in names.items() if n in taken}
+    said = [f"{name}: it has no segment {', '.join(missing)}, as --segments says."] if missing else []
+    return {n: text for n, text in names.items() if n in taken}, said
 
 
-def only_chosen(labels: LabelMap, settings: ReadSettings, name: str) -> LabelMap:
+def wanted_segments(settings: ReadSettings) -> list[str]:
+    """The names and numbers that a person asked for; none where it is all."""
+    return [part.strip() for part in settings.segments.split(",") if part.strip()]
+
+
+def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Collection[int] = (UNKNOWN,)) -> LabelMap:
     """A label map without the labels that a person did not ask for; as it is by default.
+
+    Parameters
+    ----------
+    unknown
+        Values of voxels that nobody is sure about. They are never asked for and always kept: as background they
+        would be taught. `UNKNOWN` is one only where it has no name and no label is larger.
 
     Raises
     ------
     InputError
-        One of those asked for does not exist.
+        None of those asked for exists.
     """
-    if not settings.segments.strip():
+    wanted = wanted_segments(settings)
+    if not wanted or not labels.voxels.any():
         return labels
     numbers = {int(v) for v in np.unique(labels.voxels) if v}
+    kept = {v for v in numbers & {*unknown} if v != UNKNOWN or (v == max(numbers) and v not in labels.names)}
+    own = labels.names
+    if len(numbers) == 1 and numbers <= {1, UNKNOWN} and (not own or labels.copied):
+        called = {w.casefold() for w in wanted} & {stem_of(Path(name)).casefold()}
+        own = {**own, **dict.fromkeys(numbers, called.pop())} if called else own  # a mask: liver.nii.gz
     # A map that has no names says nothing of labels that it has no voxel of.
-    numbers |= {int(part) for part in settings.segments.split(",") if part.strip().isdecimal()}
-    chosen = chosen_segments(settings, dict.fromkeys(sorted(numbers), "") | dict(labels.names), name)
-    kept = np.where(np.isin(labels.voxels, list(chosen)), labels.voxels, labels.voxels.dtype.type(0))
-    return replace(labels, voxels=kept, names={n: text for n, text in labels.names.items() if n in chosen})
+    numbers |= {int(part) for part in wanted if part.isdecimal()}
+    chosen, said = chosen_segments(settings, dict.fromkeys(sorted(numbers), "") | dict(own), name)
+    voxels = np.where(np.isin(labels.voxels, [*chosen, *kept]), labels.voxels, labels.voxels.dtype.type(0))
+    names = {n: text for n, text in labels.names.items() if n in chosen}
+    return replace(labels, voxels=voxels, names=names, warnings=(*labels.warnings, *said))

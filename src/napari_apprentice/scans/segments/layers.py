@@ -53,7 +53,8 @@ def read_layers(path: Path, settings: ReadSettings) -> LabelMap:
     segments = _numbered(segments_of(path))
     _check(segments, volume.voxels, path.name)
     names = {n: s.name or f"segment {n}" for n, s in segments.items()}
-    names = chosen_segments(settings, names, path.name)
+    own = all(n == s.value for n, s in segments.items())
+    names, lacking = chosen_segments(settings, names, path.name, numbered=own)
 
     def pieces(number: int) -> Iterator[tuple[Place, NDArray[np.bool_]]]:
         segment = segments[number]
@@ -65,8 +66,7 @@ def read_layers(path: Path, settings: ReadSettings) -> LabelMap:
         raise claims.choice(path.name)
     said = [f"{path.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
     colours = {n: segments[n].colour for n in names if segments[n].colour}
-    own = all(n == s.value for n, s in segments.items())
-    return LabelMap(voxels, volume.geometry, names, colours, (*volume.warnings, *said), numbered=own)
+    return LabelMap(voxels, volume.geometry, names, colours, (*volume.warnings, *lacking, *said), numbered=own)
 
 
 def _numbered(segments: tuple[Segment, ...]) -> dict[int, Segment]:

@@ -57,7 +57,7 @@ def read_rtstruct(path: Path, geometry: Geometry | None, settings: ReadSettings 
             "them onto a case of a study."
         )
     structures, said = _structures(dcmread(path), path.name)
-    wanted = chosen_segments(settings, {n: s.name for n, s in structures.items()}, path.name)
+    wanted, lacking = chosen_segments(settings, {n: s.name for n, s in structures.items()}, path.name)
     drawing = Drawing(geometry, {n: structures[n].contours for n in wanted}, path.name)
     claims = Claims(wanted, drawing.pieces)
     voxels = claims.paint(geometry.shape, settings.overlap)
@@ -68,7 +68,7 @@ def read_rtstruct(path: Path, geometry: Geometry | None, settings: ReadSettings 
         said.append(f"{path.name}: {claims.sentence()}; the {winner} one got them.")
     colours = {n: structures[n].colour for n in wanted if structures[n].colour}
     said += [s for n, name in wanted.items() for s in drawing.oddities(n, name)]
-    return LabelMap(voxels, geometry, wanted, colours, tuple(said))
+    return LabelMap(voxels, geometry, wanted, colours, (*lacking, *said))
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
     seg = _opened(path)
     _refuse_elsewhere(seg, path.name)
     _refuse_cut_off(seg, path)
-    names = chosen_segments(settings, _names(seg), path.name)
+    names, lacking = chosen_segments(settings, _names(seg), path.name)
     is_map = _kind(seg) == "LABELMAP"
     frames = _Frames(seg, slices_of(seg, path.name), {} if is_map else _by_segment(seg, path.name))
     grid = frames.grid(geometry, path.name)
@@ -65,7 +65,7 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
         if claims.overlaps:
             frames.said.append(f"{path.name}: {claims.sentence()}; the {settings.overlap} one got them.")
     colours = {n: colour for n in names if (colour := _colour(seg.get_segment_description(n)))}
-    return LabelMap(voxels, grid, names, colours, (*frames.said, *frames.warnings(path.name)))
+    return LabelMap(voxels, grid, names, colours, (*lacking, *frames.said, *frames.warnings(path.name)))
 
 
 @dataclass(eq=False)
