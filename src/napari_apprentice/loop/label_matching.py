@@ -11,7 +11,7 @@ from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.scans.segments.claims import UNKNOWN
+from napari_apprentice.scans.segments.claims import UNKNOWN, may_be_unknown
 from napari_apprentice.scans.suffixes import stem_of
 
 IGNORE = UNKNOWN
@@ -105,9 +105,7 @@ def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, i
 
 
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:
-    if IGNORE not in counts or IGNORE in schema.ids or IGNORE in labels.names:
-        return None
-    if not labels.names and max(counts) != IGNORE:
+    if IGNORE in schema.ids or not may_be_unknown(labels.names, counts):
         return None
     if len(counts) == 1 and not labels.names:
         # A mask saved as a picture looks the same as nothing but unknown voxels.

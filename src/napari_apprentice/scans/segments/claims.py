@@ -115,6 +115,11 @@ def wanted_segments(settings: ReadSettings) -> list[str]:
     return [part.strip() for part in settings.segments.split(",") if part.strip()]
 
 
+def may_be_unknown(names: Mapping[int, str], numbers: Collection[int]) -> bool:
+    """Whether `UNKNOWN` is no label of a file: it has no name where others have, or no number is larger."""
+    return UNKNOWN in numbers and UNKNOWN not in names and (bool(names) or max(numbers) == UNKNOWN)
+
+
 def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Collection[int] = (UNKNOWN,)) -> LabelMap:
     """A label map without the labels that a person did not ask for; as it is by default.
 
@@ -122,7 +127,7 @@ def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Co
     ----------
     unknown
         Values of voxels that nobody is sure about. They are never asked for and always kept: as background they
-        would be taught. `UNKNOWN` is one only where it has no name and no label is larger.
+        would be taught. `UNKNOWN` is one only where `may_be_unknown` says so.
 
     Raises
     ------
@@ -133,7 +138,7 @@ def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Co
     if not wanted or not labels.voxels.any():
         return labels
     numbers = {int(v) for v in np.unique(labels.voxels) if v}
-    kept = {v for v in numbers & {*unknown} if v != UNKNOWN or (v == max(numbers) and v not in labels.names)}
+    kept = {v for v in numbers & {*unknown} if v != UNKNOWN or may_be_unknown(labels.names, numbers)}
     own = labels.names
     if len(numbers) == 1 and numbers <= {1, UNKNOWN} and (not own or labels.copied):
         called = {w.casefold() for w in wanted} & {stem_of(Path(name)).casefold()}
