@@ -142,6 +142,10 @@ def test_the_slice_looked_at_is_the_newest(study: Study) -> None:
     assert (focus(), other()) == (31, 7)
     line.say({"look": ["c1", None]})
     assert focus() is None
+    line.say({"look": ["c1", 31]})
+    newer = study.runs.create("predict", {"on_screen": True, "focus": 4, "cases": ["c1"]})
+    line.say(asked(newer))
+    assert requests.focus(newer, "c1")() == 4  # the look may have been at a case of that name in another study
     line.open = False
 
 

@@ -22,7 +22,7 @@ REFUSED = {
     "made/huge_dim.nii": "more than the file can hold",
     "made/label/4d_onehot.nii.gz": "argmax",
     "made/label/float_interp.nii.gz": "whole numbers",
-    "made/label/nan.nii.gz": "whole numbers",
+    "made/label/nan.nii.gz": "no numbers (NaN or infinite)",
     "made/label/rgb_mask.nii.gz": "colours",
     "made/nan_sform.nii": "not numbers",
     "made/orphan.hdr": "orphan.img",

@@ -144,6 +144,8 @@ class Requests:
             for older in (*self._now, *self._waiting):
                 if isinstance(older, RunFolder) and on_screen(older):
                     _cancel(older)
+            for case_id in run.request.get("cases", ()):  # it says itself what is looked at, perhaps in another study
+                self._looks.pop(str(case_id), None)
         self._waiting.append(run)
 
 
