@@ -30,6 +30,11 @@ def test_worse_on_corrections_stays_a_candidate() -> None:
     assert "0.800 to 0.750" in report.reason
 
 
+def test_a_small_loss_is_told_with_the_places_that_show_it() -> None:
+    report = judge(_scores(0.8904, 0.8904), _scores(0.8899, 0.8899))
+    assert report.reason == "held-out corrections get worse: mean Dice 0.8904 to 0.8899"
+
+
 def test_one_label_may_not_pay_for_another() -> None:
     before = [CaseScore("a/r0001", 1, 0.5), CaseScore("a/r0001", 2, 0.9)]
     after = [CaseScore("a/r0001", 1, 0.9), CaseScore("a/r0001", 2, 0.8)]

@@ -216,7 +216,7 @@ def judge(
         return replace(report, reason=_SAME)
     means = report.mean(replay=False)
     assert means is not None  # there is a fault without; for the type checker
-    return replace(report, passed=True, reason=f"held-out corrections: mean Dice {means[0]:.3f} to {means[1]:.3f}")
+    return replace(report, passed=True, reason=f"held-out corrections: {_from_to(*means)}")
 
 
 _SAME = (
@@ -296,11 +296,17 @@ def _fault(report: GateReport, names: Mapping[int, str], corrections: int) -> st
     return _NO_AGREEMENT if means[1] < NOTHING else None
 
 
+def _from_to(before: float, after: float) -> str:
+    """Two means, with as many places as tell them apart."""
+    places = next((n for n in (3, 4, 5) if f"{before:.{n}f}" != f"{after:.{n}f}"), 3)
+    return f"mean Dice {before:.{places}f} to {after:.{places}f}"
+
+
 def _measured_fault(report: GateReport, names: Mapping[int, str]) -> str | None:
     """What was measured that speaks against it; None where nothing was."""
     means, kept = report.mean(replay=False), report.mean(replay=True)
     if means is not None and means[1] < means[0]:
-        return f"held-out corrections get worse: mean Dice {means[0]:.3f} to {means[1]:.3f}"
+        return f"held-out corrections get worse: {_from_to(*means)}"
     worse = [r for r in report.rows if not r.replay and -r.change > LABEL_TOLERANCE]
     if worse:
         return f"{_called(worse[0].label, names)} gets worse on held-out corrections: {_drop(worse[0])}"
@@ -308,7 +314,7 @@ def _measured_fault(report: GateReport, names: Mapping[int, str]) -> str | None:
     if forgotten:
         return f"{_called(forgotten[0].label, names)} is forgotten on earlier scans: {_drop(forgotten[0])}"
     if kept is not None and kept[0] - kept[1] > REPLAY_MEAN_TOLERANCE:
-        return f"earlier scans are forgotten: mean Dice {kept[0]:.3f} to {kept[1]:.3f}"
+        return f"earlier scans are forgotten: {_from_to(*kept)}"
     return None
 
 
