@@ -340,5 +340,5 @@ class CaseActions(QObject):
     def _put_aside(self, voxels: LabelArray, why: str) -> None:
         self._session.events.noticed.emit(
             f"Labels that another program put into the Corrections layer {why}, so they were not taken over; they are "
-            f"in layer {self._layers.put_aside(voxels)}, which is saved with no case."
+            f"in layer {self._layers.aside.keep(voxels)}, which is saved with no case."
         )

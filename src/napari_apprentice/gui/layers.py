@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import CaseInfo
+from napari_apprentice.gui.aside_layers import AsideLayers
 from napari_apprentice.gui.layer_making import (
     label_colours,
     label_names,
@@ -26,7 +27,6 @@ from napari_apprentice.gui.view import View
 from napari_apprentice.loop.opening import OpenCase
 
 LOST_MS = 100
-ASIDE = "Not taken over"
 TOOLS = ("paint", "erase", "fill", "polygon")
 
 
@@ -60,6 +60,7 @@ class CaseLayers(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self.view = View(viewer)
+        self.aside = AsideLayers(viewer)
         self._case: OpenCase | None = None
         self._schema: LabelSchema | None = None
         self.labels: Labels | None = None
@@ -77,7 +78,6 @@ class CaseLayers(QObject):
         self._mourning.setInterval(LOST_MS)
         self._mourning.timeout.connect(self.lost)
         self._quiet = False  # true while this adapter itself changes layers
-        self._aside: list[Labels] = []
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -243,21 +243,6 @@ class CaseLayers(QObject):
         """Show or hide the uncertainty or the status, where there is one."""
         if layer is not None and layer.visible != visible:
             layer.visible = visible
-
-    def put_aside(self, voxels: NDArray[Any]) -> str:
-        """Keep what something else made as a layer that is not shown, and belongs to no case; its name.
-
-        Other voxels are another layer: a person was told of each where it is. The same ones are kept once.
-        """
-        self._aside = [x for x in self._aside if x in self._viewer.layers]
-        layer = next((x for x in self._aside if np.array_equal(x.data, voxels)), None)
-        if layer is None:
-            active = self._viewer.layers.selection.active
-            # Copied: it may be a view of the canvas, which goes on changing.
-            layer = self._viewer.add_labels(np.array(voxels), name=ASIDE, visible=False)
-            self._viewer.layers.selection.active = active
-            self._aside.append(layer)
-        return str(layer.name)
 
     @property
     def mid_stroke(self) -> bool:
