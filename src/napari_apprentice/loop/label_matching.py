@@ -107,7 +107,7 @@ def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, i
 def _ignored(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> NDArray[np.bool_] | None:
     if IGNORE in schema.ids or not may_be_unknown(labels.names, counts):
         return None
-    if len(counts) == 1 and not labels.names:
+    if len(counts) == 1:
         # A mask saved as a picture looks the same as nothing but unknown voxels.
         raise InputError(
             f"{name} holds only 0 and {IGNORE} ({counts[IGNORE]} voxels): a mask, or voxels that nobody is sure "
