@@ -128,6 +128,10 @@ def test_what_a_reference_calls_unknown_is_not_compared_and_a_mask_is_no_referen
     unsure[0] = 255
     write_label_map(refs / "c1.nii.gz", unsure, geometry)
     assert evaluate(study, refs, what="corrected").mean == 1.0
+    more = np.where(unsure == 0, np.uint16(300), unsure)  # and one of no interest here
+    named = {1: "one", 2: "two", 300: "vessel"}
+    write_label_map(refs / "c1.nii.gz", more, geometry, named, overwrite=True)
+    assert evaluate(study, refs, what="corrected").mean == 1.0
     for odd, why in ((np.where(labels == 1, 255, 0), "a mask"), (np.where(labels == 1, 7, 0), "does not have")):
         write_label_map(refs / "c1.nii.gz", odd.astype(np.uint8), geometry, overwrite=True)
         with pytest.raises(InputError, match=why):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_apprentice.core.correction import StatusArray
+from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.labels import LabelSchema
@@ -218,7 +219,7 @@ class Example:
 
     def labels_shown(self) -> set[int]:
         """Labels that known voxels have."""
-        return {int(i) for i in np.unique(self.labels[self.status != 0])} - {0}
+        return {int(i) for i in np.flatnonzero(count_values(self.labels[self.status != 0]))} - {0}
 
     def known(self, label: int) -> NDArray[np.bool_]:
         """(z, y, x): where it is known whether a voxel is of a label."""

@@ -19,6 +19,7 @@ from napari_apprentice.loop.shown import is_by
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
 from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.segments.claims import may_be_unknown
 from napari_apprentice.store.study import Study
 
 
@@ -143,7 +144,7 @@ def _of_study(schema: LabelSchema, reference: LabelMap, settings: ReadSettings) 
     names = {v: reference.names[v] for v in values if v in reference.names and by_name}
     found = {v for v, name in names.items() if schema.id_of(name) is not None}
     numbers = {v for v in schema.ids if v not in names or not found}
-    unknown = {IGNORE} if values and values[-1] == IGNORE and IGNORE not in names else set()
+    unknown = {IGNORE} if may_be_unknown(reference.names, values) else set()
     strange = [v for v in values if v not in found | numbers | unknown]
     if not strange or not (found | numbers).intersection(values):
         return reference

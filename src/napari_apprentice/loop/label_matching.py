@@ -11,7 +11,7 @@ from napari_apprentice.core.counting import count_values
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.scans.segments.claims import UNKNOWN, may_be_unknown
+from napari_apprentice.scans.segments.claims import UNKNOWN, is_lone_mask, may_be_unknown
 from napari_apprentice.scans.suffixes import stem_of
 
 IGNORE = UNKNOWN
@@ -94,10 +94,10 @@ def _counts(voxels: LabelArray) -> dict[int, int]:
 
 def _named_by_file(schema: LabelSchema, labels: LabelMap, counts: Mapping[int, int], name: str) -> LabelMap:
     """A mask in a file that is called as a label of the study, with that name: spleen.nii.gz is no label 1."""
-    (value,) = counts if len(counts) == 1 else (0,)
     label = stem_of(Path(name))
-    if (labels.names and not labels.copied) or value not in (1, IGNORE) or schema.id_of(label) is None:
+    if not is_lone_mask(labels, counts) or schema.id_of(label) is None:
         return labels
+    (value,) = counts
     theirs = labels.names.get(value, label)
     note = f"{name}: {value} is {label} as the file is called, and not {theirs}, as a header says that may be a copy."
     said = [note] if schema.id_of(theirs) != schema.id_of(label) else []

@@ -54,6 +54,21 @@ class Claims:
                 under[mask] = number
         return labels
 
+    def settled(self, shape: tuple[int, int, int], overlap: str, name: str) -> tuple[LabelArray, list[str]]:
+        """`paint`, and a sentence where segments of a file share voxels.
+
+        Raises
+        ------
+        ChoiceError
+            They do, and `overlap` does not say who gets them.
+        """
+        labels = self.paint(shape, overlap)
+        if not self.overlaps:
+            return labels, []
+        if overlap == "ask":
+            raise self.choice(name)
+        return labels, [f"{name}: {self.sentence()}; the {overlap} one got them."]
+
     def sentence(self) -> str:
         """Who shares how many voxels, in the file's words."""
         pairs = self.overlaps.most_common()
@@ -120,6 +135,11 @@ def may_be_unknown(names: Mapping[int, str], numbers: Collection[int]) -> bool:
     return UNKNOWN in numbers and UNKNOWN not in names and (bool(names) or max(numbers) == UNKNOWN)
 
 
+def is_lone_mask(labels: LabelMap, numbers: Collection[int]) -> bool:
+    """Whether a file has nothing but a mask (1 or 255) and no name for it of its own: it may be called as its label."""
+    return len(numbers) == 1 and {*numbers} <= {1, UNKNOWN} and (not labels.names or labels.copied)
+
+
 def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Collection[int] = (UNKNOWN,)) -> LabelMap:
     """A label map without the labels that a person did not ask for; as it is by default.
 
@@ -140,7 +160,7 @@ def only_chosen(labels: LabelMap, settings: ReadSettings, name: str, unknown: Co
     numbers = {int(v) for v in np.unique(labels.voxels) if v}
     kept = {v for v in numbers & {*unknown} if v != UNKNOWN or may_be_unknown(labels.names, numbers)}
     own = labels.names
-    if len(numbers) == 1 and numbers <= {1, UNKNOWN} and (not own or labels.copied):
+    if is_lone_mask(labels, numbers):
         called = {w.casefold() for w in wanted} & {stem_of(Path(name)).casefold()}
         own = {**own, **dict.fromkeys(numbers, called.pop())} if called else own  # a mask: liver.nii.gz
     # A map that has no names says nothing of labels that it has no voxel of.

@@ -60,11 +60,7 @@ def read_layers(path: Path, settings: ReadSettings) -> LabelMap:
         segment = segments[number]
         yield _WHOLE, volume.voxels[segment.layer] == segment.value
 
-    claims = Claims(names, pieces)
-    voxels = claims.paint(volume.geometry.shape, settings.overlap)
-    if claims.overlaps and settings.overlap == "ask":
-        raise claims.choice(path.name)
-    said = [f"{path.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
+    voxels, said = Claims(names, pieces).settled(volume.geometry.shape, settings.overlap, path.name)
     colours = {n: segments[n].colour for n in names if segments[n].colour}
     return LabelMap(voxels, volume.geometry, names, colours, (*volume.warnings, *lacking, *said), numbered=own)
 

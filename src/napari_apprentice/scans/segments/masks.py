@@ -66,11 +66,7 @@ def read_masks(folder: Path, settings: ReadSettings, read: Callable[[Path], Labe
         said.update(dict.fromkeys(found.warnings))
         yield from _piece(found.voxels)
 
-    claims = Claims(names, pieces)
-    voxels = claims.paint(kept.geometry.shape, settings.overlap)
-    if claims.overlaps and settings.overlap == "ask":
-        raise claims.choice(folder.name)
-    shared = [f"{folder.name}: {claims.sentence()}; the {settings.overlap} one got them."] if claims.overlaps else []
+    voxels, shared = Claims(names, pieces).settled(kept.geometry.shape, settings.overlap, folder.name)
     odd = [*said] if len(said) <= _MOST_ODD else [*[*said][:_MOST_ODD], f"{len(said) - _MOST_ODD} more such masks."]
     return LabelMap(voxels, kept.geometry, names, {}, (*lacking, *odd, *shared), numbered=False)
 

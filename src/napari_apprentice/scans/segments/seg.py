@@ -59,11 +59,8 @@ def read_seg(path: Path, geometry: Geometry | None = None, settings: ReadSetting
         voxels = frames.label_map(grid, names, path.name)
     else:
         claims = Claims(names, lambda number: frames.pieces(number, grid))
-        voxels = claims.paint(grid.shape, settings.overlap)
-        if claims.overlaps and settings.overlap == "ask":
-            raise claims.choice(path.name)
-        if claims.overlaps:
-            frames.said.append(f"{path.name}: {claims.sentence()}; the {settings.overlap} one got them.")
+        voxels, shared = claims.settled(grid.shape, settings.overlap, path.name)
+        frames.said.extend(shared)
     colours = {n: colour for n in names if (colour := _colour(seg.get_segment_description(n)))}
     return LabelMap(voxels, grid, names, colours, (*lacking, *frames.said, *frames.warnings(path.name)))
 
