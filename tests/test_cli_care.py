@@ -12,6 +12,7 @@ from builders import SHAPE
 from builders import study as make_study
 from napari_apprentice.cli import main
 from napari_apprentice.core.correction import EDITED
+from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.loop.opening import load_case
 from napari_apprentice.scans.reader import read_label_map
@@ -120,6 +121,8 @@ def test_an_export_says_where_nobody_has_looked_and_marks_it_when_asked(
     assert _run(capsys, "correct", study.path, "c2", tmp_path / "b.nii.gz")["accepted"] == shown[2].size
     _run(capsys, "export", study.path, "c1", tmp_path / "e.nii.gz", "--unseen", "300")
     assert np.unique(read_label_map(tmp_path / "e.nii.gz").voxels).tolist() == [2, 300]
+    study.set_schema(LabelSchema((Label(1, "one", "#e69f00"),)))  # 2 stays in the revision
+    assert _run(capsys, "export", study.path, "c1", tmp_path / "d.nii.gz", "--unseen", "2")["error"] == "InputError"
     for words in (("d.nii.gz", "--unseen", "1"), ("d.nii.gz", "--unseen", "9", "--what", "prediction")):
         assert _run(capsys, "export", study.path, "c1", tmp_path / words[0], *words[1:])["error"] == "InputError"
 

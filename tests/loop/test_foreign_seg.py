@@ -134,6 +134,24 @@ def _contours(path: Path, patient: str | None, study: str, series: str, frame: s
     return path
 
 
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_a_study_that_a_program_made_up_for_what_it_wrote_is_no_doubt(tmp_path: Path, deidentify: bool) -> None:
+    study, case_id = _case(tmp_path, deidentify, **OWN)
+    known, path = study.cases.record(case_id)["acquisition"], tmp_path / "rt.dcm"
+    told = {}
+    for patient in ("P-1", "anonymous"):
+        header(
+            SOPClassUID=RTStructureSetStorage, PatientID=patient, PatientName=None, StudyInstanceUID="7.7",
+            SeriesInstanceUID="7.7.7", FrameOfReferenceUID=None,
+        ).save_as(path, enforce_file_format=True)  # fmt: skip
+        try:
+            told[patient] = refuse_foreign(path, known, ReadSettings())
+        except ChoiceError as error:
+            told[patient] = str(error)
+    assert told["P-1"] == ""
+    assert "its study is not the scan's" in told["anonymous"]
+
+
 def test_contours_that_are_cut_off_are_told_and_the_scans_are_added(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
     for n, uids in ((1, OWN), (2, OTHER)):
