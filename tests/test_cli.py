@@ -135,7 +135,7 @@ def test_wrong_usage_is_one_json_object_too(arguments: tuple[str, ...], capsys: 
 
 
 def test_labels_and_a_decathlon_file_are_not_taken_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "create", tmp_path / "a", "--labels", "x", "--msd", tmp_path / "d.json")["code"] == 2
+    assert run(capsys, "create", tmp_path / "a", "--labels", "x", "--dataset", tmp_path / "d.json")["code"] == 2
     assert not (tmp_path / "a").exists()
 
 
@@ -247,10 +247,10 @@ def _until(true: Callable[[], bool]) -> None:
 
 def test_labels_come_from_a_decathlon_file(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "dataset.json").write_text(json.dumps({"name": "H", "labels": {"0": "background", "2": "b", "1": "a"}}))
-    made = run(capsys, "create", files / "m.study", "--msd", files / "dataset.json")
+    made = run(capsys, "create", files / "m.study", "--dataset", files / "dataset.json")
     assert [(x["id"], x["name"]) for x in made["labels"]] == [(1, "a"), (2, "b")]
     (files / "dataset.json").write_text("{}")
-    assert run(capsys, "create", files / "n.study", "--msd", files / "dataset.json")["error"] == "InputError"
+    assert run(capsys, "create", files / "n.study", "--dataset", files / "dataset.json")["error"] == "InputError"
     assert not (files / "n.study").exists()
 
 

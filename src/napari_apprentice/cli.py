@@ -149,13 +149,13 @@ def _create(options: Options, session: Session) -> Answer:
 
 
 def _title_and_labels(options: Options, session: Session) -> tuple[str, LabelSchema]:
-    if options.msd is not None:
-        facts = read_dataset_json(options.msd)
-        return facts.title, facts.schema
     if options.labels:
         return "", LabelSchema.from_names(options.labels.split(","))
     if options.dataset is None:
         raise InputError("A new study needs its labels: --labels liver,kidney or --dataset FOLDER.")
+    if options.dataset.suffix.lower() == ".json":
+        facts = read_dataset_json(options.dataset)
+        return facts.title, facts.schema
     found = session.find_scans([options.dataset])
     if found.schema is None:
         raise InputError(

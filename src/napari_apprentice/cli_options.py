@@ -58,8 +58,8 @@ def _study_commands(commands: Any) -> None:
     create = _command(commands, "create", "make a new study")
     labels = create.add_mutually_exclusive_group()
     labels.add_argument("--labels", help="label names, separated by commas")
-    labels.add_argument("--msd", type=Path, help="take labels and title from a dataset.json")
-    labels.add_argument("--dataset", type=Path, metavar="FOLDER", help="take labels and title from a data set")
+    text = "take labels and title from a data set, or from its dataset.json"
+    labels.add_argument("--dataset", type=Path, metavar="FOLDER", help=text)
     create.add_argument("--title", default="", help="title of the study")
     text = "encrypt scans, label maps and strokes; the key is kept in the keyring, or taken from APPRENTICE_KEY"
     create.add_argument("--encrypt", action="store_true", help=text)
