@@ -14,7 +14,7 @@ only" knows only the voxels that were edited, "unseen as background" takes the r
 "chained" corrects in two halves and tunes from the first tuned model with the second half alone, without the base's
 scans. "distilled" and "not distilled" have no replay and know only the voxels that were edited: on the others the
 program keeps to the base where its scans are not there ("no replay" has none to distil on, because everything was
-looked at). "naive" is rate 1e-2, no warm-up, replay, averaging or distillation, and it is always kept. "all" is what
+looked at). "naive" is the rate of a first model, no warm-up, replay, averaging or distillation, and it is always kept. "all" is what
 could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the program would take
 for its corrected cases.
 
@@ -266,7 +266,9 @@ def train_arm(bench: Bench, arm: str, k: int, out: Path) -> float:
     """Tune as an arm says; seconds it took."""
     asked = TrainSettings(steps=bench.size.steps, seed=bench.seed)
     ours = asked.for_cases(k)
-    naive = replace(asked, rate=1e-2, warm_up=0.0, replay_share=0.0, distil=0.0, ema=0.0, edited_weight=1.0)
+    naive = replace(
+        asked, rate=first_model_settings(1).rate, warm_up=0.0, replay_share=0.0, distil=0.0, ema=0.0, edited_weight=1.0
+    )
     if arm == "all":
         return bench.tune(bench.base, bench.true(bench.target), naive.for_cases(len(bench.target)), out)
     fresh = bench.corrected(bench.target[:k])

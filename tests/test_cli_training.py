@@ -21,12 +21,12 @@ def test_a_fine_tune_is_as_long_as_asked(words: list[str], steps: int, minutes: 
     assert (settings.steps, settings.minutes, settings.devices) == (steps, minutes, devices)
 
 
-@pytest.mark.parametrize(("verb", "rate", "replay"), [("train", "0.01", "0.0"), ("fine-tune", "0.001", "0.75")])
+@pytest.mark.parametrize(("verb", "rate", "replay"), [("train", "0.003", "0.0"), ("fine-tune", "0.002", "0.75")])
 def test_help_says_what_is_taken_where_nothing_is_given(
     verb: str, rate: str, replay: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args([verb, "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert f"momentum 0.99. (default {rate})" in told
+    assert f"Peak learning rate. (default {rate})" in told
     assert f"where there are any. (default {replay})" in told

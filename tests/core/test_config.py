@@ -13,6 +13,11 @@ def test_json_round_trip() -> None:
     assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
+def test_a_run_of_before_there_was_a_choice_of_optimiser_keeps_its_own() -> None:
+    then = TrainSettings(steps=9, optimiser="sgd", rate=1e-2, weight_decay=3e-5)
+    assert TrainSettings.from_json({k: v for k, v in then.to_json().items() if k != "optimiser"}) == then
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [

@@ -209,6 +209,27 @@ def test_a_checkpoint_of_before_held_out_scans_ceased_to_count_is_taken(tmp_path
     assert result.notes == ()
 
 
+def test_a_run_that_an_earlier_program_began_with_sgd_goes_on_to_the_very_same_weights(tmp_path):
+    how = replace(settings(), optimiser="sgd", rate=1e-2)
+    train(tmp_path, "whole", how=how)
+    with pytest.raises(Cancelled, match="after 3 of 6 steps"):
+        train(tmp_path, "a", how=how, cancelled=after(5))
+    head = tmp_path / "a-checkpoint" / "state.json"
+    facts = {
+        "plan": make_plan().to_json(),
+        "settings": {k: v for k, v in how.to_json().items() if k not in ("device", "optimiser")},
+        "start": None,
+        "examples": [(e.revision, e.replay) for e in (make_example(0), make_example(1))],
+        "open": (),
+    }
+    assert json.loads(head.read_text())["key"] == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    kept = weights.read(tmp_path / "a-checkpoint" / "state-0000003.safetensors")
+    assert {name.partition("/")[0] for name in kept} == {"weights", "average", "momentum"}  # as they were then
+    reports, _ = train(tmp_path, "a", how=how)
+    assert min(r.done for r in reports if r.loss is not None) > 3
+    assert same_weights(tmp_path, "whole", "a")
+
+
 def test_from_a_damaged_checkpoint_it_goes_on_one_earlier_to_the_very_same_weights(tmp_path):
     train(tmp_path, "whole")
     with pytest.raises(Cancelled, match="after 5 of 6 steps"):
@@ -288,7 +309,7 @@ def scored(tmp_path, name, plan, examples):
 
 def test_one_box_is_learned_by_heart(tmp_path):
     plan = make_plan(features=8)
-    how = replace(first_model_settings(200, device="cpu"), augment=False, ema=0.9, validate_every=1000)
+    how = replace(first_model_settings(120, device="cpu"), augment=False, ema=0.9, validate_every=1000)
     example = make_example(shape=(16, 16, 16))
     train(tmp_path, "a", [example], how=how, plan=plan)
     assert scored(tmp_path, "a", plan, [example]) > 0.98

@@ -156,9 +156,12 @@ class TrainSettings(Settings):
         1, "Processes that compute each batch together, each on a GPU of its own (or on the CPU).", 1, 1024
     )
     tensorboard: bool = setting(False, "Write the curves for TensorBoard too, into the run's folder.")
-    rate: float = setting(1e-3, "Peak learning rate of SGD with Nesterov momentum 0.99.", 1e-6, 1.0)
+    optimiser: str = setting(
+        "adamw", "adamw, or sgd with Nesterov momentum 0.99 as nnU-Net has it.", choices=("adamw", "sgd")
+    )
+    rate: float = setting(2e-3, "Peak learning rate.", 1e-6, 1.0)
     warm_up: float = setting(0.1, "Share of the steps in which the rate rises to its peak.", 0.0, 0.5)
-    weight_decay: float = setting(3e-5, "L2 penalty on the weights.", 0.0, 0.1)
+    weight_decay: float = setting(1e-2, "How strongly weights are drawn towards 0.", 0.0, 0.1)
     clip: float = setting(12.0, "Largest norm of the gradient.", 0.1, 1e6)
     edited_weight: float = setting(2.0, "Cross-entropy weight of voxels within 2 voxels of an edit.", 1.0, 10.0)
     replay_share: float = setting(
@@ -182,6 +185,11 @@ class TrainSettings(Settings):
     )
     validate_every: int = setting(100, "Steps between two measurements on held-out scans.", 1, 100_000)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """As `Settings.from_json`; what is from before there was a choice of optimiser means SGD."""
+        return super().from_json({"optimiser": "sgd", **data})
+
     def for_cases(self, corrected: int) -> Self:
         """With a number of steps where there was none: by how many cases were corrected."""
         if self.steps:
@@ -191,7 +199,7 @@ class TrainSettings(Settings):
 
 
 def first_model_settings(steps: int, seed: int = 0, device: str = "auto") -> TrainSettings:
-    """From scratch: nnU-Net's rate 1e-2, no replay (there is nothing to replay)."""
+    """From scratch: a higher rate than a fine-tune, and no replay (there is nothing to replay)."""
     return TrainSettings(
-        steps=steps, seed=seed, device=device, rate=1e-2, warm_up=0.02, edited_weight=1.0, replay_share=0.0, ema=0.995
+        steps=steps, seed=seed, device=device, rate=3e-3, warm_up=0.02, edited_weight=1.0, replay_share=0.0, ema=0.995
     )

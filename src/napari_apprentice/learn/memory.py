@@ -11,7 +11,7 @@ from napari_apprentice.errors import RunError
 from napari_apprentice.learn.device import autocast, free_bytes
 from napari_apprentice.learn.network import Network
 
-COPIES = 4  # of the weights beside the network's own: gradient, momentum, average, and room to work in
+COPIES = 5  # of the weights beside the network's own: gradient, two moments, average, and room to work in
 GB = 1e9
 
 

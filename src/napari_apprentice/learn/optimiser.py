@@ -1,4 +1,4 @@
-"""One optimiser step after another: SGD, its rate, the averaged weights."""
+"""One optimiser step after another: its rate, the averaged weights."""
 
 import math
 from collections.abc import Mapping
@@ -14,6 +14,12 @@ from napari_apprentice.learn.weights import tensors
 
 Named = Mapping[str, torch.Tensor]
 
+# What PyTorch keeps for each weight, by its name in a checkpoint.
+KEPT = {
+    "sgd": {"momentum": "momentum_buffer"},
+    "adamw": {"momentum": "exp_avg", "square": "exp_avg_sq", "moved": "step"},
+}
+
 
 def rate(step: int, settings: TrainSettings) -> float:
     """Learning rate of a step (from 0): linear warm-up, then (1 - progress)^0.9 as in nnU-Net."""
@@ -24,14 +30,14 @@ def rate(step: int, settings: TrainSettings) -> float:
 
 
 class Optimiser:
-    """SGD with Nesterov momentum 0.99 and the exponential moving average of the weights.
+    """AdamW (Loshchilov and Hutter, arXiv 1711.05101) or SGD, and the exponential moving average of the weights.
 
     Parameters
     ----------
     module
         On its device already.
     settings
-        Rate, decay, clipping, EMA.
+        Which one, rate, decay, clipping, EMA.
     device
         Where the module is.
     ranks
@@ -44,9 +50,7 @@ class Optimiser:
         self._named = dict(module.named_parameters())
         self._settings = settings
         self._ranks = ranks or Ranks()
-        self._sgd = torch.optim.SGD(
-            self._named.values(), settings.rate, 0.99, weight_decay=settings.weight_decay, nesterov=True
-        )
+        self._rule = _rule(list(self._named.values()), settings)
         self._scaler = torch.amp.GradScaler(device.type, enabled=needs_scaler(device))
         self.average = {name: t.clone() for name, t in tensors(module).items()}
 
@@ -57,7 +61,7 @@ class Optimiser:
 
     def clear(self) -> None:
         """Forget the gradient."""
-        self._sgd.zero_grad(set_to_none=True)
+        self._rule.zero_grad(set_to_none=True)
 
     def add(self, loss: torch.Tensor) -> None:
         """Add the gradient of a loss, or of a part of one."""
@@ -73,17 +77,17 @@ class Optimiser:
         RunError
             Loss or gradient is not finite; the weights are as they were.
         """
-        for group in self._sgd.param_groups:
+        for group in self._rule.param_groups:
             group["lr"] = rate
         self._ranks.add_gradients(self._named.values())
-        self._scaler.unscale_(self._sgd)
+        self._scaler.unscale_(self._rule)
         norm = nn.utils.clip_grad_norm_(self._named.values(), self._settings.clip)
         value, length = torch.stack([loss, norm]).tolist()
         if not math.isfinite(value):
             raise RunError(not_finite("loss", number))
         if not self._scaler.is_enabled() and not math.isfinite(length):  # the scaler skips such steps
             raise RunError(not_finite("gradient", number))
-        self._scaler.step(self._sgd)
+        self._scaler.step(self._rule)
         self._scaler.update()
         self._follow(number)
         return float(value)
@@ -95,13 +99,12 @@ class Optimiser:
 
     def state(self) -> dict[str, Named]:
         """What `restore` needs, by group."""
-        momentum = {
-            name: self._sgd.state[p]["momentum_buffer"]
-            for name, p in self._named.items()
-            if self._sgd.state[p].get("momentum_buffer") is not None
-        }
         now = {name: p.detach() for name, p in self._named.items()}
-        return {"weights": now, "average": self.average, "momentum": momentum}
+        kept = {
+            group: {name: self._rule.state[p][key] for name, p in self._named.items() if key in self._rule.state[p]}
+            for group, key in KEPT[self._settings.optimiser].items()
+        }
+        return {"weights": now, "average": self.average, **kept}
 
     @torch.no_grad()
     def restore(self, groups: Mapping[str, Named], scale: float) -> None:
@@ -109,10 +112,23 @@ class Optimiser:
         for name, p in self._named.items():
             p.copy_(groups["weights"][name])
             self.average[name].copy_(groups["average"][name])
-            if name in groups.get("momentum", {}):
-                self._sgd.state[p]["momentum_buffer"] = groups["momentum"][name].to(p.device, copy=True)
+        kept = {
+            number: {
+                key: groups[group][name].clone()
+                for group, key in KEPT[self._settings.optimiser].items() if name in groups.get(group, {})
+            }
+            for number, name in enumerate(self._named)
+        }  # fmt: skip
+        # PyTorch knows on which device each of them belongs
+        self._rule.load_state_dict({**self._rule.state_dict(), "state": {n: k for n, k in kept.items() if k}})
         if self._scaler.is_enabled():
             self._scaler.load_state_dict({**self._scaler.state_dict(), "scale": scale})
+
+
+def _rule(weights: list[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(weights, settings.rate, weight_decay=settings.weight_decay)
+    return torch.optim.SGD(weights, settings.rate, 0.99, weight_decay=settings.weight_decay, nesterov=True)
 
 
 def not_finite(what: str, number: int) -> str:

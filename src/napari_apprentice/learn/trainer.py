@@ -262,7 +262,8 @@ def _keys(
     """
     facts = {
         "plan": plan.to_json(),
-        "settings": {k: v for k, v in settings.to_json().items() if k != "device"},
+        # "sgd" is left out: runs of before there was a choice had that
+        "settings": {k: v for k, v in settings.to_json().items() if k != "device" and (k, v) != ("optimiser", "sgd")},
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start is not None else None,
         "examples": [(e.revision, e.replay) for e in examples],
         "open": next((e.open.sets for e in examples if e.open is not None), ()),
