@@ -14,9 +14,9 @@ only" knows only the voxels that were edited, "unseen as background" takes the r
 "chained" corrects in two halves and tunes from the first tuned model with the second half alone, without the base's
 scans. "distilled" and "not distilled" have no replay and know only the voxels that were edited: on the others the
 program keeps to the base where its scans are not there ("no replay" has none to distil on, because everything was
-looked at). "naive" is the rate of a first model, no warm-up, replay, averaging or distillation, and it is always kept. "all" is what
-could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the program would take
-for its corrected cases.
+looked at). "naive" has the rate of a first model and no warm-up, replay, averaging or distillation, and it is always
+kept. "all" is what could be had: 60 target subjects with their true labels, naive. Every arm has the steps that the
+program would take for its corrected cases.
 
 Rule, fixed before running: at K = 5 ours gains at least half of what "all" does, source drops by at most 0.005, and
 for no seed ours is below the base on the target.
