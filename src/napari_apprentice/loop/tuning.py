@@ -199,6 +199,8 @@ def already_learned(study: Study, kind: str) -> str:
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
+    if kind == "train" and study.models.damage(made):
+        return ""
     return (
         f"{made} has learned from all saved corrections already. Another run with the same settings makes the same "
         "again: correct and save more first, or choose other settings."
