@@ -73,10 +73,13 @@ def test_a_run_whose_terminal_was_closed_is_followed_from_another(
 ) -> None:
     lonely = begin_training(study, "train", first_model_settings(2))
     lonely.emit(started(os.getpid()))
+    lonely.emit({"event": "progress", "done": 1, "total": 2, "text": "Long ago"})
     ends = threading.Timer(0.2, lonely.emit, ({"event": "cancelled"},))
     ends.start()
-    told = said(capsys, "train", study.path, "--resume")
+    told = said(capsys, "train", study.path, "--resume", "--steps", 5, "--rate", 0.01)
     ends.join()
+    assert f"{lonely.run_id} keeps the settings it began with: --steps 2, not 5. Only" in told
+    assert "Long ago" not in told
     assert f"{lonely.run_id} is still training; it is followed from here, and Ctrl-C stops it." in told
     assert f"Run {lonely.run_id} was cancelled" in told
 

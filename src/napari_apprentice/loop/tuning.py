@@ -96,22 +96,29 @@ def begin_training(
     )
 
 
-def follow_training(run: RunFolder, *, take_over: bool = False) -> Generator[Progress, None, TuneReport]:
+def follow_training(
+    run: RunFolder, *, take_over: bool = False, news_only: bool = False
+) -> Generator[Progress, None, TuneReport]:
     """Start a run, or find it again, or resume it from its checkpoint; yield its progress to the end.
 
     Parameters
     ----------
     take_over
         Whether to go on also with a run of another computer that has gone silent.
+    news_only
+        Of a run that is found again, whether to leave out what it has reported already.
     """
     process = None
     offset = 0
-    if not is_running(run):
-        events, offset = run.events(0)
-        ended = outcome(events)
+    running = is_running(run)  # asked before reading: the last words are read after the end
+    events, told = run.events(0)
+    ended = outcome(events)
+    if not running:
         if ended is not None and ended["event"] == "done":
             return _report(run, ended["result"])
-        process = _start_alone(run, take_over=take_over)
+        process, offset = _start_alone(run, take_over=take_over), told
+    elif news_only and ended is None:
+        offset = told
     result = yield from follow(run, process, offset)
     return _report(run, result)
 
