@@ -8,8 +8,8 @@ from typing import Any
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import Cancelled, RunError, StorageError, StudyError
-from napari_apprentice.loop.begun import Begun, newest_revisions
+from napari_apprentice.errors import Cancelled, ModelError, RunError, StorageError, StudyError
+from napari_apprentice.loop.begun import Begun, newest_revisions, nothing_to_learn, without_revisions
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
@@ -141,14 +141,28 @@ def _start_alone(run: RunFolder, *, take_over: bool) -> "subprocess.Popen[bytes]
             _refuse_second(study)
             if is_silent(run) and not take_over:
                 raise silent_error(run)
+            if not run.events()[0]:
+                _refuse_untaught(study, run.request["base"])
             run.withdraw_cancel()
             process = start_training(run)
             run.emit(started(process.pid))
             return process
-    except RunError:
+    except (RunError, ModelError, StudyError):
         if not run.events()[0]:  # it never began: nobody shall be offered to resume it
             study.runs.discard(run.run_id)
         raise
+
+
+def _refuse_untaught(study: Study, base: str | None) -> None:
+    """Refuse where nobody has corrected anything, or not since; what else keeps a run from learning, its process says.
+
+    What the base was measured on is nothing new as long as no subject was moved.
+    """
+    version = study.models.info(base) if base else None
+    old = frozenset((*version.revisions, *version.held_out)) if version else frozenset[str]()
+    if set(newest_revisions(study)) <= old and not study.split.moves() and not any(without_revisions(study)):
+        why = nothing_to_learn(first=base is None)
+        raise ModelError(f"{why}: correct a scan, accept what is right and save it first.")
 
 
 def _refuse_second(study: Study) -> None:

@@ -14,7 +14,7 @@ from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
-from napari_apprentice.loop.begun import Begun
+from napari_apprentice.loop.begun import Begun, nothing_to_learn
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
 from napari_apprentice.loop.leakage import doubt
@@ -231,7 +231,7 @@ def _refuse_empty(
 ) -> None:
     if _fresh(examples):
         return
-    what = f"There is no correction to learn from {'since the active model version was made' if base else 'yet'}"
+    what = nothing_to_learn(first=base is None)
     notes = left_out_notes(left_out)
     subjects = dict.fromkeys(e.subject for e in _fresh(held_out))
     if subjects:
