@@ -229,7 +229,7 @@ def _result_commands(commands: Any) -> None:
     export.add_argument("--series", default="", help="which of several series in FOLDER: its number or UID")
 
     evaluate = _command(commands, "evaluate", "compare with reference label maps")
-    text = "a folder of label maps, called like the cases"
+    text = "a folder of label maps, called like the cases; DICOM SEG and RTSTRUCT go by the series they refer to"
     evaluate.add_argument("references", type=Path, metavar="REFERENCES", help=text)
     text = "the model version's predictions (default), or the newest revisions"
     evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction", help=text)
