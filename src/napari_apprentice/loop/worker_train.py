@@ -77,6 +77,7 @@ class _Work:
         self._ranks.wait()  # from here on the others know what all go by
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
+        self._ranks.leave()
         first = self._active() is None
         good = how_good(result.dice, self._held_out, self._examples) if first else ()
         notes = [*self._notes, *result.notes, *good]
@@ -104,6 +105,7 @@ class _Work:
         assert begun is not None  # the first one has written it; for the type checker
         self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         yield from self._fitted()
+        self._ranks.leave()
 
     def _gathered(self) -> Generator[Progress, None, None]:
         """Find out what to go by, and leave out what cannot be used, all of it before the first step."""
