@@ -164,7 +164,7 @@ class Models:
         if not sound:
             raise ModelError(
                 f"The weights of model version {name} are damaged: they are not what was registered. Choose another "
-                "version, or put its folder back from a copy."
+                "version, train one anew (`apprentice train`), or put its folder back from a copy."
             )
         return path
 
