@@ -45,6 +45,24 @@ def test_repair_says_what_it_did_and_what_is_left(study: Path, capsys: pytest.Ca
     assert _run(capsys, "check", study)["code"] == 1
 
 
+def test_many_damaged_parts_of_a_case_are_one_line(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = Study.open(study)
+    nothing = np.zeros(opened.cases.info("c2").shape, np.uint8)
+    for _ in range(4):
+        opened.revisions.save("c2", nothing, nothing, Provenance("ann"))
+    for document in (study / "cases.zarr/c2/image/labels").glob("r*/zarr.json"):
+        document.write_text("{")
+    (study / "cases.zarr/c1/image/labels/r0001/zarr.json").write_text("{")
+    assert main(["check", str(study)]) == 1
+    said = capsys.readouterr().out
+    assert sum("c2/image/labels/r0" in line for line in said.splitlines()) == 1
+    assert "(4 such: r0001, r0002, r0003 ...)" in said
+    assert "c1/image/labels/r0001" in said
+    assert len([p for p in _run(capsys, "check", study)["problems"] if "c2/image/labels/r0" in p]) == 4
+    assert main(["repair", str(study)]) == 1
+    assert "(4 such: r0001, r0002, r0003 ...)" in capsys.readouterr().out.partition("Still wrong:")[2]
+
+
 def test_history_names_people_models_and_labels(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", str(study), "c1"]) == 0
     told = capsys.readouterr().out

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from napari_apprentice.cli_progress import drain
-from napari_apprentice.core.words import counted
+from napari_apprentice.core.words import counted, in_short
 from napari_apprentice.loop.history import DAMAGED, HistoryRow
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
@@ -19,7 +19,7 @@ def check_study(options: Options, session: Session) -> Answer:
     """Say what is wrong with a study."""
     del session  # a damaged study could not be opened
     problems = drain(check(options.study), options.json)
-    return {"problems": list(problems)}, list(problems) or [f"{options.study} is sound."]
+    return {"problems": list(problems)}, in_short(problems) or [f"{options.study} is sound."]
 
 
 def repair_study(options: Options, session: Session) -> Answer:
@@ -27,8 +27,8 @@ def repair_study(options: Options, session: Session) -> Answer:
     del session
     done = list(drain(repair(options.study), options.json))
     problems = list(drain(check(options.study), options.json))
-    lines = done or ["There was nothing to mend."]
-    end = ["Still wrong:", *problems] if problems else [f"{options.study} is sound."]
+    lines = in_short(done) or ["There was nothing to mend."]
+    end = ["Still wrong:", *in_short(problems)] if problems else [f"{options.study} is sound."]
     return {"done": done, "problems": problems}, [*lines, *end]
 
 

@@ -16,6 +16,8 @@ from napari_apprentice.core.reading import ReadSettings
 
 S = TypeVar("S", bound=Settings)
 
+STEPS = {"train": "standard", "fine-tune": "auto"}  # where none are given
+
 # Of what a scan's file may leave open, what a label map's file may leave open too.
 _OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series", "match", "foreign")
 
@@ -142,13 +144,16 @@ class _ChannelAction(argparse.Action):
 
 
 def _learning_commands(commands: Any) -> None:
-    for name, text, steps, defaults in (
-        ("train", "train a first model version on all revisions", "standard", first_model_settings(0)),
-        ("fine-tune", "fine-tune the base model version on corrections", "auto", TrainSettings()),
+    for name, text, defaults in (
+        ("train", "train a first model version on all revisions", first_model_settings(0)),
+        ("fine-tune", "fine-tune the base model version on corrections", TrainSettings()),
     ):
         verb = _command(commands, name, text)
-        verb.add_argument("--steps", default=steps, help=f"{', '.join(PRESETS)} or a number (default {steps})")
-        text = "go on with the run that was cancelled or killed; follow one that still trains (Ctrl-C stops it)"
+        verb.add_argument("--steps", help=f"{', '.join(PRESETS)} or a number (default {STEPS[name]})")
+        text = (
+            "go on with the run that was cancelled or killed, with its own settings; follow one that still trains "
+            "(Ctrl-C stops it)"
+        )
         verb.add_argument("--resume", action="store_true", help=text)
         text = "with --resume: also with a run of another computer that has given no sign of life for a while"
         verb.add_argument("--take-over", action="store_true", help=text)
@@ -224,7 +229,7 @@ def _result_commands(commands: Any) -> None:
     export.add_argument("--series", default="", help="which of several series in FOLDER: its number or UID")
 
     evaluate = _command(commands, "evaluate", "compare with reference label maps")
-    text = "a folder of label maps, called like the cases"
+    text = "a folder of label maps, called like the cases; DICOM SEG and RTSTRUCT go by the series they refer to"
     evaluate.add_argument("references", type=Path, metavar="REFERENCES", help=text)
     text = "the model version's predictions (default), or the newest revisions"
     evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction", help=text)

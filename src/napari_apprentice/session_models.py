@@ -34,15 +34,16 @@ class ModelVerbs(ABC):
         return tuning.begin_training(self.study, kind, settings, memory_mb=memory_mb, features=features)
 
     def follow_training(
-        self, run: RunFolder, *, take_over: bool = False
+        self, run: RunFolder, *, take_over: bool = False, news_only: bool = False
     ) -> Generator[Progress, None, tuning.TuneReport]:
         """Start, find again or resume a training run, to its end. Closing the generator does not stop it.
 
-        With `take_over` also one of another computer that has gone silent.
+        With `take_over` also one of another computer that has gone silent; with `news_only` without what one that is
+        found again has reported already.
         """
         self.study.refresh()  # what it will report has the labels of now
         try:
-            return (yield from tuning.follow_training(run, take_over=take_over))
+            return (yield from tuning.follow_training(run, take_over=take_over, news_only=news_only))
         finally:
             self.events.models_changed.emit()
             self.events.cases_changed.emit()

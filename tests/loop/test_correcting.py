@@ -140,3 +140,16 @@ def test_a_case_from_dicom_takes_contours(tmp_path: Path) -> None:
     assert sorted(np.unique(stored)) == [0, 2, 3]
     assert "invalid_reference_rt.dcm: 1 ROI-1 became 2 ROI-1." in imported.notes
     assert any("outside of the scan left out" in note for note in imported.notes)
+
+
+def test_a_folder_of_masks_is_refused_at_the_first_that_the_study_lacks(tmp_path: Path) -> None:
+    study: Study = make_study(tmp_path)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    _nifti(masks / "aorta.nii.gz", np.ones(SHAPE, np.uint8))
+    (masks / "one.nii.gz").write_bytes(b"as long to read as a hundred others")
+    with pytest.raises(InputError, match="masks has masks of aorta, which this study does not have"):
+        import_correction(study, "c1", masks, accept="all", author="ann")
+    with pytest.raises(InputError, match="no prediction to compare with"):
+        import_correction(study, "c1", masks / "one.nii.gz", accept="edited", author="ann")
+    assert study.revisions.names("c1") == ()

@@ -1,5 +1,7 @@
 """Weights that are not what was registered are found before the first step; what fails later can be resumed."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from balls import modelled_study, revise, trained
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.errors import ModelError
+from napari_apprentice.loop.choosing import choose
 from napari_apprentice.loop.tuning import begin_training, resumable_training
 from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import train
@@ -31,6 +34,26 @@ def test_damaged_weights_are_told_before_the_first_step(study: Study, which: str
     run = begin_training(study, "fine-tune", TUNE)
     with pytest.raises(ModelError, match=f"weights of model version {name} are (damaged|missing)"):
         [p for p in train(run) if p.loss is not None and pytest.fail("it has begun")]
+
+
+@pytest.mark.parametrize("damaged", ["weights.safetensors", "model.json"])
+def test_a_model_is_trained_anew_beside_a_damaged_one(study: Study, damaged: str) -> None:
+    path = study.models.root / "v0001" / damaged
+    path.write_bytes(broken := path.read_bytes()[:-40])
+    made = trained(study, "train", replace(TUNE, steps=2))
+    assert made["model"] == "v0002"
+    assert not made["active"]
+    assert "v0001, the active model version, is damaged" in made["gate"]["reason"]
+    assert any("to be activated by name" in note for note in made["notes"])
+    choose(study, "v0002", "ann")
+    assert study.models.active() == "v0002"
+    assert path.read_bytes() == broken
+
+
+def test_a_number_of_a_version_that_is_gone_is_not_given_again(study: Study) -> None:
+    shutil.rmtree(study.models.root / "v0001")  # it would be the active one at once
+    made = trained(study, "train", TUNE)
+    assert (made["model"], made["active"], study.models.active()) == ("v0002", False, "v0001")
 
 
 def test_what_fails_after_the_last_step_can_be_resumed(study: Study) -> None:

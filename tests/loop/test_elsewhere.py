@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,12 +76,30 @@ def test_a_run_whose_terminal_was_closed_is_followed_from_another(
 ) -> None:
     lonely = begin_training(study, "train", first_model_settings(2))
     lonely.emit(started(os.getpid()))
+    lonely.emit({"event": "progress", "done": 1, "total": 2, "text": "Long ago"})
     ends = threading.Timer(0.2, lonely.emit, ({"event": "cancelled"},))
     ends.start()
-    told = said(capsys, "train", study.path, "--resume")
+    told = said(capsys, "train", study.path, "--resume", "--steps", 5, "--rate", 0.01)
     ends.join()
+    assert f"{lonely.run_id} keeps the settings it began with: --steps 2, not 5. Only" in told
+    assert "Long ago" not in told
     assert f"{lonely.run_id} is still training; it is followed from here, and Ctrl-C stops it." in told
     assert f"Run {lonely.run_id} was cancelled" in told
+
+
+def test_the_copy_of_a_study_does_not_train_because_the_study_does(study: Study, tmp_path: Path) -> None:
+    run = begin_training(study, "train", first_model_settings(2))
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(run.path)]) as process:
+        try:
+            run.emit(started(process.pid))
+            copied = Study.open(Path(shutil.copytree(study.path, tmp_path / "copy.study")))
+            assert running_training(study) is not None
+            assert running_training(copied) is None
+            assert resumable_training(copied) is not None
+            study.path.rename(tmp_path / "moved.study")
+            assert running_training(Study.open(tmp_path / "moved.study")) is not None
+        finally:
+            process.kill()
 
 
 def test_one_that_has_gone_silent_is_taken_over_only_when_asked(

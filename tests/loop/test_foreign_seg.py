@@ -10,7 +10,8 @@ from builders import write_nifti
 from dicom_builder import header, items, random_voxels, write_series
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ChoiceError, ScanError
+from napari_apprentice.core.volume import Volume
+from napari_apprentice.errors import ChoiceError, InputError, ScanError
 from napari_apprentice.loop.adding import AddReport, add_scans
 from napari_apprentice.loop.correcting import import_correction
 from napari_apprentice.loop.evaluating import evaluate
@@ -176,3 +177,33 @@ def test_contours_say_by_what_they_refer_to(tmp_path: Path) -> None:
     for wrong in (("P-2", "1.1", "1.1.1", "1.1.9"), (None, "1.5", "1.5.1", "1.5.9")):
         with pytest.raises(ChoiceError, match=r"rt\.dcm does not belong to this scan"):
             refuse_foreign(_contours(rt, *wrong), known, ReadSettings())
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_references_in_dicom_belong_to_the_case_whose_series_they_refer_to(tmp_path: Path, deidentify: bool) -> None:
+    study, one = _case(tmp_path, deidentify, **OWN)
+    two = _add(study, write_series(tmp_path / "other", random_voxels(SHAPE), **OTHER), deidentify=deidentify).added[0]
+    refs = tmp_path / "refs"
+    (refs / "second").mkdir(parents=True)
+    _seg(tmp_path / "seg", **OWN).rename(refs / "SEG0001.dcm")
+    _seg(tmp_path / "later", **OTHER).rename(refs / "second" / "SEG0001.dcm")
+    for case_id, folder in ((one, refs), (two, refs / "second")):
+        import_correction(study, case_id, folder / "SEG0001.dcm", accept="all", author="ann")
+    assert evaluate(study, refs, what="corrected").dice == {one: {1: 1.0}, two: {1: 1.0}}
+    assert set(evaluate(study, refs / "SEG0001.dcm", what="corrected").dice) == {one}
+    _seg(tmp_path / "again", **OWN).rename(refs / "again.dcm")
+    with pytest.raises(InputError, match=f"may all be the reference of case {one}"):
+        evaluate(study, refs, what="corrected")
+    with pytest.raises(InputError, match="also by the series that they refer to"):
+        evaluate(study, _seg(tmp_path / "nobody", **{**OTHER, "SeriesInstanceUID": "1.9"}), what="corrected")
+
+
+def test_a_reference_in_dicom_without_a_series_of_the_study_goes_by_its_name(tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "t.study", LabelSchema.from_names(["liver"]))
+    seg = _seg(tmp_path / "scan", **OWN)
+    scan = read_volume(tmp_path / "scan")
+    study.cases.add("c1", "s1", Volume(scan.voxels, scan.geometry, ("CT",), "c1.nii.gz", "0" * 64))
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    import_correction(study, "c1", seg.rename(refs / "c1.dcm"), accept="all", author="ann")
+    assert evaluate(study, refs, what="corrected").mean == 1.0

@@ -14,8 +14,9 @@ import pytest
 
 from builders import study as make_study
 from faults import drain
-from napari_apprentice.core.config import PredictSettings, first_model_settings
-from napari_apprentice.core.records import Provenance
+from learn.small import make_plan
+from napari_apprentice.core.config import PredictSettings, TrainSettings, first_model_settings
+from napari_apprentice.core.records import ModelVersion, Provenance, now
 from napari_apprentice.errors import Cancelled, InputError, ModelError, RunError
 from napari_apprentice.loop.child import DISK_FAILED, started
 from napari_apprentice.loop.engine import Engine
@@ -196,13 +197,33 @@ def test_what_the_child_refuses_reaches_the_person(study: Study) -> None:
         engine.stop()
 
 
-@pytest.mark.slow
-def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+def test_nothing_to_learn_from_is_said_before_a_process_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     empty = make_study(tmp_path)
     run = begin_training(empty, "train", first_model_settings(5), **TINY)
-    with pytest.raises(ModelError, match="no correction to learn from"):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it was started"))
+    with pytest.raises(ModelError, match="no correction to learn from yet"):
         drain(follow_training(run))
-    assert sound(empty)
+    assert empty.runs.ids() == ()
+
+
+def test_a_fine_tune_after_which_nothing_was_corrected_is_not_started(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"of three, and one is held out")
+    sides = ("c1/r0001", "c2/r0001", "c4/r0001"), ("c3/r0001",)
+    made = ModelVersion("v0001", None, now(), make_plan(), study.schema, *sides, None, {}, 0, {}, "")
+    study.models.register(made, weights)
+    study.models.activate("v0001", "by hand")
+    run = begin_training(study, "fine-tune", TrainSettings(steps=1))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it was started"))
+    with pytest.raises(ModelError, match="no correction to learn from since the active model version was made"):
+        drain(follow_training(run))
+    study.revisions.save("c1", *study.revisions.read("c1", "r0001"), Provenance("ann"))
+    with pytest.raises(pytest.fail.Exception, match="it was started"):
+        drain(follow_training(begin_training(study, "fine-tune", TrainSettings(steps=1))))
 
 
 def test_a_child_that_cannot_write_says_the_disk(study: Study) -> None:

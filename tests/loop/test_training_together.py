@@ -51,6 +51,25 @@ def test_the_first_that_is_cancelled_before_the_others_begin_has_them_ended(
     assert status == 1  # torchrun ends the others only then
 
 
+@pytest.mark.parametrize("who", [0, 1])
+def test_all_leave_after_the_last_step(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: int
+) -> None:
+    work = train(run)
+    next(p for p in work if p.text.startswith("Reading scan"))  # by now it is written down what all go by
+    work.close()
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    monkeypatch.setattr(worker_train, "joined", lambda _: Ranks(who, 2))  # the other one is not there
+    try:
+        done = [p.loss is not None for p in train(run) if not distributed.is_initialized()]
+        assert not distributed.is_initialized()
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+    assert not any(done)
+    assert bool(done) == (who == 0)  # the first one goes on with the gate
+
+
 def test_another_one_does_not_leave_by_itself(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     work = train(run)
     next(p for p in work if p.text.startswith("Reading scan"))  # by now it is written down what all go by

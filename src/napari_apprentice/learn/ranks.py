@@ -57,6 +57,12 @@ class Ranks:
         if self.many:
             distributed.barrier()
 
+    def leave(self) -> None:
+        """Go on alone, as all do at once: NCCL warns of a process that ends without, and one may wait for another."""
+        if self.many:
+            distributed.barrier()
+            distributed.destroy_process_group()
+
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Put the sum over all processes in place of each gradient."""
         found = [p.grad for p in parameters if p.grad is not None] if self.many else []

@@ -95,6 +95,11 @@ def newest_revisions(study: Study) -> Iterator[str]:
                 yield f"{case_id}/{name}"
 
 
+def nothing_to_learn(*, first: bool) -> str:
+    """The beginning of a sentence on why a run, of a first model or of a fine-tune, has nothing to learn from."""
+    return f"There is no correction to learn from {'yet' if first else 'since the active model version was made'}"
+
+
 def without_revisions(study: Study) -> Iterator[tuple[str, StudyError]]:
     """Cases whose revisions cannot be listed, and why."""
     for case_id in study.cases.ids():

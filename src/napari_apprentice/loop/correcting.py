@@ -12,9 +12,10 @@ from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Provenance, Revision
 from napari_apprentice.core.volume import LabelArray
 from napari_apprentice.errors import GeometryError, InputError
+from napari_apprentice.loop.label_import import refuse_masks
 from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.opening import OpenCase
-from napari_apprentice.loop.shown import as_shown
+from napari_apprentice.loop.shown import as_shown, base_of
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import read_label_map
 from napari_apprentice.scans.segments.belonging import refuse_foreign
@@ -96,7 +97,9 @@ def import_correction(
     """
     settings = settings or ReadSettings()
     geometry = study.cases.info(case_id).geometry
+    _refuse_incomparable(study, case_id, accept)
     doubt = refuse_foreign(path, study.cases.record(case_id).get("acquisition", {}), settings)
+    refuse_masks(study.schema, path, settings)
     unknown = {IGNORE} - {*study.schema.ids}
     try:
         labels = fit(read_label_map(path, settings, geometry, unknown), geometry, path.name, resample=resample)
@@ -125,12 +128,11 @@ def store_label_map(
 
     Voxels of the mask `ignored` keep the label and the status that they had.
     """
+    _refuse_incomparable(study, case_id, accept)
     parent, model, shown = as_shown(study, case_id)
     if shown is not None:
         # What was known stays known, also where the newest model version happens to say the same.
         status = np.maximum(compare(shown.labels, labels, accept), shown.status)
-    elif accept == "edited":
-        raise InputError(f"Case {case_id} has no prediction to compare with; use --accept all.")
     else:
         status = np.full(labels.shape, ACCEPTED, np.uint8)
     if ignored is not None:
@@ -141,3 +143,8 @@ def store_label_map(
     provenance = Provenance(author, parent, model, voxels_changed=by_label, origin=origin)
     study.split.assign(study.cases.info(case_id).subject)
     return study.revisions.save(case_id, labels, status, provenance)
+
+
+def _refuse_incomparable(study: Study, case_id: str, accept: str) -> None:
+    if accept == "edited" and base_of(study, case_id) == (None, None):
+        raise InputError(f"Case {case_id} has no prediction to compare with; use --accept all.")

@@ -1,6 +1,7 @@
 """Label maps of a study against references from elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,15 +12,18 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray, LabelMap
-from napari_apprentice.errors import InputError
+from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.leakage import learned_by
 from napari_apprentice.loop.shown import is_by
+from napari_apprentice.scans.datasets.dicom_tree import label_objects
+from napari_apprentice.scans.datasets.folders import volumes_in
 from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
-from napari_apprentice.scans.segments.belonging import refuse_foreign
+from napari_apprentice.scans.segments.belonging import by_series, refuse_foreign
 from napari_apprentice.scans.segments.claims import may_be_unknown
+from napari_apprentice.scans.suffixes import DICOM, suffix_of
 from napari_apprentice.store.study import Study
 
 
@@ -62,6 +66,8 @@ def evaluate(
 ) -> Evaluation:
     """Compare with a folder of reference label maps; files are matched to cases by name, and so are named labels.
 
+    DICOM SEG and RT Structure Sets, also those in folders below, belong to the case whose series they refer to, and
+    only those that refer to no series of the study go by their name.
     Labels of a reference that the study does not have are left out, and what it calls unknown is not compared.
 
     Parameters
@@ -83,15 +89,13 @@ def evaluate(
     """
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
-    files: dict[str, list[Path]] = {}
-    for path in expand([references]):
-        files.setdefault(case_id_from(path), []).append(path)
+    files = _by_case(study, references)
     version = "" if what == "corrected" else model or active_model(study)
     asked = [c for c in (study.cases.ids() if cases is None else cases) if c in files]
     if not asked:
         raise InputError(
             f"No file in {references} belongs to a case: references are matched by file name, for example "
-            "case-01.nii.gz for case-01."
+            "case-01.nii.gz for case-01, DICOM SEG and RT Structure Sets also by the series that they refer to."
         )
     for case_id in asked:
         if len(files[case_id]) > 1:
@@ -108,6 +112,24 @@ def evaluate(
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
     return Evaluation(version, rows, _learned(study, version, rows) if version else ())
+
+
+def _by_case(study: Study, references: Path) -> dict[str, list[Path]]:
+    """The files by the cases that they belong to, or would belong to by their names."""
+    objects, named = label_objects(references), expand([references])
+    if objects and named == (references,):  # of a folder that holds DICOM the rest
+        named = tuple(p for p in volumes_in(references) if suffix_of(p) not in DICOM)
+    acquisitions = {}
+    for case_id in study.cases.ids() if objects else ():
+        with suppress(StudyError):  # a damaged case is told where it is compared
+            acquisitions[case_id] = study.cases.record(case_id).get("acquisition", {})
+    files = {case_id: [*paths] for case_id, paths in by_series(objects, acquisitions).items() if paths}
+    known = {*chain(*files.values())}
+    for path in (*named, *objects):
+        if path not in known:
+            files.setdefault(case_id_from(path), []).append(path)
+            known.add(path)
+    return files
 
 
 def _learned(study: Study, model: str, cases: Iterable[str]) -> tuple[str, ...]:

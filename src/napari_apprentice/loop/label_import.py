@@ -85,7 +85,7 @@ class LabelImport:
     def read(self, path: Path, volume: Volume) -> Matched:
         """Read a label map onto a volume's grid, in the study's ids."""
         doubt = refuse_foreign(path, volume.acquisition, self._settings)
-        self._refuse_masks(path)
+        refuse_masks(self._schema, path, self._settings)
         labels = read_label_map(path, self._settings, volume.geometry, self._unknown(), self._told())
         if doubt:
             labels = replace(labels, warnings=(*labels.warnings, doubt))
@@ -127,19 +127,6 @@ class LabelImport:
         usual = {IGNORE} - {*self._schema.ids}
         return usual if self._found.ignore is None else usual | {self._found.ignore}
 
-    def _refuse_masks(self, folder: Path) -> None:
-        """Stop at the first mask of a label that the study lacks: to read a hundred only to refuse them takes long."""
-        if self._settings.segments.strip():
-            return
-        strange = [p for p in masks_in(folder) if self._schema.id_of(stem_of(p)) is None]
-        if any(read_label_map(p, self._settings).voxels.any() for p in strange):
-            told = ", ".join(stem_of(p) for p in strange[:_TOLD]) + " ..." * (len(strange) > _TOLD)
-            known = ", ".join(f"{x.id} {x.name}" for x in self._schema.labels)
-            raise InputError(
-                f"{folder.name} has masks of {told}, which this study does not have ({known}). "
-                "--segments takes some of its labels only."
-            )
-
     def _told(self) -> dict[int, str]:
         return {x.id: x.name for x in self._found.schema.labels} if self._found.schema else {}
 
@@ -156,6 +143,26 @@ class LabelImport:
         first = named or list(case.channels[:1])
         maps = [c.labels for c in (*first, *(case.channels if self._collect.resample else ())) if c.labels]
         return maps[0] if maps else None
+
+
+def refuse_masks(schema: LabelSchema, folder: Path, settings: ReadSettings) -> None:
+    """Stop at the first mask of a label that the study lacks: to read a hundred only to refuse them takes long.
+
+    Raises
+    ------
+    InputError
+        There is such a mask, with a voxel in it.
+    """
+    if settings.segments.strip():
+        return
+    strange = [p for p in masks_in(folder) if schema.id_of(stem_of(p)) is None]
+    if any(read_label_map(p, settings).voxels.any() for p in strange):
+        told = ", ".join(stem_of(p) for p in strange[:_TOLD]) + " ..." * (len(strange) > _TOLD)
+        known = ", ".join(f"{x.id} {x.name}" for x in schema.labels)
+        raise InputError(
+            f"{folder.name} has masks of {told}, which this study does not have ({known}). "
+            "--segments takes some of its labels only."
+        )
 
 
 def schema_difference(study: LabelSchema, found: LabelSchema | None) -> str:

@@ -26,7 +26,7 @@ from napari_apprentice.errors import (
 )
 from napari_apprentice.loop.child import CLAIMED, DISK_FAILED, GPU_LOST, NOT_LOADED, environment, step_back
 from napari_apprentice.store.presence import STALE_SECONDS, plain_name
-from napari_apprentice.store.process import lives, place
+from napari_apprentice.store.process import lives, place, works_on_another
 from napari_apprentice.store.runs import RunFolder
 
 OUTPUT = "output.txt"
@@ -80,7 +80,9 @@ def is_running(run: RunFolder) -> bool:
         return False
     if run.is_claimed():
         return True
-    return lives(start["pid"], start["born"]) if _is_here(start) else run.silent_seconds() < STALE_SECONDS
+    if not _is_here(start):
+        return run.silent_seconds() < STALE_SECONDS
+    return lives(start["pid"], start["born"]) and not works_on_another(start["pid"], run.path)
 
 
 def host_elsewhere(run: RunFolder) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
-from napari_apprentice.errors import Cancelled, RunError, StorageError, StudyError
-from napari_apprentice.loop.begun import Begun, newest_revisions
+from napari_apprentice.errors import Cancelled, ModelError, RunError, StorageError, StudyError
+from napari_apprentice.loop.begun import Begun, newest_revisions, nothing_to_learn, without_revisions
 from napari_apprentice.loop.child import started
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.launch import (
@@ -96,22 +96,29 @@ def begin_training(
     )
 
 
-def follow_training(run: RunFolder, *, take_over: bool = False) -> Generator[Progress, None, TuneReport]:
+def follow_training(
+    run: RunFolder, *, take_over: bool = False, news_only: bool = False
+) -> Generator[Progress, None, TuneReport]:
     """Start a run, or find it again, or resume it from its checkpoint; yield its progress to the end.
 
     Parameters
     ----------
     take_over
         Whether to go on also with a run of another computer that has gone silent.
+    news_only
+        Of a run that is found again, whether to leave out what it has reported already.
     """
     process = None
     offset = 0
-    if not is_running(run):
-        events, offset = run.events(0)
-        ended = outcome(events)
+    running = is_running(run)  # asked before reading: the last words are read after the end
+    events, told = run.events(0)
+    ended = outcome(events)
+    if not running:
         if ended is not None and ended["event"] == "done":
             return _report(run, ended["result"])
-        process = _start_alone(run, take_over=take_over)
+        process, offset = _start_alone(run, take_over=take_over), told
+    elif news_only and ended is None:
+        offset = told
     result = yield from follow(run, process, offset)
     return _report(run, result)
 
@@ -134,14 +141,28 @@ def _start_alone(run: RunFolder, *, take_over: bool) -> "subprocess.Popen[bytes]
             _refuse_second(study)
             if is_silent(run) and not take_over:
                 raise silent_error(run)
+            if not run.events()[0]:
+                _refuse_untaught(study, run.request["base"])
             run.withdraw_cancel()
             process = start_training(run)
             run.emit(started(process.pid))
             return process
-    except RunError:
+    except (RunError, ModelError, StudyError):
         if not run.events()[0]:  # it never began: nobody shall be offered to resume it
             study.runs.discard(run.run_id)
         raise
+
+
+def _refuse_untaught(study: Study, base: str | None) -> None:
+    """Refuse where nobody has corrected anything, or not since; what else keeps a run from learning, its process says.
+
+    What the base was measured on is nothing new as long as no subject was moved.
+    """
+    version = study.models.info(base) if base else None
+    old = frozenset((*version.revisions, *version.held_out)) if version else frozenset[str]()
+    if set(newest_revisions(study)) <= old and not study.split.moves() and not any(without_revisions(study)):
+        why = nothing_to_learn(first=base is None)
+        raise ModelError(f"{why}: correct a scan, accept what is right and save it first.")
 
 
 def _refuse_second(study: Study) -> None:
@@ -198,6 +219,8 @@ def already_learned(study: Study, kind: str) -> str:
         return ""
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
+        return ""
+    if kind == "train" and study.models.damage(made):
         return ""
     return (
         f"{made} has learned from all saved corrections already. Another run with the same settings makes the same "

@@ -19,6 +19,7 @@ from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion, labels_taught
 from napari_apprentice.core.shares import ShareScore, choose_share, shares
+from napari_apprentice.errors import ModelError
 from napari_apprentice.learn.device import choose_device
 from napari_apprentice.learn.evaluate import Thrift, case_scores, label_map
 from napari_apprentice.learn.interpolate import between
@@ -32,6 +33,7 @@ from napari_apprentice.store.study import Study
 
 Reading = Callable[[Example], Example]
 
+DAMAGED = "{}, the active model version, is damaged, so the two cannot be compared"
 SPARSE = 0.1  # of a scan's voxels
 MOST_CHOSEN_ON = 10  # scans of either kind on which the share is chosen; the verdict takes all
 
@@ -40,7 +42,10 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     """Choose how much of the change to take, and compare that with the active model version."""
     active = study.models.active()
     base = made.base.name if made.base else None
-    held_out = fair(study, (active, base), made.examples, made.held_out)
+    damaged = damage_of_active(study, made.base)
+    held_out = fair(study, (None if damaged else active, base), made.examples, made.held_out)
+    if damaged:
+        return Verdict(GateReport((), False, DAMAGED.format(active)), made.fitted, tuple(held_out))
     if active is None:
         fault = yield from _first_fault(run, study, made, settings, held_out)
         return Verdict(GateReport((), False, fault) if fault else None, made.fitted, tuple(held_out))
@@ -53,7 +58,7 @@ def gate(run: RunFolder, study: Study, made: Candidate, settings: TrainSettings)
     draft = (1 + settings.interpolation) * len(some)
     maps = draft + 2 * len(held_out)
     bench = _Bench(run, study, choose_device(settings.device), steps_of(study), maps, draft)
-    before = bench.predictor(version.plan, study.models.sound_weights(active))
+    before = bench.predictor(version.plan, study.models.weights(active))
     theirs = partial(_as_read_by, study, version, made.channels)
     weights, share, tried = made.fitted, 1.0, tuple[ShareScore, ...]()
     if choosing:
@@ -102,6 +107,21 @@ def _as_read_by(study: Study, version: ModelVersion, channels: Names, example: E
     if version.channels == channels:
         return example
     return replace(example, voxels=source_for(study, example.revision.partition("/")[0], version))
+
+
+def damage_of_active(study: Study, base: ModelVersion | None) -> str:
+    """What is wrong with the active model version, as a sentence, where one is trained from nothing; "" for nothing.
+
+    Raises
+    ------
+    ModelError
+        Something is, and the candidate is tuned from `base`.
+    """
+    active = study.models.active()
+    damage = study.models.damage(active) if active else ""
+    if damage and base is not None:
+        raise ModelError(damage)
+    return damage
 
 
 def not_compared(plan: Plan, active: ModelVersion) -> str:

@@ -14,7 +14,7 @@ from napari_apprentice.learn.device import choose_device, describe, identity
 from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
-from napari_apprentice.loop.begun import Begun
+from napari_apprentice.loop.begun import Begun, nothing_to_learn
 from napari_apprentice.loop.candidate import Candidate
 from napari_apprentice.loop.channel_order import ordered, readable
 from napari_apprentice.loop.leakage import doubt
@@ -22,7 +22,7 @@ from napari_apprentice.loop.run_record import record, versions
 from napari_apprentice.loop.unfit import clause, damage, left_out_notes, oversized, unfit
 from napari_apprentice.loop.worker_collect import Sides, collecting
 from napari_apprentice.loop.worker_conclude import conclude
-from napari_apprentice.loop.worker_gate import not_compared, steps_of
+from napari_apprentice.loop.worker_gate import DAMAGED, damage_of_active, not_compared, steps_of
 from napari_apprentice.store.curves_file import with_curves
 from napari_apprentice.store.device_turn import DeviceTurn
 from napari_apprentice.store.runs import CHECKPOINT, RunFolder
@@ -62,6 +62,7 @@ class _Work:
         self._learned = frozenset(base.revisions) if base else frozenset()
         self._measured = frozenset(base.held_out) if base else frozenset()
         self._out = run.path / "weights.safetensors"
+        self._damage = ""  # of the active model version
         self._channels: tuple[str, ...] = ()
         self._made: dict[str, Any] = {}
         self._left_out: dict[str, str] = {}
@@ -76,7 +77,8 @@ class _Work:
         self._ranks.wait()  # from here on the others know what all go by
         work = self._fitted()
         result = yield from (with_curves(work, self._run.path / "tensorboard") if self._settings.tensorboard else work)
-        first = self._study.models.active() is None
+        self._ranks.leave()
+        first = self._active() is None
         good = how_good(result.dice, self._held_out, self._examples) if first else ()
         notes = [*self._notes, *result.notes, *good]
         self._run.note({**facts, "settled": {"settings": result.settings.to_json(), "notes": notes}})
@@ -103,13 +105,14 @@ class _Work:
         assert begun is not None  # the first one has written it; for the type checker
         self._go_by(begun.plan, begun.channels, *(yield from self._collected(begun)))
         yield from self._fitted()
+        self._ranks.leave()
 
     def _gathered(self) -> Generator[Progress, None, None]:
         """Find out what to go by, and leave out what cannot be used, all of it before the first step."""
-        compared = dict.fromkeys((self._base.name if self._base else None, self._study.models.active()))
-        for name in compared:
-            if name is not None:
-                self._study.models.sound_weights(name)
+        if self._base:
+            self._study.models.sound_weights(self._base.name)
+        self._damage = damage_of_active(self._study, self._base)
+        compared = dict.fromkeys((self._base.name if self._base else None, self._active()))
         steps_of(self._study)  # the gate needs them after the last step
         begun = Begun.of(self._run)
         if begun is None or not (yield from self._taken_up(begun)):
@@ -140,7 +143,7 @@ class _Work:
     def _begin(self) -> Generator[Progress, None, None]:
         """Take the newest revisions of the study, as far as they fit."""
         base, study, left_out = self._base, self._study, self._left_out
-        active = study.models.active()
+        active = self._active()
         sides = yield from self._collected(left_out=left_out)
         read = readable(*sides, base, study.models.info(active) if active else None)
         self._read_notes = tuple(read.notes)
@@ -180,8 +183,15 @@ class _Work:
                 self._left_out[example.revision] = why
         self._held_out = [e for e in self._held_out if e.revision not in self._left_out]
 
+    def _active(self) -> str | None:
+        """The active model version, where there is one to compare with."""
+        return None if self._damage else self._study.models.active()
+
     def _not_compared(self) -> str:
-        active = self._study.models.active()
+        if self._damage:
+            why = DAMAGED.format(self._study.models.active())
+            return f"{self._damage} The new model version will be kept as a candidate, to be activated by name: {why}."
+        active = self._active()
         why = not_compared(self._plan, self._study.models.info(active)) if active else ""
         return f"The new model version will be kept as a candidate: {why}." if why else ""
 
@@ -223,7 +233,7 @@ def _refuse_empty(
 ) -> None:
     if _fresh(examples):
         return
-    what = f"There is no correction to learn from {'since the active model version was made' if base else 'yet'}"
+    what = nothing_to_learn(first=base is None)
     notes = left_out_notes(left_out)
     subjects = dict.fromkeys(e.subject for e in _fresh(held_out))
     if subjects:

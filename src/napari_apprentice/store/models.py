@@ -26,7 +26,7 @@ WENT_BACK = "went back from "  # how the reason of a turn begins with which a pe
 _IN_PLACE_OF = "in_place_of"  # in a turn that counts only where that model version is active; None for none
 _DAMAGED = (
     "Put models/{} back from a copy. Without one, activate a model version that was not tuned from it (`apprentice "
-    "models` lists them), or import one and activate that."
+    "models` lists them), or import one or train one anew, and activate that."
 )
 _LARGEST_PICTURE = 32 * 1024**2  # bytes
 
@@ -164,9 +164,18 @@ class Models:
         if not sound:
             raise ModelError(
                 f"The weights of model version {name} are damaged: they are not what was registered. Choose another "
-                "version, or put its folder back from a copy."
+                "version, train one anew (`apprentice train`), or put its folder back from a copy."
             )
         return path
+
+    def damage(self, name: str) -> str:
+        """What is wrong with a model version, or with the document of one it descends from; "" for nothing."""
+        try:
+            self.sound_weights(name)
+            self.base_of(name)
+        except (ModelError, StudyError) as error:
+            return str(error)
+        return ""
 
     def register(
         self, version: ModelVersion, weights: Path, pictures: Mapping[str, bytes] | None = None
@@ -252,8 +261,9 @@ class Models:
             raise StudyError(f"The picture {picture} of model version {name} is damaged: {error}.") from error
 
     def next_name(self) -> str:
-        """v0001, or one more than the highest taken number."""
-        taken = (re.fullmatch(r"v(\d{1,9})", n) for n in self.names())
+        """v0001, or one more than the highest number that is taken, or was that of an active version which is gone."""
+        names = (*self.names(), *(turn.name for turn in self.activations()))
+        taken = (re.fullmatch(r"v(\d{1,9})", n) for n in names)
         return f"v{max((int(m.group(1)) for m in taken if m), default=0) + 1:04d}"
 
     def activations(self) -> tuple[Activation, ...]:

@@ -32,6 +32,19 @@ def lives(pid: int, born: float) -> bool:
         return True
 
 
+def works_on_another(pid: int, folder: Path) -> bool:
+    """Whether a process was started on another folder of this name, as its last word: this one is a copy of it then.
+
+    One that was started with other words, or whose folder was moved since, is taken to work on this one.
+    """
+    try:
+        process = psutil.Process(pid)
+        named = Path(process.cwd(), process.cmdline()[-1])
+        return named.name == folder.name and named.is_dir() and not named.samefile(folder)
+    except (psutil.Error, OSError, IndexError):
+        return False
+
+
 def place() -> str:
     """Where the number of a process means what it means here: this computer, this container, since the last start.
 

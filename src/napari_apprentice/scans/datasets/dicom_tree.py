@@ -31,6 +31,13 @@ def find_dicom(folder: Path, per: str = "series", labels_from: str = "") -> Foun
         return _find(folder, per, labels_from)
 
 
+def label_objects(path: Path) -> tuple[Path, ...]:
+    """DICOM SEG and RT Structure Sets: a file that is one, or those in a folder and all below it."""
+    files = [f for place in tree(path) for f in _files(place)] if path.is_dir() else [path]
+    with quiet_pydicom():
+        return tuple(f for f in files if _is_dicom_file(f) and sop_class(f) in _OBJECTS)
+
+
 def _find(folder: Path, per: str, labels_from: str) -> Found:
     files = {place: [f for f in _files(place) if _is_dicom_file(f)] for place in tree(folder)}
     kinds = {f: sop_class(f) for found in files.values() for f in found}

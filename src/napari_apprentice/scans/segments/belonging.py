@@ -63,6 +63,38 @@ def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSet
     raise ChoiceError(text, "foreign", _CHOICES)
 
 
+def by_series(objects: Iterable[Path], acquisitions: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Path, ...]]:
+    """DICOM SEG and RT Structure Sets by the cases whose series, or one of whose channels, they say they were drawn on.
+
+    Parameters
+    ----------
+    acquisitions
+        By case what is known of its scan; see `core.volume.Volume`. Nothing is found for one with pseudonyms that
+        another user's key made.
+
+    Raises
+    ------
+    ScanError
+        One of the files is damaged.
+    """
+    drawn_on = {path: _series(path) for path in objects}
+    found = {}
+    for case_id, acquisition in acquisitions.items():
+        facts = (acquisition, *acquisition.get("channels", {}).values())
+        keys = [(f, key) for f in facts if IDENTIFIED in f and (key := _key_of(f)) is not None]
+        found[case_id] = tuple(
+            path
+            for path, uids in drawn_on.items()
+            if any(_same(f, key, "SeriesInstanceUID", uids) for f, key in keys if "SeriesInstanceUID" in f)
+        )
+    return found
+
+
+def _series(path: Path) -> set[str]:
+    with quiet_pydicom(), naming(path):
+        return dict(_uids(read_header(path, (*_WORDS, *_REFERENCES))))["SeriesInstanceUID"]
+
+
 def _differences(header: Dataset, facts: Mapping[str, Any]) -> tuple[str, bool]:
     """What of a label map and a scan differs, in words, and whether that is but a doubt; "" where nothing does."""
     key = _key_of(facts)
