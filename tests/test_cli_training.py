@@ -17,7 +17,7 @@ from napari_apprentice.core.config import TrainSettings, steps_from
 )
 def test_a_fine_tune_is_as_long_as_asked(words: list[str], steps: int, minutes: float, devices: int) -> None:
     options = parser().parse_args(["fine-tune", "a.study", *words])
-    settings = settings_from(options, TrainSettings(steps=steps_from(options.steps or STEPS["fine-tune"])))
+    settings = settings_from(options, TrainSettings(steps=steps_from(options.steps or STEPS)))
     assert (settings.steps, settings.minutes, settings.devices) == (steps, minutes, devices)
 
 

@@ -16,7 +16,7 @@ from napari_apprentice.core.reading import ReadSettings
 
 S = TypeVar("S", bound=Settings)
 
-STEPS = {"train": "standard", "fine-tune": "auto"}  # where none are given
+STEPS = "auto"  # where none are given
 
 # Of what a scan's file may leave open, what a label map's file may leave open too.
 _OF_LABEL_MAPS = ("segments", "overlap", "spacing", "series", "match", "foreign")
@@ -149,7 +149,7 @@ def _learning_commands(commands: Any) -> None:
         ("fine-tune", "fine-tune the base model version on corrections", TrainSettings()),
     ):
         verb = _command(commands, name, text)
-        verb.add_argument("--steps", help=f"{', '.join(PRESETS)} or a number (default {STEPS[name]})")
+        verb.add_argument("--steps", help=f"{', '.join(PRESETS)} or a number (default {STEPS})")
         text = (
             "go on with the run that was cancelled or killed, with its own settings; follow one that still trains "
             "(Ctrl-C stops it)"

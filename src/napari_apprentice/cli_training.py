@@ -33,7 +33,7 @@ def fine_tune(options: Options, session: Session) -> Answer:
 
 
 def _steps(options: Options) -> int:
-    return steps_from(options.steps or STEPS[options.command])
+    return steps_from(options.steps or STEPS)
 
 
 def _tuned(session: Session, kind: str, settings: TrainSettings, options: Options) -> Answer:
