@@ -1,4 +1,4 @@
-"""Train the starter model version: `python sample_data/train_starter.py` (half an hour on 2 cores, 2 on a GPU).
+"""Train the starter model version: `python sample_data/train_starter.py` (ten minutes on 2 cores).
 
 It learns from first-site phantoms only: those of the sample study that are marked known, and more that
 are made here and thrown away.
@@ -21,7 +21,7 @@ from napari_apprentice.learn.trainer import fit
 from napari_apprentice.learn.weights import load, save
 from napari_apprentice.loop.sample import STARTER, sample_folder, sample_list
 
-STEPS, SEED, EXTRA = 3000, 0, 20
+STEPS, SEED, EXTRA = 1200, 0, 20
 HELD_OUT = (KNOWN[2], KNOWN[7])  # the third and the eighth subject of a study are held out
 
 

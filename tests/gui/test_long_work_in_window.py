@@ -15,7 +15,7 @@ from engines import last_step, slow_process
 from models import add_model
 from qtpy.QtCore import Qt
 
-from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.config import TrainSettings, first_model_settings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.gui.status_line import StatusLine
@@ -85,7 +85,7 @@ def test_a_first_model_is_trained_from_nothing(person: Person, study: Study, pro
     person.wait(lambda: person.desk.models.training is not None and person.desk.models.training.last is not None)
     run = person.desk.facts.now.running or study.runs.open(study.runs.ids()[-1])
     assert run.kind == "train"
-    assert run.request["settings"]["rate"] == 0.01  # a first model's, not a fine-tune's
+    assert run.request["settings"]["rate"] == first_model_settings(0).rate != TrainSettings().rate
     assert len(processes) == 1
 
 
