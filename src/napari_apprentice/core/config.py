@@ -157,7 +157,10 @@ class TrainSettings(Settings):
     )
     tensorboard: bool = setting(False, "Write the curves for TensorBoard too, into the run's folder.")
     optimiser: str = setting(
-        "adamw", "adamw, or sgd with Nesterov momentum 0.99 as nnU-Net has it.", choices=("adamw", "sgd")
+        "adamw",
+        "adamw; or sgd with Nesterov momentum 0.99, which wants a rate of 0.01 (0.001 to fine-tune) and a weight decay "
+        "of 0.00003.",
+        choices=("adamw", "sgd"),
     )
     rate: float = setting(2e-3, "Peak learning rate.", 1e-6, 1.0)
     warm_up: float = setting(0.1, "Share of the steps in which the rate rises to its peak.", 0.0, 0.5)

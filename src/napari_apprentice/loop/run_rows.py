@@ -117,4 +117,5 @@ def _unusual(run: RunFolder) -> dict[str, Any]:
         return {}
     steps = int(settings.get("steps", 1))
     usual = (first_model_settings(steps) if run.kind == "train" else TrainSettings(steps=steps)).to_json()
+    settings = {"optimiser": "sgd", **settings}  # runs of before there was a choice had that
     return {k: v for k, v in settings.items() if k == "steps" or usual.get(k) != v}

@@ -215,7 +215,7 @@ def already_learned(study: Study, kind: str) -> str:
         return ""
     if ended["result"].get("left_out"):
         return ""
-    if study.models.active() is None:
+    if study.models.active() is None or "optimiser" not in newest.request["settings"]:  # not the recipe of today
         return ""
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
