@@ -49,6 +49,8 @@ class CaseLayers(QObject):
     """Another label is selected on the layer."""
     shown = Signal()
     """A case is on the screen."""
+    redrawn = Signal()
+    """Labels or status of the case on the screen changed."""
     previewed = Signal()
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
@@ -208,11 +210,13 @@ class CaseLayers(QObject):
         for layer in (self.labels, self.status):
             if layer is not None and layer.visible:
                 layer.refresh(extent=False)
+        self.redrawn.emit()
 
     def refresh_status(self) -> None:
         """Draw the status anew, where it is shown; the labels were drawn by the paint tool itself."""
         if self.status is not None and self.status.visible:
             self.status.refresh(extent=False)
+        self.redrawn.emit()
 
     def shows(self, start: int, stop: int) -> bool:
         """Whether slices `start` to `stop` - 1 along z are on the screen, or a part of them."""
