@@ -154,6 +154,14 @@ def test_the_brush_goes_along_to_the_next_case_and_corners_of_a_polygon_do_not(o
     assert layer.mode == "paint"
 
 
+def test_the_key_of_a_label_that_the_study_does_not_have_takes_up_no_other_tool(opened: Person) -> None:
+    layer = opened.desk.layers.labels
+    for key in (Qt.Key.Key_3, Qt.Key.Key_7, Qt.Key.Key_9):
+        opened.press(key)
+        assert (layer.mode, layer.selected_label) == ("paint", 1)
+        assert "is no label" in opened.said[-1]
+
+
 def test_a_stroke_that_a_right_click_began_is_told_when_something_waits_for_it(opened: Person) -> None:
     opened.click_at(0.4, 0.4, Qt.MouseButton.RightButton)
     assert opened.desk.layers.mid_stroke

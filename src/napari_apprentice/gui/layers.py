@@ -47,6 +47,8 @@ class CaseLayers(QObject):
     redo_requested = Signal()
     label_chosen = Signal(int)
     """Another label is selected on the layer."""
+    label_missed = Signal(int)
+    """The key of a label was pressed that the study does not have."""
     shown = Signal()
     """A case is on the screen."""
     redrawn = Signal()
@@ -349,14 +351,20 @@ class CaseLayers(QObject):
 
     def _bind_keys(self, layer: Labels, schema: LabelSchema) -> None:
         # Bound to the layer itself these win over napari's: digits are its tools, Ctrl+Z its own history.
-        for position, label_id in enumerate((0, *schema.ids[:9])):
-            layer.bind_key(str(position), self._chooser(label_id), overwrite=True)
+        ids = (0, *schema.ids)
+        for key in range(10):
+            verb = self._chooser(ids[key]) if key < len(ids) else self._missing(key)
+            layer.bind_key(str(key), verb, overwrite=True)
         layer.bind_key("Control-Z", lambda _: self.undo_requested.emit(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _: self.redo_requested.emit(), overwrite=True)
         layer.bind_key("M", lambda _: None, overwrite=True)  # "new label" would leave the schema
 
     def _chooser(self, label_id: int) -> Callable[[Labels], None]:
         return lambda _: self.choose(label_id)
+
+    def _missing(self, key: int) -> Callable[[Labels], None]:
+        """Not napari's tool: who means a label would paint or fill with the one before."""
+        return lambda _: self.label_missed.emit(key)
 
     # ------------------------------------------------------------ hearing
 
