@@ -154,6 +154,14 @@ def test_the_brush_goes_along_to_the_next_case_and_corners_of_a_polygon_do_not(o
     assert layer.mode == "paint"
 
 
+def test_a_label_chosen_with_the_picker_in_hand_is_painted_with(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "pick"
+    opened.press(Qt.Key.Key_2)
+    opened.drag()
+    assert 2 in opened.session.case.canvas.labels
+    assert opened.desk.layers.labels.selected_label == 2
+
+
 def test_the_key_of_a_label_that_the_study_does_not_have_takes_up_no_other_tool(opened: Person) -> None:
     layer = opened.desk.layers.labels
     for key in (Qt.Key.Key_3, Qt.Key.Key_7, Qt.Key.Key_9):

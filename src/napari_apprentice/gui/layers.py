@@ -274,11 +274,11 @@ class CaseLayers(QObject):
             layer.mode = self._mode
 
     def choose(self, label_id: int) -> None:
-        """Select a label for painting; from looking or erasing, the brush is taken up."""
+        """Select a label for painting; from looking, picking or erasing, the brush is taken up."""
         if self.labels is None:
             return
         self.labels.selected_label = label_id
-        if self.labels.mode in ("pan_zoom", "erase", "transform"):
+        if self.labels.mode in ("pan_zoom", "pick", "erase", "transform"):
             self.labels.mode = "paint"
 
     def slice_shown(self) -> tuple[int, int] | None:
