@@ -15,6 +15,7 @@ from dicom_builder import header, items, random_voxels, write_series
 from napari_apprentice.gui.choice_dialog import ChoiceDialog
 from napari_apprentice.scans.reader import read_volume
 from napari_apprentice.scans.segments.seg_writer import write_seg
+from napari_apprentice.scans.writer import write_label_map
 
 pytestmark = pytest.mark.window
 NAME = "napari-apprentice"
@@ -32,14 +33,14 @@ def seg_of(folder: Path) -> Path:
     return folder.with_suffix(".dcm")
 
 
-def contours_of(folder: Path) -> Path:
-    """The outline of a square in a slice of a series of Bert's, as contours."""
-    corners = np.array([[1, y, x, 1] for y, x in ((1, 1), (1, 3), (4, 3), (4, 1))])
+def contours_of(folder: Path, uids: dict[str, str]) -> Path:
+    """The outline of a square in a slice of a series, as contours; not in that of its SEG."""
+    corners = np.array([[0, y, x, 1] for y, x in ((1, 1), (1, 3), (4, 3), (4, 1))])
     square = (corners @ read_volume(folder).geometry.affine.T)[:, :3] * (-1, -1, 1)  # DICOM's axes run to L and P
     contour = items(ContourGeometricType="CLOSED_PLANAR", ContourData=square.ravel().tolist())
-    path = folder.with_suffix(".dcm")
+    path = folder.with_suffix(".rt.dcm")
     header(
-        SOPClassUID=RTStructureSetStorage, PatientName=None, **BERT,
+        SOPClassUID=RTStructureSetStorage, PatientName=None, **uids,
         StructureSetROISequence=items(ROINumber=1, ROIName="liver"),
         ROIContourSequence=items(ReferencedROINumber=1, ContourSequence=contour),
     ).save_as(path, enforce_file_format=True)  # fmt: skip
@@ -80,12 +81,12 @@ def opened(person: Person, tmp_path: Path) -> Person:
 
 @pytest.mark.parametrize("kind", ["seg", "contours"])
 def test_one_of_another_person_is_asked_about(opened: Person, tmp_path: Path, kind: str) -> None:
-    path = seg_of(tmp_path / "bert") if kind == "seg" else contours_of(tmp_path / "bert")
+    path = seg_of(tmp_path / "bert") if kind == "seg" else contours_of(tmp_path / "bert", BERT)
     layers = list(opened.viewer.layers)
     asked = answering(take=False)
     assert opened.viewer.open(path, plugin=NAME) == []
     assert list(opened.viewer.layers) == layers
-    assert "bert.dcm does not belong to this scan: its patient is sub-" in asked[0]
+    assert f"{path.name} does not belong to this scan: its patient is sub-" in asked[0]
     answering(take=True)
     (layer,) = opened.viewer.open(path, plugin=NAME)
     assert layer.data.any()
@@ -101,3 +102,13 @@ def test_ones_own_is_not_asked_about_also_beside_somebody_else_s(opened: Person,
         (layer,) = opened.viewer.open(seg_of(tmp_path / name), plugin=NAME)
         assert layer.data.any()
     assert not [n for n in notification_manager.records if "belong" in str(n.message)]
+
+
+def test_contours_are_drawn_on_the_scan_also_while_a_label_map_is_selected(opened: Person, tmp_path: Path) -> None:
+    part = opened.session.case.info.geometry.part((1, 0, 0), (1, 6, 5))
+    write_label_map(tmp_path / "part.nii.gz", np.ones(part.shape, np.uint8), part)
+    (cropped,) = opened.viewer.open(tmp_path / "part.nii.gz", plugin=NAME)
+    assert opened.viewer.layers.selection.active is cropped
+    (layer,) = opened.viewer.open(contours_of(tmp_path / "anna", ANNA), plugin=NAME)
+    assert layer.data.shape == opened.session.case.info.shape
+    assert np.unique(np.nonzero(layer.data)[0]).tolist() == [0]

@@ -95,11 +95,12 @@ def _images(volume: Volume) -> list[LayerTuple]:
 
 
 def _open_scans() -> list[Mapping[str, Any]]:
-    """What the open layers know of their scans, that of the selected one first."""
+    """What the open layers know of their scans, that of the selected one first; label maps count where no scan is."""
     viewer = napari.current_viewer()
     layers = [] if viewer is None else [viewer.layers.selection.active, *viewer.layers]
     known = [layer.metadata.get(KEY, {}) for layer in layers if layer is not None]
-    return [scan for scan in known if "geometry" in scan]
+    placed = [layer for layer in known if "geometry" in layer]
+    return [layer for layer in placed if "acquisition" in layer] or placed
 
 
 def _scan_of(path: Path, settings: ReadSettings) -> tuple[Mapping[str, Any], str]:
@@ -120,10 +121,10 @@ def _labels(path: Path, settings: ReadSettings) -> LayerTuple:
     # Contours have no voxels of their own: they are drawn on the grid of the scan that is open.
     grid = Geometry.from_json(scan["geometry"]) if scan else None
     found = read_label_map(path, settings, grid)
-    return _as_layer(path, found, scan.get("acquisition", {}), doubt)
+    return _as_layer(path, found, doubt)
 
 
-def _as_layer(path: Path, found: LabelMap, acquisition: Mapping[str, Any], doubt: str) -> LayerTuple:
+def _as_layer(path: Path, found: LabelMap, doubt: str) -> LayerTuple:
     for sentence in filter(None, (doubt, *found.warnings)):
         show_info(sentence)
     ids = sorted(found.names)
@@ -132,7 +133,7 @@ def _as_layer(path: Path, found: LabelMap, acquisition: Mapping[str, Any], doubt
         look["features"] = {"index": [0, *ids], "label": ["background", *(found.names[i] for i in ids)]}
     if found.colours:
         look["colormap"] = {None: "white", 0: "transparent", **found.colours}
-    known = metadata_of(found.geometry, source_name=path.name, acquisition=acquisition)
+    known = metadata_of(found.geometry, source_name=path.name)
     return found.voxels, {**look, **place_of(found.geometry), "metadata": known}, "labels"
 
 
