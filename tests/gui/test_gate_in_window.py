@@ -73,6 +73,26 @@ def _details(person: Person):
     return panel.viewing.dialog
 
 
+def test_where_only_a_candidate_is_there_it_is_said_what_to_do_and_that_works(
+    person: Person, study: Study, tmp_path: Path
+) -> None:
+    add_model(study, tmp_path, active=False)
+    _examples(study)
+    person.open_study(study.path)
+    panel = person.dock.tune_panel
+    assert panel.step.isVisibleTo(panel)
+    assert panel.step.text() == (
+        "No model version is active: select one in the list and press Activate, or train anew."
+    )
+    assert (panel.train_first.text(), panel.train_first.isEnabled()) == ("Train anew", True)
+    panel.models.list.setCurrentRow(0)
+    person.click(panel.models.activate)
+    person.settle()
+    assert "v0001" in person.dock.predict_panel.model.text()
+    assert panel.fine_tune.isEnabled()
+    assert "No model version" not in panel.step.text()
+
+
 def test_table_and_pictures_after_a_run_and_a_refused_candidate_used_all_the_same(
     ready: Person, study: Study, tmp_path: Path
 ) -> None:

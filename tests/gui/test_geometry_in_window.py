@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from driving import Person
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QThread
 from qtpy.QtTest import QTest
 
 from builders import OBLIQUE, write_nifti
@@ -154,6 +154,31 @@ def test_the_line_tells_place_voxel_value_and_label_under_the_mouse(opened: Pers
     QTest.mouseMove(opened.canvas, QPoint(opened.canvas.width() // 2 + 12, opened.canvas.height() // 2 + 12))
     opened.rest(0.2)
     assert " mm   voxel " in panel.under_mouse.text()
+
+
+def test_what_is_under_a_mouse_that_rests_changes_with_the_labels(opened: Person) -> None:
+    napari_s_own = opened.viewer.window._qt_window.status_thread
+    QThread.start(napari_s_own)
+    try:
+        opened.press(Qt.Key.Key_1)
+        opened.desk.layers.labels.mode = "fill"
+        opened.click_at(0.5, 0.5)
+
+        def read(label: str) -> bool:
+            return label in opened.dock.correct_panel.under_mouse.text() and label in str(opened.viewer.status)
+
+        opened.wait(lambda: read("liver"), 5)
+        opened.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        opened.wait(lambda: not read("liver"), 5)
+        opened.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+        opened.wait(lambda: read("liver"), 5)
+        notification_manager.records.clear()
+        opened.viewer.dims.ndisplay = 3
+        opened.open_case("c2")
+        assert notification_manager.records == []  # napari cannot say what is under a mouse that has not moved in 3D
+    finally:
+        napari_s_own.terminate()
+        napari_s_own.wait()
 
 
 def test_where_a_channel_was_deleted_the_others_keep_their_names_and_it_can_be_had_back(

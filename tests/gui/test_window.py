@@ -154,6 +154,53 @@ def test_the_brush_goes_along_to_the_next_case_and_corners_of_a_polygon_do_not(o
     assert layer.mode == "paint"
 
 
+def corners(person: Person, *places: tuple[float, float]) -> None:
+    """Click corners of a polygon."""
+    for place in places:
+        person.click_at(*place)
+
+
+def finish(person: Person, x: float, y: float) -> None:
+    """Double click the last corner of a polygon."""
+    point = QPoint(int(x * person.canvas.width()), int(y * person.canvas.height()))
+    QTest.mouseDClick(person.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, point)
+    person.rest(0.1)
+
+
+def test_a_polygon_is_painted_in_the_slice_on_the_screen(opened: Person) -> None:
+    layer, canvas = opened.desk.layers.labels, opened.session.case.canvas
+    layer.mode = "polygon"
+    here = opened.desk.layers.z_shown()
+    corners(opened, (0.4, 0.4), (0.6, 0.4), (0.6, 0.6))
+    opened.viewer.dims.set_current_step(0, here + 1)
+    finish(opened, 0.45, 0.6)
+    assert np.unique(np.nonzero(canvas.status)[0]).tolist() == [here + 1]
+    drawn = canvas.status.copy()
+    corners(opened, (0.4, 0.4), (0.6, 0.4), (0.6, 0.6))
+    opened.viewer.dims.order = (2, 0, 1)  # another plane, where these corners mean nothing
+    finish(opened, 0.45, 0.6)
+    np.testing.assert_array_equal(canvas.status, drawn)
+    corners(opened, (0.4, 0.4), (0.6, 0.4), (0.6, 0.6))
+    finish(opened, 0.45, 0.6)
+    assert np.unique(np.nonzero(canvas.status != drawn)[2]).tolist() == [opened.desk.layers.slice_shown()[1]]
+
+
+def test_a_label_chosen_with_the_picker_in_hand_is_painted_with(opened: Person) -> None:
+    opened.desk.layers.labels.mode = "pick"
+    opened.press(Qt.Key.Key_2)
+    opened.drag()
+    assert 2 in opened.session.case.canvas.labels
+    assert opened.desk.layers.labels.selected_label == 2
+
+
+def test_the_key_of_a_label_that_the_study_does_not_have_takes_up_no_other_tool(opened: Person) -> None:
+    layer = opened.desk.layers.labels
+    for key in (Qt.Key.Key_3, Qt.Key.Key_7, Qt.Key.Key_9):
+        opened.press(key)
+        assert (layer.mode, layer.selected_label) == ("paint", 1)
+        assert "is no label" in opened.said[-1]
+
+
 def test_a_stroke_that_a_right_click_began_is_told_when_something_waits_for_it(opened: Person) -> None:
     opened.click_at(0.4, 0.4, Qt.MouseButton.RightButton)
     assert opened.desk.layers.mid_stroke

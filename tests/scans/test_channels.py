@@ -8,7 +8,7 @@ from builders import OBLIQUE
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import Volume
 from napari_apprentice.errors import ChoiceError, InputError
-from napari_apprentice.scans.channels import Channel, distinct, stack
+from napari_apprentice.scans.channels import Channel, distinct, same_grid, stack
 from napari_apprentice.scans.reader import read_volume
 from real_data import real_data
 
@@ -44,6 +44,28 @@ def test_affines_that_differ_by_what_programs_round_are_one_grid():
     made = stack("p", [Channel("a", first), Channel("b", other)])
     np.testing.assert_array_equal(made.voxels[1], other.voxels[0])
     assert made.geometry is first.geometry
+    assert not [s for s in made.steps if s.kind == "resample"]
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (2, 0, 1)])
+@pytest.mark.parametrize("degrees", [45.0, -45.0])
+def test_grids_turned_by_45_degrees_are_one_grid_in_any_axis_order(degrees, order):
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    affine = np.array([[1.0, 0, 0, 5], [0, cos, -sin, -3], [0, sin, cos, 8], [0, 0, 0, 1]])
+    source = np.random.default_rng(1).integers(0, 90, (2, 6, 7, 7)).astype(np.int16)
+    first = Geometry.from_source((6, 7, 7), affine)
+    saved = affine[:, [*order, 3]].copy()
+    saved[:, 3] += saved[:, 0] * (source.shape[1 + order[0]] - 1)
+    saved[:, 0] *= -1
+    other = Geometry.from_source(tuple(source.shape[1 + a] for a in order), saved)
+    stored = source[1].transpose(order)[::-1]
+    parts = [
+        Channel("a", Volume(first.to_canonical(source[:1]), first, ("c",), "a.nii", "0" * 64)),
+        Channel("b", Volume(other.to_canonical(stored)[None], other, ("c",), "b.nii", "1" * 64)),
+    ]
+    assert same_grid(parts)
+    made = stack("p", parts)
+    np.testing.assert_array_equal(made.geometry.to_source(made.voxels), source)
     assert not [s for s in made.steps if s.kind == "resample"]
 
 

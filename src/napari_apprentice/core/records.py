@@ -48,6 +48,8 @@ class CaseInfo:
         What was done to the voxels between the file and the study, in order.
     modality
         DICOM's word (CT, MR, PT ...), "" when unknown.
+    acquisition
+        What is known of the scan besides; see `core.volume.Volume`.
     """
 
     case_id: str
@@ -60,6 +62,7 @@ class CaseInfo:
     added: str
     steps: tuple[Step, ...] = ()
     modality: str = ""
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:

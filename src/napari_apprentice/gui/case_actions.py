@@ -58,6 +58,7 @@ class CaseActions(QObject):
         layers.painted.connect(self.record)
         layers.undo_requested.connect(self.undo)
         layers.redo_requested.connect(self.redo)
+        layers.label_missed.connect(lambda key: runner.said.emit(f"Key {key} is no label: the study has fewer."))
         layers.lost.connect(self._on_lost)
         layers.replaced.connect(self._on_replaced)
         bridge.canvas_changed.connect(self._on_canvas_changed)

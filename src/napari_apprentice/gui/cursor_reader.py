@@ -39,6 +39,8 @@ class CursorReader(QObject):
         self._events = (viewer.cursor.events.position, viewer.dims.events.point, viewer.dims.events.order)
         for event in self._events:
             event.connect(self._on_moved)
+        for signal in (layers.shown, layers.redrawn):
+            signal.connect(self._on_changed)
         # The cursor's own event also comes when axes change, with the place from before.
         viewer.mouse_move_callbacks.append(self._on_mouse)
 
@@ -70,6 +72,11 @@ class CursorReader(QObject):
     def _on_moved(self, _: Any = None) -> None:
         if not self._timer.isActive() and self._layers.info is not None:
             self._timer.start()
+
+    def _on_changed(self) -> None:
+        """Labels change under a mouse that rests, too: napari's own line reads them anew where the mouse moved."""
+        if self._viewer.dims.ndisplay == 2:  # in 3D napari knows no direction to look along until the mouse has moved
+            self._viewer.cursor.events.position(value=self._viewer.cursor.position)
 
     def _on_mouse(self, viewer: Any, _: Any) -> None:
         self._view = tuple(viewer.dims.order)

@@ -28,6 +28,7 @@ from napari_apprentice.gui.model_actions import ModelActions
 from napari_apprentice.gui.orientation_letters import OrientationLetters
 from napari_apprentice.gui.place_keeping import PlaceKeeping
 from napari_apprentice.gui.place_tour import PlaceTour
+from napari_apprentice.gui.polygon_keeping import PolygonKeeping
 from napari_apprentice.gui.presence_watch import PresenceWatch
 from napari_apprentice.gui.raw_prediction import RawPrediction
 from napari_apprentice.gui.side_docks import SideDocks
@@ -95,6 +96,7 @@ class Desk(QObject):
         self._present = PresenceWatch(self.session, self.runner, self.bridge, self.facts, self)
         self._stray = StrayPainting(self.viewer, self.session, self.layers, self)
         self._place = PlaceKeeping(self.session, self.layers, self)
+        self._polygon = PolygonKeeping(self.viewer, self.layers, self)
         self._upright = Upright(self.viewer, self.bridge, self.layers, self)
         self.letters = OrientationLetters(self.viewer, self.bridge, self.layers, self)
         self.mouse = CursorReader(self.viewer, self.session, self.layers, self)
@@ -172,6 +174,7 @@ class Desk(QObject):
         self.layers.close()
         self._watch.close()
         self.letters.close()
+        self._polygon.close()
         self._upright.close()
         self.mouse.close()
         self.windowing.close()

@@ -129,4 +129,6 @@ def place_in(info: CaseInfo) -> dict[str, Any]:
 def metadata_of_case(info: CaseInfo) -> dict[str, Any]:
     """What the layers of a case know of it."""
     files = [info.source_digest, *(s.detail.get("digest") for s in info.steps if s.kind == "channel")]
-    return metadata_of(info.geometry, case=info.case_id, digests=[digest for digest in files if digest])
+    return metadata_of(
+        info.geometry, case=info.case_id, digests=[digest for digest in files if digest], acquisition=info.acquisition
+    )

@@ -47,8 +47,12 @@ class CaseLayers(QObject):
     redo_requested = Signal()
     label_chosen = Signal(int)
     """Another label is selected on the layer."""
+    label_missed = Signal(int)
+    """The key of a label was pressed that the study does not have."""
     shown = Signal()
     """A case is on the screen."""
+    redrawn = Signal()
+    """Labels or status of the case on the screen changed."""
     previewed = Signal()
     """The scan of a case is on the screen, its labels not yet."""
     lost = Signal()
@@ -208,11 +212,13 @@ class CaseLayers(QObject):
         for layer in (self.labels, self.status):
             if layer is not None and layer.visible:
                 layer.refresh(extent=False)
+        self.redrawn.emit()
 
     def refresh_status(self) -> None:
         """Draw the status anew, where it is shown; the labels were drawn by the paint tool itself."""
         if self.status is not None and self.status.visible:
             self.status.refresh(extent=False)
+        self.redrawn.emit()
 
     def shows(self, start: int, stop: int) -> bool:
         """Whether slices `start` to `stop` - 1 along z are on the screen, or a part of them."""
@@ -268,11 +274,11 @@ class CaseLayers(QObject):
             layer.mode = self._mode
 
     def choose(self, label_id: int) -> None:
-        """Select a label for painting; from looking or erasing, the brush is taken up."""
+        """Select a label for painting; from looking, picking or erasing, the brush is taken up."""
         if self.labels is None:
             return
         self.labels.selected_label = label_id
-        if self.labels.mode in ("pan_zoom", "erase", "transform"):
+        if self.labels.mode in ("pan_zoom", "pick", "erase", "transform"):
             self.labels.mode = "paint"
 
     def slice_shown(self) -> tuple[int, int] | None:
@@ -345,14 +351,20 @@ class CaseLayers(QObject):
 
     def _bind_keys(self, layer: Labels, schema: LabelSchema) -> None:
         # Bound to the layer itself these win over napari's: digits are its tools, Ctrl+Z its own history.
-        for position, label_id in enumerate((0, *schema.ids[:9])):
-            layer.bind_key(str(position), self._chooser(label_id), overwrite=True)
+        ids = (0, *schema.ids)
+        for key in range(10):
+            verb = self._chooser(ids[key]) if key < len(ids) else self._missing(key)
+            layer.bind_key(str(key), verb, overwrite=True)
         layer.bind_key("Control-Z", lambda _: self.undo_requested.emit(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _: self.redo_requested.emit(), overwrite=True)
         layer.bind_key("M", lambda _: None, overwrite=True)  # "new label" would leave the schema
 
     def _chooser(self, label_id: int) -> Callable[[Labels], None]:
         return lambda _: self.choose(label_id)
+
+    def _missing(self, key: int) -> Callable[[Labels], None]:
+        """Not napari's tool: who means a label would paint or fill with the one before."""
+        return lambda _: self.label_missed.emit(key)
 
     # ------------------------------------------------------------ hearing
 

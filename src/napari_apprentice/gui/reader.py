@@ -1,6 +1,6 @@
 """File > Open and drag and drop: scans and label maps as layers that know their grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,16 @@ import napari
 from napari.utils.notifications import show_error, show_info
 
 from napari_apprentice.core.geometry import Geometry
+from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelMap, Volume
-from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.errors import ApprenticeError, ChoiceError
 from napari_apprentice.gui.choice_dialog import answered
 from napari_apprentice.gui.placing import KEY, is_oblique, metadata_of, place_of
 from napari_apprentice.gui.window_presets import AUTOMATIC, limits_of
 from napari_apprentice.scans.dicom.kinds import is_dicom
 from napari_apprentice.scans.label_sign import says_labels
 from napari_apprentice.scans.reader import read_label_map, read_volume
+from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.scans.sight import is_zarr
 from napari_apprentice.scans.suffixes import stem_of
 
@@ -59,9 +61,7 @@ def layers_of(path: Path) -> list[LayerTuple]:
         No scan, a damaged one, or one with a choice nobody made.
     """
     if says_labels(path):
-        # Contours have no voxels of their own: they are drawn on the grid of the scan that is open.
-        grid = _open_grid()
-        return [_labels(path, answered(path.name, lambda settings: read_label_map(path, settings, grid)))]
+        return [answered(path.name, lambda settings: _labels(path, settings))]
     return _images(answered(path.name, lambda settings: read_volume(path, settings)))
 
 
@@ -88,25 +88,44 @@ def _images(volume: Volume) -> list[LayerTuple]:
             modality=volume.modality,
             steps=[step.to_json() for step in volume.steps],
             warnings=warnings,
+            acquisition=dict(volume.acquisition),
         )
         made.append((voxels, {**look, **place_of(volume.geometry), "metadata": known}, "image"))
     return made
 
 
-def _open_grid() -> Geometry | None:
-    """The grid of the selected scan, else of the first one that is open."""
+def _open_scans() -> list[Mapping[str, Any]]:
+    """What the open layers know of their scans, that of the selected one first; label maps count where no scan is."""
     viewer = napari.current_viewer()
-    if viewer is None:
-        return None
-    for layer in (viewer.layers.selection.active, *viewer.layers):
-        known = {} if layer is None else layer.metadata.get(KEY, {})
-        if "geometry" in known:
-            return Geometry.from_json(known["geometry"])
-    return None
+    layers = [] if viewer is None else [viewer.layers.selection.active, *viewer.layers]
+    known = [layer.metadata.get(KEY, {}) for layer in layers if layer is not None]
+    placed = [layer for layer in known if "geometry" in layer]
+    return [layer for layer in placed if "acquisition" in layer] or placed
 
 
-def _labels(path: Path, found: LabelMap) -> LayerTuple:
-    for sentence in found.warnings:
+def _scan_of(path: Path, settings: ReadSettings) -> tuple[Mapping[str, Any], str]:
+    """The open scan that a label map belongs to, and a doubt; without any scan it belongs to none."""
+    question: ChoiceError | None = None
+    for scan in _open_scans():
+        try:
+            return scan, refuse_foreign(path, scan.get("acquisition", {}), settings)
+        except ChoiceError as error:
+            question = question or error
+    if question is not None:
+        raise question
+    return {}, ""
+
+
+def _labels(path: Path, settings: ReadSettings) -> LayerTuple:
+    scan, doubt = _scan_of(path, settings)
+    # Contours have no voxels of their own: they are drawn on the grid of the scan that is open.
+    grid = Geometry.from_json(scan["geometry"]) if scan else None
+    found = read_label_map(path, settings, grid)
+    return _as_layer(path, found, doubt)
+
+
+def _as_layer(path: Path, found: LabelMap, doubt: str) -> LayerTuple:
+    for sentence in filter(None, (doubt, *found.warnings)):
         show_info(sentence)
     ids = sorted(found.names)
     look: dict[str, Any] = {"name": stem_of(path), "opacity": 0.55}

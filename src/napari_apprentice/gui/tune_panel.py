@@ -155,7 +155,8 @@ class TunePanel(Panel):
         learnable = any(row.revisions for row in facts.rows)
         self.fine_tune.setEnabled(not running and not first and learnable)
         self.train_first.setVisible(first and facts.path is not None)
-        self.train_first.setText("Train anew, with the new labels" if facts.outgrown else "Train first model")
+        anew = "Train anew" if facts.models else "Train first model"
+        self.train_first.setText("Train anew, with the new labels" if facts.outgrown else anew)
         self.train_first.setEnabled(not running and learnable)
         self.cancel.setVisible(running)
         self.resume.setVisible(not running and facts.resumable is not None and not facts.silent)
@@ -225,7 +226,11 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Correct and save a case first: there is nothing to learn from yet."
     if facts.outgrown:
         return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
-    return facts.silent or ("A cancelled training run can go on." if facts.resumable else _in_short(facts.learned))
+    if facts.silent or facts.resumable:
+        return facts.silent or "A cancelled training run can go on."
+    if facts.active is None and facts.models:
+        return "No model version is active: select one in the list and press Activate, or train anew."
+    return _in_short(facts.learned)
 
 
 def _in_short(sentences: str) -> str:

@@ -134,8 +134,14 @@ def _reference(case: str, there: Sequence[Channel], wanted: str) -> Channel:
 
 
 def _difference(one: Geometry, other: Geometry) -> str | None:
-    """How two grids differ by more than what files and programs round."""
-    return one.difference(other, tolerance(one))
+    """How two grids differ by more than what files and programs round, in whatever order their axes are taken."""
+    return one.difference(other.along(one), tolerance(one))
+
+
+def _along(volume: Volume, target: Geometry) -> Volume:
+    """The same volume, its axes in the order of another grid's."""
+    turned = volume.geometry.along(target)
+    return replace(volume, voxels=turned.to_canonical(volume.geometry.to_source(volume.voxels)), geometry=turned)
 
 
 def _grid(volume: Volume) -> str:
@@ -149,7 +155,7 @@ def _part(channel: Channel, reference: Channel) -> tuple[tuple[str, ...], NDArra
         what = f"There was no file for channel {channel.name}: it holds zeros."
         zeros = np.zeros((1, *target.shape), bool)  # fits into every number type
         return (channel.name,), zeros, (Step("missing", what, {"channel": channel.name}),)
-    volume = channel.volume
+    volume = _along(channel.volume, target)
     several = len(volume.channels) > 1
     names = tuple(f"{channel.name}-{n}" for n in volume.channels) if several else (channel.name,)
     if _difference(target, volume.geometry) is None:

@@ -126,6 +126,7 @@ class Cases:
                 added=str(record["added"]),
                 steps=tuple(Step.from_json(step) for step in record.get("steps", ())),
                 modality=str(record.get("modality", "")),
+                acquisition=dict(record.get("acquisition", {})),
             )
         except MALFORMED as error:
             raise StudyError(f"Case {case_id} is damaged: its attributes cannot be understood.") from error
