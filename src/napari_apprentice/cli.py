@@ -282,7 +282,8 @@ def _evaluate(options: Options, session: Session) -> Answer:
     if found.learned:
         without = f"the mean without is {rest.mean:.3f}" if rest else "nothing else was compared"
         lines.append(f"{found.model} learned from the subjects of {named(found.learned)}; {without}.")
-    return {**facts, "learned": list(found.learned), "mean_of_others": rest.mean if rest else None}, lines
+    facts |= {"learned": list(found.learned), "mean_of_others": rest.mean if rest else None}
+    return {**facts, "doubts": list(found.doubts)}, [*lines, *found.doubts]
 
 
 def _demo(options: Options, session: Session) -> Answer:

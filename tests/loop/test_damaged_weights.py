@@ -1,5 +1,6 @@
 """Weights that are not what was registered are found before the first step; what fails later can be resumed."""
 
+import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from napari_apprentice.loop.choosing import choose
 from napari_apprentice.loop.tuning import begin_training, resumable_training
 from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import train
+from napari_apprentice.store import models
 from napari_apprentice.store.study import Study
 
 TUNE = TrainSettings(steps=1, device="cpu", validate_every=1000, interpolation=1)
@@ -48,6 +50,22 @@ def test_a_model_is_trained_anew_beside_a_damaged_one(study: Study, damaged: str
     choose(study, "v0002", "ann")
     assert study.models.active() == "v0002"
     assert path.read_bytes() == broken
+
+
+def test_a_model_is_trained_anew_beside_one_that_the_disk_does_not_give(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad_sector, digest = study.models.weights("v0001"), models.file_digest
+
+    def read(path: Path) -> str:
+        if path == bad_sector:
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(path)
+
+    monkeypatch.setattr(models, "file_digest", read)
+    made = trained(study, "train", TUNE)
+    assert (made["model"], made["active"]) == ("v0002", False)
+    assert "Model version v0001 cannot be read." in made["notes"][0]
 
 
 def test_a_number_of_a_version_that_is_gone_is_not_given_again(study: Study) -> None:

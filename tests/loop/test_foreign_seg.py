@@ -1,8 +1,10 @@
 """A DICOM SEG or contours of another person, on the grid of a case: scanners put many persons on one grid."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import RTStructureSetStorage
 
@@ -192,8 +194,12 @@ def test_references_in_dicom_belong_to_the_case_whose_series_they_refer_to(tmp_p
     assert evaluate(study, refs, what="corrected").dice == {one: {1: 1.0}, two: {1: 1.0}}
     assert set(evaluate(study, refs / "SEG0001.dcm", what="corrected").dice) == {one}
     _seg(tmp_path / "again", **OWN).rename(refs / "again.dcm")
-    with pytest.raises(InputError, match=f"may all be the reference of case {one}"):
-        evaluate(study, refs, what="corrected")
+    found = evaluate(study, refs, what="corrected")
+    assert {*found.dice} == {two}
+    assert f"SEG0001.dcm and again.dcm in {refs} may all be the reference of case {one}" in found.doubts[0]
+    (refs / "SEG0001.dcm").rename(refs / "second" / "again.dcm")
+    with pytest.raises(InputError, match=rf"again\.dcm and second/again\.dcm in .* reference of case {one}"):
+        evaluate(study, refs, what="corrected", cases=[one])
     with pytest.raises(InputError, match="also by the series that they refer to"):
         evaluate(study, _seg(tmp_path / "nobody", **{**OTHER, "SeriesInstanceUID": "1.9"}), what="corrected")
 
@@ -207,3 +213,49 @@ def test_a_reference_in_dicom_without_a_series_of_the_study_goes_by_its_name(tmp
     refs.mkdir()
     import_correction(study, "c1", seg.rename(refs / "c1.dcm"), accept="all", author="ann")
     assert evaluate(study, refs, what="corrected").mean == 1.0
+
+
+def test_the_names_of_references_count_before_the_series_that_others_refer_to(tmp_path: Path) -> None:
+    study, one = _case(tmp_path, False, **OWN)
+    again = write_series(tmp_path / "again", random_voxels(SHAPE, seed=2), **OWN)
+    (two,) = _add(study, again, deidentify=False).added  # another scan of one series, as after an update
+    refs = tmp_path / "refs"
+    (refs / "old").mkdir(parents=True)
+    seg = _seg(tmp_path / "seg", **OWN)
+    for case_id in (one, two):
+        import_correction(study, case_id, seg, accept="all", author="ann")
+        shutil.copy(seg, refs / f"{case_id}.dcm")
+    shutil.copy(seg, refs / "old" / "reader2.dcm")
+    shutil.copy(seg, refs / "old" / f"{one}.dcm")
+    found = evaluate(study, refs, what="corrected")
+    assert (found.dice, found.doubts) == ({one: {1: 1.0}, two: {1: 1.0}}, ())
+    (refs / f"{two}.dcm").unlink()
+    damaged = _contours(refs / "old" / "reader2.dcm", *OWN.values())
+    damaged.write_bytes((whole := damaged.read_bytes())[: whole.index(b"\x06\x30\x10\x00") + 14])
+    assert evaluate(study, refs, what="corrected", cases=[one]).doubts == ()
+    found = evaluate(study, refs, what="corrected")
+    assert {*found.dice} == {one}
+    assert "reader2.dcm is damaged" in found.doubts[0]
+
+
+def test_an_object_that_lists_two_series_is_of_the_one_in_its_frame_of_reference(tmp_path: Path) -> None:
+    study, one = _case(tmp_path, False, **OWN)
+    cases = [one]
+    for name, uids in (("later", LATER), ("beside", OTHER_SERIES)):
+        scan = write_series(tmp_path / name, random_voxels(SHAPE, seed=len(name)), **uids)
+        cases += _add(study, scan, deidentify=False).added
+    seg = _seg(tmp_path / "seg", **OWN)
+    for case_id in cases:
+        settings = ReadSettings(foreign="take")
+        import_correction(study, case_id, seg, accept="all", author="ann", settings=settings)
+    told = {}
+    for other in (LATER, OTHER_SERIES):
+        data = pydicom.dcmread(seg)
+        data.ReferencedSeriesSequence.extend(items(SeriesInstanceUID=other["SeriesInstanceUID"]))
+        data.save_as(tmp_path / "both.dcm")
+        try:
+            told[other["SeriesInstanceUID"]] = [*evaluate(study, tmp_path / "both.dcm", what="corrected").dice]
+        except InputError as error:
+            told[other["SeriesInstanceUID"]] = str(error)
+    assert told["1.2.1"] == [one]
+    assert f"both.dcm refers to the series of the cases {cases[2]} and {one}: call it like the one" in told["1.1.2"]

@@ -23,7 +23,6 @@ from napari_apprentice.scans.fitting import fit
 from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
 from napari_apprentice.scans.segments.belonging import by_series, refuse_foreign
 from napari_apprentice.scans.segments.claims import may_be_unknown
-from napari_apprentice.scans.suffixes import DICOM, suffix_of
 from napari_apprentice.store.study import Study
 
 
@@ -32,12 +31,13 @@ class Evaluation:
     """Dice per case and label; a label absent from both maps has no entry.
 
     `learned` are cases of subjects that the model versions which predicted have learned from: scores there say
-    nothing about new scans.
+    nothing about new scans. `doubts` say why files in DICOM were passed over: damaged, or which case's is not clear.
     """
 
     model: str
     dice: Mapping[str, Mapping[int, float]]
     learned: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def by_label(self) -> dict[int, float]:
         """Mean Dice of each label over the cases that have it."""
@@ -66,8 +66,8 @@ def evaluate(
 ) -> Evaluation:
     """Compare with a folder of reference label maps; files are matched to cases by name, and so are named labels.
 
-    DICOM SEG and RT Structure Sets, also those in folders below, belong to the case whose series they refer to, and
-    only those that refer to no series of the study go by their name.
+    DICOM SEG and RT Structure Sets, also those in folders below, that are called like no case belong to the case whose
+    series they refer to, where that has no file of its name.
     Labels of a reference that the study does not have are left out, and what it calls unknown is not compared.
 
     Parameters
@@ -84,14 +84,17 @@ def evaluate(
     ChoiceError
         A reference names its labels, none of them as the study does.
     InputError
-        The folder has no file that belongs to a case with a prediction or revision, or several that belong to one,
-        or a reference has none of the study's labels.
+        The folder has no file that belongs to a case with a prediction or revision, or several that are called like
+        one, or a reference has none of the study's labels.
     """
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
-    files = _by_case(study, references)
+    ids = study.cases.ids() if cases is None else cases
+    files, doubts = _by_case(study, references, ids)
     version = "" if what == "corrected" else model or active_model(study)
-    asked = [c for c in (study.cases.ids() if cases is None else cases) if c in files]
+    asked = [c for c in ids if c in files]
+    if not asked and doubts:
+        raise InputError(" ".join(doubts))
     if not asked:
         raise InputError(
             f"No file in {references} belongs to a case: references are matched by file name, for example "
@@ -99,8 +102,7 @@ def evaluate(
         )
     for case_id in asked:
         if len(files[case_id]) > 1:
-            names = " and ".join(p.name for p in files[case_id])
-            raise InputError(f"{names} in {references} may all be the reference of case {case_id}: leave one of them.")
+            raise InputError(_several(files[case_id], references, case_id))
     rows: dict[str, dict[int, float]] = {}
     for case_id in asked:
         labels = _labels(study, case_id, what, version)
@@ -111,25 +113,62 @@ def evaluate(
         raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
-    return Evaluation(version, rows, _learned(study, version, rows) if version else ())
+    return Evaluation(version, rows, _learned(study, version, rows) if version else (), doubts)
 
 
-def _by_case(study: Study, references: Path) -> dict[str, list[Path]]:
-    """The files by the cases that they belong to, or would belong to by their names."""
-    objects, named = label_objects(references), expand([references])
-    if objects and named == (references,):  # of a folder that holds DICOM the rest
-        named = tuple(p for p in volumes_in(references) if suffix_of(p) not in DICOM)
+def _by_case(study: Study, references: Path, cases: Sequence[str]) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """The files by the cases that are called like them; those of other cases by series; and what is in doubt of these.
+
+    Nothing is read where every case has a file that is called like it.
+    """
+    objects, ids = label_objects(references), study.cases.ids()
+    files = _by_name(references, objects)
+    rest = [p for p in objects if case_id_from(p) not in ids]
+    if not rest or files.keys() >= {*cases}:
+        return files, ()
     acquisitions = {}
-    for case_id in study.cases.ids() if objects else ():
+    for case_id in ids:
         with suppress(StudyError):  # a damaged case is told where it is compared
-            acquisitions[case_id] = study.cases.record(case_id).get("acquisition", {})
-    files = {case_id: [*paths] for case_id, paths in by_series(objects, acquisitions).items() if paths}
-    known = {*chain(*files.values())}
-    for path in (*named, *objects):
-        if path not in known:
-            files.setdefault(case_id_from(path), []).append(path)
-            known.add(path)
+            if case_id not in files:
+                acquisitions[case_id] = study.cases.record(case_id).get("acquisition", {})
+    found, damaged = by_series(rest, acquisitions)
+    doubts = [*damaged.values()]
+    for case_id in filter(found.get, cases):
+        paths, owners = found[case_id], [c for c, theirs in found.items() if {*theirs} & {*found[case_id]}]
+        if len(paths) > 1:
+            doubts.append(_several(paths, references, case_id))
+        elif len(owners) > 1:
+            doubts.append(
+                f"{_inside(paths[0], references)} refers to the series of the cases {' and '.join(owners)}: call it "
+                "like the one whose reference it is."
+            )
+        else:
+            files[case_id] = [*paths]
+    return files, tuple(dict.fromkeys(doubts))
+
+
+def _by_name(references: Path, objects: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files by the case ids in their names; those directly in the folder count before objects below it."""
+    named = expand([references])
+    if objects and named == (references,):  # of a folder that holds DICOM the rest
+        named = volumes_in(references)
+    files: dict[str, list[Path]] = {}
+    for directly in (True, False):
+        found: dict[str, list[Path]] = {}
+        for path in dict.fromkeys((*named, *objects)):
+            if directly == (references in (path, path.parent)):
+                found.setdefault(case_id_from(path), []).append(path)
+        files = found | files
     return files
+
+
+def _several(paths: Sequence[Path], references: Path, case_id: str) -> str:
+    names = " and ".join(_inside(p, references) for p in paths)
+    return f"{names} in {references} may all be the reference of case {case_id}: leave one of them."
+
+
+def _inside(path: Path, references: Path) -> str:
+    return path.name if path == references else path.relative_to(references).as_posix()
 
 
 def _learned(study: Study, model: str, cases: Iterable[str]) -> tuple[str, ...]:

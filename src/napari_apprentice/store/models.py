@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_apprentice.core.records import ModelVersion, now
-from napari_apprentice.errors import ApprenticeError, InputError, ModelError, StudyError
+from napari_apprentice.errors import ApprenticeError, InputError, ModelError, StorageError, StudyError
 from napari_apprentice.store.cipher import SealError
 from napari_apprentice.store.documents import MALFORMED, read_document
 from napari_apprentice.store.files import aside_of, commit_folder, remove_quietly, storage_errors
@@ -169,10 +169,20 @@ class Models:
         return path
 
     def damage(self, name: str) -> str:
-        """What is wrong with a model version, or with the document of one it descends from; "" for nothing."""
+        """What is wrong with a model version, or with the document of one it descends from; "" for nothing.
+
+        Raises
+        ------
+        StorageError
+            The list of model versions cannot be read either: the study is out of reach.
+        """
         try:
             self.sound_weights(name)
             self.base_of(name)
+        except StorageError as error:  # such as a bad sector below this one file
+            if name not in self.names():
+                raise
+            return f"Model version {name} cannot be read. {error}"
         except (ModelError, StudyError) as error:
             return str(error)
         return ""

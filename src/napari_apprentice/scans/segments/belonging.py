@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from napari_apprentice.core.reading import ReadSettings
-from napari_apprentice.errors import ChoiceError, StorageError
+from napari_apprentice.errors import ApprenticeError, ChoiceError, StorageError
 from napari_apprentice.scans.dicom.deidentify import IDENTIFIED, Person, first_of, plain_subject
 from napari_apprentice.scans.dicom.deidentify_key import private_key
 from napari_apprentice.scans.dicom.file import naming, quiet_pydicom, read_header, text_of
@@ -63,8 +63,12 @@ def refuse_foreign(path: Path, acquisition: Mapping[str, Any], settings: ReadSet
     raise ChoiceError(text, "foreign", _CHOICES)
 
 
-def by_series(objects: Iterable[Path], acquisitions: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Path, ...]]:
+def by_series(
+    objects: Iterable[Path], acquisitions: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, tuple[Path, ...]], dict[Path, str]]:
     """DICOM SEG and RT Structure Sets by the cases whose series, or one of whose channels, they say they were drawn on.
+
+    One that lists the series of a scan and is of another frame of reference is not of that scan.
 
     Parameters
     ----------
@@ -72,27 +76,34 @@ def by_series(objects: Iterable[Path], acquisitions: Mapping[str, Mapping[str, A
         By case what is known of its scan; see `core.volume.Volume`. Nothing is found for one with pseudonyms that
         another user's key made.
 
-    Raises
-    ------
-    ScanError
-        One of the files is damaged.
+    Returns
+    -------
+    The files by case, and why damaged ones cannot be read.
     """
-    drawn_on = {path: _series(path) for path in objects}
+    drawn_on: dict[Path, dict[str, set[str]]] = {}
+    damaged: dict[Path, str] = {}
+    for path in objects:
+        try:
+            drawn_on[path] = _drawn_on(path)
+        except (ApprenticeError, OSError) as error:
+            damaged[path] = str(error)
     found = {}
     for case_id, acquisition in acquisitions.items():
         facts = (acquisition, *acquisition.get("channels", {}).values())
         keys = [(f, key) for f in facts if IDENTIFIED in f and (key := _key_of(f)) is not None]
-        found[case_id] = tuple(
-            path
-            for path, uids in drawn_on.items()
-            if any(_same(f, key, "SeriesInstanceUID", uids) for f, key in keys if "SeriesInstanceUID" in f)
-        )
-    return found
+        found[case_id] = tuple(p for p, uids in drawn_on.items() if any(_is_on(f, key, uids) for f, key in keys))
+    return found, damaged
 
 
-def _series(path: Path) -> set[str]:
+def _drawn_on(path: Path) -> dict[str, set[str]]:
     with quiet_pydicom(), naming(path):
-        return dict(_uids(read_header(path, (*_WORDS, *_REFERENCES))))["SeriesInstanceUID"]
+        return dict(_uids(read_header(path, (*_WORDS, *_REFERENCES))))
+
+
+def _is_on(facts: Mapping[str, Any], key: bytes, uids: Mapping[str, set[str]]) -> bool:
+    series, frame = "SeriesInstanceUID", "FrameOfReferenceUID"
+    elsewhere = facts.get(frame) and uids[frame] and not _same(facts, key, frame, uids[frame])
+    return bool(facts.get(series)) and not elsewhere and _same(facts, key, series, uids[series])
 
 
 def _differences(header: Dataset, facts: Mapping[str, Any]) -> tuple[str, bool]:
