@@ -190,8 +190,8 @@ class TrainSettings(Settings):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """As `Settings.from_json`; what is from before there was a choice of optimiser means SGD."""
-        return super().from_json({"optimiser": "sgd", **data})
+        """As `Settings.from_json`, of any earlier version."""
+        return super().from_json(as_stored_now(data))
 
     def for_cases(self, corrected: int) -> Self:
         """With a number of steps where there was none: by how many cases were corrected."""
@@ -199,6 +199,11 @@ class TrainSettings(Settings):
             return self
         steps = min(max(STEPS_PER_CASE * corrected, FEWEST_STEPS), MOST_STEPS)
         return dataclasses.replace(self, steps=steps)
+
+
+def as_stored_now(data: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON of training settings with what earlier versions left out: before there was a choice, all was SGD."""
+    return {"optimiser": "sgd", **data}
 
 
 def first_model_settings(steps: int, seed: int = 0, device: str = "auto") -> TrainSettings:

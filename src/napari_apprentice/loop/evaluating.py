@@ -1,7 +1,6 @@
 """Label maps of a study against references from elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,16 +11,15 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray, LabelMap
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import InputError
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.leakage import learned_by
+from napari_apprentice.loop.references import references_of, several
 from napari_apprentice.loop.shown import is_by
-from napari_apprentice.scans.datasets.dicom_tree import label_objects
-from napari_apprentice.scans.datasets.folders import volumes_in
 from napari_apprentice.scans.fitting import fit
-from napari_apprentice.scans.reader import case_id_from, expand, read_label_map
-from napari_apprentice.scans.segments.belonging import by_series, refuse_foreign
+from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.scans.segments.belonging import refuse_foreign
 from napari_apprentice.scans.segments.claims import may_be_unknown
 from napari_apprentice.store.study import Study
 
@@ -90,7 +88,7 @@ def evaluate(
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
     ids = study.cases.ids() if cases is None else cases
-    files, doubts = _by_case(study, references, ids)
+    files, doubts = references_of(study, references, ids)
     version = "" if what == "corrected" else model or active_model(study)
     asked = [c for c in ids if c in files]
     if not asked and doubts:
@@ -102,7 +100,7 @@ def evaluate(
         )
     for case_id in asked:
         if len(files[case_id]) > 1:
-            raise InputError(_several(files[case_id], references, case_id))
+            raise InputError(several(files[case_id], references, case_id))
     rows: dict[str, dict[int, float]] = {}
     for case_id in asked:
         labels = _labels(study, case_id, what, version)
@@ -114,61 +112,6 @@ def evaluate(
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
     return Evaluation(version, rows, _learned(study, version, rows) if version else (), doubts)
-
-
-def _by_case(study: Study, references: Path, cases: Sequence[str]) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
-    """The files by the cases that are called like them; those of other cases by series; and what is in doubt of these.
-
-    Nothing is read where every case has a file that is called like it.
-    """
-    objects, ids = label_objects(references), study.cases.ids()
-    files = _by_name(references, objects)
-    rest = [p for p in objects if case_id_from(p) not in ids]
-    if not rest or files.keys() >= {*cases}:
-        return files, ()
-    acquisitions = {}
-    for case_id in ids:
-        with suppress(StudyError):  # a damaged case is told where it is compared
-            if case_id not in files:
-                acquisitions[case_id] = study.cases.record(case_id).get("acquisition", {})
-    found, damaged = by_series(rest, acquisitions)
-    doubts = [*damaged.values()]
-    for case_id in filter(found.get, cases):
-        paths, owners = found[case_id], [c for c, theirs in found.items() if {*theirs} & {*found[case_id]}]
-        if len(paths) > 1:
-            doubts.append(_several(paths, references, case_id))
-        elif len(owners) > 1:
-            doubts.append(
-                f"{_inside(paths[0], references)} refers to the series of the cases {' and '.join(owners)}: call it "
-                "like the one whose reference it is."
-            )
-        else:
-            files[case_id] = [*paths]
-    return files, tuple(dict.fromkeys(doubts))
-
-
-def _by_name(references: Path, objects: Sequence[Path]) -> dict[str, list[Path]]:
-    """The files by the case ids in their names; those directly in the folder count before objects below it."""
-    named = expand([references])
-    if objects and named == (references,):  # of a folder that holds DICOM the rest
-        named = volumes_in(references)
-    files: dict[str, list[Path]] = {}
-    for directly in (True, False):
-        found: dict[str, list[Path]] = {}
-        for path in dict.fromkeys((*named, *objects)):
-            if directly == (references in (path, path.parent)):
-                found.setdefault(case_id_from(path), []).append(path)
-        files = found | files
-    return files
-
-
-def _several(paths: Sequence[Path], references: Path, case_id: str) -> str:
-    names = " and ".join(_inside(p, references) for p in paths)
-    return f"{names} in {references} may all be the reference of case {case_id}: leave one of them."
-
-
-def _inside(path: Path, references: Path) -> str:
-    return path.name if path == references else path.relative_to(references).as_posix()
 
 
 def _learned(study: Study, model: str, cases: Iterable[str]) -> tuple[str, ...]:

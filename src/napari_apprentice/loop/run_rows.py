@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from napari_apprentice.core.config import TrainSettings, first_model_settings
+from napari_apprentice.core.config import TrainSettings, as_stored_now, first_model_settings
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.errors import StudyError
 from napari_apprentice.loop.launch import host_elsewhere, is_running, is_silent, outcome
@@ -117,5 +117,4 @@ def _unusual(run: RunFolder) -> dict[str, Any]:
         return {}
     steps = int(settings.get("steps", 1))
     usual = (first_model_settings(steps) if run.kind == "train" else TrainSettings(steps=steps)).to_json()
-    settings = {"optimiser": "sgd", **settings}  # runs of before there was a choice had that
-    return {k: v for k, v in settings.items() if k == "steps" or usual.get(k) != v}
+    return {k: v for k, v in as_stored_now(settings).items() if k == "steps" or usual.get(k) != v}

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.config import TrainSettings, as_stored_now
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import Cancelled, ModelError, RunError, StorageError, StudyError
@@ -215,7 +215,9 @@ def already_learned(study: Study, kind: str) -> str:
         return ""
     if ended["result"].get("left_out"):
         return ""
-    if study.models.active() is None or "optimiser" not in newest.request["settings"]:  # not the recipe of today
+    if study.models.active() is None:
+        return ""
+    if as_stored_now(newest.request["settings"])["optimiser"] != TrainSettings().optimiser:
         return ""
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):

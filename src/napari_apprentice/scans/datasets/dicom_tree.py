@@ -31,9 +31,10 @@ def find_dicom(folder: Path, per: str = "series", labels_from: str = "") -> Foun
         return _find(folder, per, labels_from)
 
 
-def label_objects(path: Path) -> tuple[Path, ...]:
-    """DICOM SEG and RT Structure Sets: a file that is one, or those in a folder and all below it."""
-    files = [f for place in tree(path) for f in _files(place)] if path.is_dir() else [path]
+def label_objects(path: Path, *, below: bool = True) -> tuple[Path, ...]:
+    """DICOM SEG and RT Structure Sets: a file that is one, or those in a folder and, if asked for, all below it."""
+    places = tree(path) if below else [path]
+    files = [f for place in places for f in _files(place)] if path.is_dir() else [path]
     with quiet_pydicom():
         return tuple(f for f in files if _is_dicom_file(f) and sop_class(f) in _OBJECTS)
 
