@@ -309,7 +309,7 @@ def scored(tmp_path, name, plan, examples):
 
 def test_one_box_is_learned_by_heart(tmp_path):
     plan = make_plan(features=8)
-    how = replace(first_model_settings(120, device="cpu"), augment=False, ema=0.9, validate_every=1000)
+    how = replace(first_model_settings(200, device="cpu"), augment=False, ema=0.9, validate_every=1000)
     example = make_example(shape=(16, 16, 16))
     train(tmp_path, "a", [example], how=how, plan=plan)
     assert scored(tmp_path, "a", plan, [example]) > 0.98
