@@ -79,7 +79,7 @@ def test_a_run_whose_terminal_was_closed_is_followed_from_another(
     lonely.emit({"event": "progress", "done": 1, "total": 2, "text": "Long ago"})
     ends = threading.Timer(0.2, lonely.emit, ({"event": "cancelled"},))
     ends.start()
-    told = said(capsys, "train", study.path, "--resume", "--steps", 5, "--rate", 0.01)
+    told = said(capsys, "train", study.path, "--resume", "--steps", 5, "--rate", first_model_settings(2).rate)
     ends.join()
     assert f"{lonely.run_id} keeps the settings it began with: --steps 2, not 5. Only" in told
     assert "Long ago" not in told
