@@ -315,6 +315,16 @@ def test_one_box_is_learned_by_heart(tmp_path):
     assert scored(tmp_path, "a", plan, [example]) > 0.98
 
 
+def test_a_hundred_steps_from_nothing_find_every_label(tmp_path):
+    """What a person waits for first. With SGD of momentum 0.99 one of both is not found at all."""
+    scans = [make_example(seed, noise=1.0) for seed in range(3)]
+    train(tmp_path, "a", scans, how=first_model_settings(100, device="cpu"))
+    unseen = [make_example(seed, noise=1.0) for seed in (10, 11)]
+    predictor = Predictor(make_plan(), tmp_path / "a.safetensors", CPU)
+    found = scores(predictor, unseen, PredictSettings(device="cpu", backend="torch"), never)
+    assert min(s.dice for s in found) > 0.7
+
+
 @pytest.mark.slow
 def test_unseen_taken_for_background_ruins_what_the_mask_learns(tmp_path):
     plan = make_plan(features=8)
