@@ -597,10 +597,10 @@ def test_the_length_is_steps_or_a_time_and_follows_the_steps_as_they_follow_it(p
     panel.form.set("steps", 250)
     assert panel.preset.currentText() == "quick (250 steps)"
     found = []
-    for text in ("2 minutes", "quick (250 steps)", "auto (100 steps per corrected case, 250 to 2000)"):
+    for text in ("2 minutes", "quick (250 steps)", "auto (100 steps per case)"):
         panel.preset.setCurrentText(text)
         found.append((panel.form.value().steps, panel.form.value().minutes, panel.preset.currentText()))
     assert found == [
         (0, 2.0, "2 minutes"), (250, 0.0, "quick (250 steps)"),
-        (0, 0.0, "auto (100 steps per corrected case, 250 to 2000)"),
+        (0, 0.0, "auto (100 steps per case)"),
     ]  # fmt: skip

@@ -59,7 +59,7 @@ LEAST_MEMORY_MB = 16  # with less they go to disk all the time
 
 # What a person is offered: steps, and minutes where time decides.
 LENGTHS: Mapping[str, tuple[int, float]] = {
-    "auto (100 steps per corrected case, 250 to 2000)": (0, 0.0),
+    "auto (100 steps per case)": (0, 0.0),
     **{f"{name} ({steps} steps)": (steps, 0.0) for name, steps in PRESETS.items() if steps},
     **{f"{minutes} minutes": (0, float(minutes)) for minutes in (2, 10, 60)},
 }
