@@ -1,15 +1,25 @@
-"""Which device computes, what of its memory is free, and what its faults are called; without a GPU."""
+"""Which device computes, in which numbers, what of its memory is free, what its faults are called; without a GPU."""
 
 import pytest
 import torch
 
 from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
-from napari_apprentice.learn.device import choose_device, free_bytes, free_share, gpu_errors, memory_errors
+from napari_apprentice.learn.device import (
+    autocast,
+    choose_device,
+    free_bytes,
+    free_share,
+    gpu_errors,
+    memory_errors,
+    needs_scaler,
+)
 
 FULL = (
     "CUDA error: out of memory",
     "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
     "GET was unable to find an engine to execute this computation",  # of a convolution: no way of it found room
     "MPS backend out of memory (MPS allocated: 9.00 GB)",
 )
@@ -63,3 +73,22 @@ def test_what_pytorch_keeps_of_earlier_work_is_free_for_the_next(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 2_000)
     assert free_bytes(torch.device("cuda")) == 4_000
     assert free_share(torch.device("cuda")) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("capability", "name", "kind"),
+    [
+        ((9, 0), "NVIDIA H200", "bf16"), ((8, 6), "NVIDIA GeForce RTX 3060", "bf16"),
+        ((7, 0), "Tesla V100-SXM2", "fp16"), ((7, 5), "Tesla T4", "fp16"), ((7, 5), "Quadro RTX 4000", "fp16"),
+        ((7, 5), "NVIDIA GeForce GTX 1660 SUPER", "fp32"), ((7, 5), "NVIDIA T400 4GB", "fp32"),
+        ((6, 1), "NVIDIA GeForce GTX 1080", "fp32"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_half_precision_is_for_gpus_that_are_quicker_with_it_and_right(monkeypatch, capability, name, kind):
+    """GTX 16xx compute NaN in fp16."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: name)
+    gpu = torch.device("cuda")
+    assert needs_scaler(gpu) == (kind == "fp16")
+    assert isinstance(autocast(gpu), torch.autocast) == (kind != "fp32")

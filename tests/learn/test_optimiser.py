@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from training import settings
 
-from napari_apprentice.learn.optimiser import Optimiser
+from napari_apprentice.errors import RunError
+from napari_apprentice.learn import optimiser as optimiser_module
+from napari_apprentice.learn.optimiser import MOST_SKIPPED, Optimiser
 
 CPU = torch.device("cpu")
 
@@ -44,3 +46,31 @@ def test_moments_that_were_stored_in_another_order_of_memory_belong_to_their_wei
     resumed.restore(stored, begun.scale)
     assert all(torch.equal(a, b) for a, b in zip(whole, moved(module, resumed, range(3, 5)), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(network()["unused"].parameters(), whole[2:], strict=True))
+
+
+@pytest.fixture
+def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are scaled, as on GPUs that compute in fp16."""
+    monkeypatch.setattr(optimiser_module, "needs_scaler", lambda _: True)
+
+
+@pytest.mark.usefixtures("fp16")
+def test_a_run_that_skips_every_step_in_fp16_ends_with_the_reason_and_not_well() -> None:
+    module = network()
+    before, begun = module["used"].weight.detach().clone(), Optimiser(module, settings(), CPU)
+    module["used"].weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(RunError, match=f"gradient is not a number any more at step {MOST_SKIPPED + 1},"):
+        moved(module, begun, range(250))
+    assert torch.equal(module["used"].weight, before)
+
+
+@pytest.mark.usefixtures("fp16")
+def test_a_run_that_began_without_loss_scaling_goes_on_with_it() -> None:
+    """It began on a CPU, or a GPU that computes in bf16; at a scale of 1 fp16 rounds most gradients to nothing."""
+    module = network()
+    begun = Optimiser(module, settings(), CPU)
+    moved(module, begun, range(2))
+    for stored, scale in ((1.0, 65536.0), (1024.0, 1024.0)):
+        resumed = Optimiser(module, settings(), CPU)
+        resumed.restore(begun.state(), stored)
+        assert resumed.scale == scale

@@ -1,4 +1,4 @@
-"""A GPU that fails the process that predicts: another process gets on with it. And what that process leaves it."""
+"""A GPU that fails the process that predicts or trains: what becomes of the work. And what that process leaves it."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.core.config import PredictSettings, TrainSettings
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import GpuLostError, RunError
 from napari_apprentice.learn.sweep import Sweep
-from napari_apprentice.loop import worker
+from napari_apprentice.loop import worker, worker_train
 from napari_apprentice.loop.child import GPU_LOST
 from napari_apprentice.loop.launch import follow, outcome
 from napari_apprentice.loop.worker_predict import PredictionTask
@@ -95,3 +95,18 @@ def test_a_process_that_waits_leaves_the_gpu_its_memory(study: Study, monkeypatc
 
     worker.serve(Asked(asked(study, "c1"), asked(study, "c2")), predicting)  # type: ignore[arg-type]
     assert given == ["predicted", "given back"] * 2
+
+
+def test_a_training_run_ends_with_what_to_do(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody begins it anew by itself, and it goes on from its checkpoint."""
+
+    def lost(*_: Any) -> Any:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")
+
+    monkeypatch.setattr(worker_train, "joined", lost)
+    run = study.runs.create("train", {"settings": TrainSettings().to_json()})
+    worker.run_one(run, worker_train.train)
+    *_, last = run.events()[0]
+    assert last["event"] == "failed"
+    assert last["error"] == "RunError"
+    assert "unspecified launch failure). Resume the run once the GPU works again" in last["text"]

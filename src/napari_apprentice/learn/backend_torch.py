@@ -23,10 +23,8 @@ class TorchBackend:
     def __init__(self, network: Network, plan: Plan, device: torch.device, *, half: bool) -> None:
         readout = Readout(plan, network)
         self._asked = readout.module(network.to(device)).eval()
+        self._plan, self._width = plan, readout.width
         self._device, self._half = device, half
-        free = free_bytes(device)
-        # One float32 window on a CPU takes another way through torch, four times slower per window than four.
-        self.batch = free_batch(plan, readout.width, free) if free is not None else 4 if not self._is_half() else 1
 
     @property
     def name(self) -> str:
@@ -34,6 +32,15 @@ class TorchBackend:
         with self._context():
             kind = torch.get_autocast_dtype(self._device.type) if self._is_half() else torch.float32
         return f"torch {({torch.bfloat16: 'bf16', torch.float16: 'fp16'}).get(kind, 'fp32')}"
+
+    @property
+    def batch(self) -> int:
+        """Windows at once; on a GPU as many as there is room for now, which others may fill and leave."""
+        free = free_bytes(self._device)
+        if free is not None:
+            return free_batch(self._plan, self._width, free)
+        # One float32 window on a CPU takes another way through torch, four times slower per window than four.
+        return 1 if self._is_half() else 4
 
     def run(self, patches: torch.Tensor) -> torch.Tensor:
         """(b, maps, z, y, x); see `Readout`."""

@@ -12,7 +12,8 @@ from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
 
 # In small letters. Where no way of computing a convolution finds room, PyTorch says that there is none at all.
 _NO_MEMORY = (
-    "out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "status_alloc_failed",
+    "out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "allocation_failed", "status_alloc_failed",
+    "status_not_initialized",  # of cuBLAS and cuDNN, which take memory of their own as they begin
     "unable to find an engine to execute this computation",
 )  # fmt: skip
 _OF_A_GPU = ("cuda", "cudnn", "cublas", "engine", "mps", "hip")
@@ -63,23 +64,38 @@ def identity(device: torch.device) -> str:
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """The number type that pays on this device, as a context; losses stay outside it.
 
-    bf16 on CUDA from compute capability 8 and on CPUs that compute in it, fp16 on older CUDA (train
-    with `needs_scaler`), else fp32.
+    bf16 on CUDA from compute capability 8 and on CPUs that compute in it, fp16 on older CUDA with tensor
+    cores (train with `needs_scaler`), else fp32.
     """
-    if device.type == "cpu" and _cpu_has_bf16():
-        # 2 cores of an EPYC with AVX512-BF16, DynUNet of 8 to 16 features, two patches of 32x64x64 or
-        # 40x56x40: a training step takes 0.12-0.21 s instead of 0.22-0.41 s, inference 0.03-0.05 s
-        # instead of 0.05-0.09 s (1.7 to 2.1 times faster).
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-    if device.type != "cuda":
-        return nullcontext()
-    kind = torch.float16 if needs_scaler(device) else torch.bfloat16
-    return torch.autocast("cuda", dtype=kind)
+    kind = _half_type(device)
+    return nullcontext() if kind is None else torch.autocast(device.type, dtype=kind)
 
 
 def needs_scaler(device: torch.device) -> bool:
     """True where autocast computes in fp16, whose gradients vanish without loss scaling."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8
+    return _half_type(device) is torch.float16
+
+
+def _half_type(device: torch.device) -> torch.dtype | None:
+    if device.type == "cpu" and _cpu_has_bf16():
+        # 2 cores of an EPYC with AVX512-BF16, DynUNet of 8 to 16 features, two patches of 32x64x64 or
+        # 40x56x40: a training step takes 0.12-0.21 s instead of 0.22-0.41 s, inference 0.03-0.05 s
+        # instead of 0.05-0.09 s (1.7 to 2.1 times faster).
+        return torch.bfloat16
+    if device.type != "cuda":
+        return None
+    major, minor = torch.cuda.get_device_capability(device)
+    if major >= 8:
+        return torch.bfloat16
+    return torch.float16 if _has_tensor_cores(major, minor, torch.cuda.get_device_name(device)) else None
+
+
+def _has_tensor_cores(major: int, minor: int, name: str) -> bool:
+    """Of a GPU from before bf16. Without them fp16 does not pay, and cuDNN's gives NaN (pytorch/pytorch#58123).
+
+    Those of generation 7.5 without (GTX 16xx, MX450, T400 to T1200) can be told from the others by their names only.
+    """
+    return (major, minor) in ((7, 0), (7, 2)) or ((major, minor) == (7, 5) and bool(re.search(r"RTX|\bT4G?\b", name)))
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -13,6 +13,7 @@ from napari_apprentice.learn.ranks import Ranks
 from napari_apprentice.learn.weights import tensors
 
 Named = Mapping[str, torch.Tensor]
+MOST_SKIPPED = 20  # steps in a row that fp16 may skip; each halves the loss scale, which begins at 65,536
 
 # What PyTorch keeps for each weight, by its name in a checkpoint.
 KEPT = {
@@ -51,7 +52,10 @@ class Optimiser:
         self._settings = settings
         self._ranks = ranks or Ranks()
         self._rule = _rule(list(self._named.values()), settings)
-        self._scaler = torch.amp.GradScaler(device.type, enabled=needs_scaler(device))
+        # of GPUs of several generations all scale where one must, for gradients are added up before they are unscaled
+        scaled = self._ranks.any(needs_scaler(device), device)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+        self._skipped = 0
         self.average = {name: t.clone() for name, t in tensors(module).items()}
 
     @property
@@ -75,7 +79,7 @@ class Optimiser:
         Raises
         ------
         RunError
-            Loss or gradient is not finite; the weights are as they were.
+            The loss is not finite, or the gradient is not, in fp16 many times in a row; the weights are as they were.
         """
         for group in self._rule.param_groups:
             group["lr"] = rate
@@ -85,7 +89,8 @@ class Optimiser:
         value, length = torch.stack([loss, norm]).tolist()
         if not math.isfinite(value):
             raise RunError(not_finite("loss", number))
-        if not self._scaler.is_enabled() and not math.isfinite(length):  # the scaler skips such steps
+        self._skipped = 0 if math.isfinite(length) else self._skipped + 1
+        if self._skipped > (MOST_SKIPPED if self._scaler.is_enabled() else 0):  # the scaler skips such steps
             raise RunError(not_finite("gradient", number))
         self._scaler.step(self._rule)
         self._scaler.update()
@@ -121,7 +126,7 @@ class Optimiser:
         }  # fmt: skip
         # PyTorch knows on which device each of them belongs
         self._rule.load_state_dict({**self._rule.state_dict(), "state": {n: k for n, k in kept.items() if k}})
-        if self._scaler.is_enabled():
+        if self._scaler.is_enabled() and scale != 1:  # 1 is that of a device that needs none; gradients would vanish
             self._scaler.load_state_dict({**self._scaler.state_dict(), "scale": scale})
 
 

@@ -109,7 +109,8 @@ def joined(device: str) -> Ranks:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not distributed.is_initialized():
         # Patient: the first one may have to wait for its turn on the device.
-        distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
+        nccl = on_gpu and distributed.is_nccl_available()  # which PyTorch for Windows has not
+        distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(days=7))
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 

@@ -9,8 +9,8 @@ from napari_apprentice.core.fingerprint import Fingerprint, fingerprint
 from napari_apprentice.core.plan import Plan, derive_plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, ModelVersion, labels_taught
-from napari_apprentice.errors import Cancelled, InputError, ModelError, StudyError
-from napari_apprentice.learn.device import choose_device, describe, identity
+from napari_apprentice.errors import Cancelled, GpuLostError, InputError, ModelError, RunError, StudyError
+from napari_apprentice.learn.device import choose_device, describe, gpu_errors, identity
 from napari_apprentice.learn.heads import adapt, with_labels
 from napari_apprentice.learn.ranks import Ranks, joined
 from napari_apprentice.learn.trainer import FitResult, fit
@@ -34,7 +34,21 @@ def train(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
 
     The result names the new model version and says whether it became active and why. Of several processes that
     train together all but the first only compute, and return nothing.
+
+    Raises
+    ------
+    RunError
+        The GPU fails this process, among others.
     """
+    try:
+        with gpu_errors():
+            return (yield from _trained(run))
+    except GpuLostError as error:  # that is for predictions, which are begun anew by whoever asked
+        again = "Resume the run once the GPU works again, if need be after a restart of the computer."
+        raise RunError(f"{error} {again}") from error
+
+
+def _trained(run: RunFolder) -> Generator[Progress, None, dict[str, Any]]:
     settings = TrainSettings.from_json(run.request["settings"])
     ranks = joined(settings.device)
     if not ranks.first:
