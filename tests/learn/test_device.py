@@ -1,10 +1,20 @@
 """Which device computes, what of its memory is free, and what its faults are called; without a GPU."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
-from napari_apprentice.learn.device import choose_device, free_bytes, free_share, gpu_errors, memory_errors
+from napari_apprentice.learn import device
+from napari_apprentice.learn.device import (
+    choose_device,
+    free_bytes,
+    free_share,
+    gpu_errors,
+    memory_errors,
+    training_autocast,
+)
 
 FULL = (
     "CUDA error: out of memory",
@@ -63,3 +73,21 @@ def test_what_pytorch_keeps_of_earlier_work_is_free_for_the_next(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 2_000)
     assert free_bytes(torch.device("cuda")) == 4_000
     assert free_share(torch.device("cuda")) == 0.5
+
+
+@pytest.mark.parametrize("amx", [True, False])
+@pytest.mark.parametrize(
+    ("patch", "sound"),
+    [
+        *(
+            ((n, y, x), False)
+            for n, y, x in ((1, 112, 80), (7, 112, 112), (112, 7, 112), (8, 288, 288), (16, 384, 384))
+        ),
+        *(((n, y, x), True) for n, y, x in ((1, 64, 64), (40, 56, 40), (20, 128, 128))),
+    ],
+)
+def test_patches_whose_gradient_amx_computes_wrongly_are_trained_in_float32(monkeypatch, patch, sound, amx):
+    """Each of those that are not sound crashed PyTorch 2.13 on such a processor, or gave NaN."""
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(device, "_cpu_has_amx", lambda: amx)
+    assert isinstance(training_autocast(torch.device("cpu"), patch), nullcontext) == (amx and not sound)
