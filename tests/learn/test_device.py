@@ -1,9 +1,12 @@
 """Which device computes, in which numbers, what of its memory is free, what its faults are called; without a GPU."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from napari_apprentice.errors import GpuLostError, InputError, OutOfMemoryError
+from napari_apprentice.learn import device
 from napari_apprentice.learn.device import (
     autocast,
     choose_device,
@@ -12,6 +15,7 @@ from napari_apprentice.learn.device import (
     gpu_errors,
     memory_errors,
     needs_scaler,
+    training_autocast,
 )
 
 FULL = (
@@ -92,3 +96,21 @@ def test_half_precision_is_for_gpus_that_are_quicker_with_it_and_right(monkeypat
     gpu = torch.device("cuda")
     assert needs_scaler(gpu) == (kind == "fp16")
     assert isinstance(autocast(gpu), torch.autocast) == (kind != "fp32")
+
+
+@pytest.mark.parametrize("amx", [True, False])
+@pytest.mark.parametrize(
+    ("patch", "sound"),
+    [
+        *(
+            ((n, y, x), False)
+            for n, y, x in ((1, 112, 80), (7, 112, 112), (112, 7, 112), (8, 288, 288), (16, 384, 384))
+        ),
+        *(((n, y, x), True) for n, y, x in ((1, 64, 64), (40, 56, 40), (20, 128, 128))),
+    ],
+)
+def test_patches_whose_gradient_amx_computes_wrongly_are_trained_in_float32(monkeypatch, patch, sound, amx):
+    """Each of those that are not sound crashed PyTorch 2.13 on such a processor, or gave NaN."""
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(device, "_cpu_has_amx", lambda: amx)
+    assert isinstance(training_autocast(torch.device("cpu"), patch), nullcontext) == (amx and not sound)

@@ -7,7 +7,7 @@ from small import make_example, make_plan
 from training import base_weights, half_seen, settings, train
 
 from napari_apprentice.errors import RunError
-from napari_apprentice.learn import weights
+from napari_apprentice.learn import device, weights
 from napari_apprentice.learn.network import DynUNetwork, build
 from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.patches import PatchSampler
@@ -43,6 +43,21 @@ def test_parts_have_the_loss_and_gradient_of_the_whole(micro):
     whole, parts = gradient(4), gradient(micro)
     assert parts[0] == pytest.approx(whole[0], rel=1e-5)
     assert (parts[1] - whole[1]).norm() < 1e-4 * whole[1].norm()
+
+
+def test_a_wide_slice_is_computed_in_float32_where_bf16_would_crash(monkeypatch):
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(device, "_cpu_has_amx", lambda: True)
+    kinds, forward = set(), DynUNetwork.forward
+
+    def watched(self, voxels):
+        logits = forward(self, voxels)
+        kinds.add((logits[0].dtype, torch.is_grad_enabled()))
+        return logits
+
+    monkeypatch.setattr(DynUNetwork, "forward", watched)
+    gradient(4, make_plan(patch=(1, 72, 64), batch=4), taught=False)  # as wide as does not crash yet
+    assert kinds == {(torch.float32, True)}
 
 
 def starve(monkeypatch, error, most, calls):

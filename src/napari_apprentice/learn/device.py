@@ -1,7 +1,8 @@
 """Where to compute, and in which number type."""
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -71,6 +72,27 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if kind is None else torch.autocast(device.type, dtype=kind)
 
 
+def training_autocast(device: torch.device, patch: Sequence[int]) -> AbstractContextManager[object]:
+    """As `autocast`, but fp32 for patches of which a CPU with AMX does not compute the gradient soundly in bf16.
+
+    oneDNN (3.x, in PyTorch up to 2.13 at least) writes past its memory in the bf16 gradient of a 3D convolution's
+    weights where the maps are thin and wide: the process crashes, hangs, or goes on with wrong numbers. Tried with
+    one thread: 1 x 112 x 80, 7 x 112 x 112, 8 x 288 x 288 and 16 x 384 x 384 go wrong, 1 x 64 x 128, 8 x 224 x 224
+    and 16 x 288 x 288 do not. The limits leave room below these, also for the maps of the lower levels, and hold
+    for any axis, since networks from elsewhere may turn the patch.
+
+    Parameters
+    ----------
+    patch
+        Sizes of a patch along z, y, x.
+    """
+    thickness = min(patch)
+    widest = 4096 if thickness < 16 else 65536
+    if device.type == "cpu" and math.prod(patch) > widest * thickness and _cpu_has_amx():
+        return nullcontext()
+    return autocast(device)
+
+
 def needs_scaler(device: torch.device) -> bool:
     """True where autocast computes in fp16, whose gradients vanish without loss scaling."""
     return _half_type(device) is torch.float16
@@ -132,6 +154,12 @@ def _cpu_has_bf16() -> bool:
     """Emulated bf16 is slower than fp32, so only where the instructions are there."""
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not public, and not in every release
     return bool(probe()) if probe is not None else False
+
+
+def _cpu_has_amx() -> bool:
+    """Also where PyTorch does not say."""
+    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)  # not public, and not in every release
+    return bool(probe()) if probe is not None else True
 
 
 def _has_mps() -> bool:

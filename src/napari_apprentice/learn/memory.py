@@ -8,7 +8,7 @@ import torch
 from napari_apprentice.core.machine import memory
 from napari_apprentice.core.plan import OUTPUT_MAPS, Plan
 from napari_apprentice.errors import RunError
-from napari_apprentice.learn.device import autocast, free_bytes
+from napari_apprentice.learn.device import free_bytes, training_autocast
 from napari_apprentice.learn.network import Network
 
 COPIES = 5  # of the weights beside the network's own: gradient, two moments, average, and room to work in
@@ -119,7 +119,7 @@ def _kept(network: Network, plan: Plan) -> float | None:
         return tensor
 
     device = next(network.parameters()).device
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(device):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), training_autocast(device, plan.patch):
         logits = network.train()(torch.zeros(1, len(plan.normalisation), *size, device=device))
     counted = [t for address, t in kept.items() if address not in own and t.shape not in weights]
     size_of_kept = sum(t.untyped_storage().nbytes() for t in counted)

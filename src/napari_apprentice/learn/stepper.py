@@ -6,7 +6,7 @@ import torch
 
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.learn import loss as masked
-from napari_apprentice.learn.device import autocast, is_out_of_memory, release_memory
+from napari_apprentice.learn.device import is_out_of_memory, release_memory, training_autocast
 from napari_apprentice.learn.network import Network
 from napari_apprentice.learn.optimiser import Optimiser
 from napari_apprentice.learn.patches import Batch
@@ -93,7 +93,7 @@ class Stepper:
         seed = (self._settings.seed * 1_000_003 + number) * 1_009 + which + 131 * self._ranks.number
         torch.manual_seed(seed)
         self._module.train()
-        with autocast(part.voxels.device):
+        with training_autocast(part.voxels.device, part.voxels.shape[2:]):
             logits = self._module(part.voxels)
         weight = torch.where(part.edited, self._settings.edited_weight, 1.0)
         found = masked.sums(logits, part.target, weight, self._open).flatten()

@@ -464,3 +464,22 @@ def test_nothing_found_is_said_with_the_path(tmp_path):
         find_scans([tmp_path / "nowhere" / ".hidden"])
     with pytest.raises(InputError, match="nothing"):
         find_scans([Path(".DS_Store")] * 0)
+
+
+@pytest.mark.parametrize("per", ["series", "study"])
+def test_a_dicom_series_whose_slices_lie_in_several_folders_is_not_taken_for_several_scans(tmp_path, per):
+    write_series(tmp_path / "all", random_voxels((8, 4, 5)))
+    for n, file in enumerate(sorted((tmp_path / "all").iterdir())):
+        (tmp_path / "disc" / f"{n // 3}").mkdir(parents=True, exist_ok=True)
+        file.rename(tmp_path / "disc" / f"{n // 3}" / file.name)
+    write_series(tmp_path / "disc" / "other", random_voxels((3, 4, 5)), SeriesInstanceUID="1.2.3.4.9")
+    found = find_scans([tmp_path / "disc"], AddSettings(per=per))
+    assert [c.channels[0].path.name for c in found.cases] == ["other"]
+    assert [name for name, _ in found.refused] == ["disc"]
+    assert "lie in 3 folders (0, 1, 2). Put all of them into one folder" in found.refused[0][1]
+
+
+def test_copies_of_a_dicom_series_are_scans_of_their_own(tmp_path):
+    for folder in ("phase 1", "phase 2"):
+        write_series(tmp_path / folder, random_voxels((3, 4, 5)))
+    assert len(find_scans([tmp_path]).cases) == 2

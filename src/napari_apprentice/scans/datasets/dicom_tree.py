@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, SegmentationStorage
 
 from napari_apprentice.errors import ApprenticeError
+from napari_apprentice.scans.datasets.dicom_spread import spread_sentence, spread_series
 from napari_apprentice.scans.datasets.folders import has_dicom, is_junk, tree
 from napari_apprentice.scans.datasets.found import ChannelFile, Found, FoundCase
 from napari_apprentice.scans.dicom.file import naming, quiet_pydicom, read_header, text_of
@@ -48,6 +49,8 @@ def _find(folder: Path, per: str, labels_from: str) -> Found:
     images = _outermost({place: left for place, found in files.items() if (left := sorted({*found} - {*objects}))})
     if not images and has_dicom(folder) and not objects:
         images = {folder: []}  # nothing but a disc's table of contents: reading it says so
+    spread = spread_series(images)
+    images = {place: left for place, left in images.items() if place not in {p for places in spread for p in places}}
     maps, damaged = _by_series(f for f in objects if labels_from in f.as_posix())
     groups: dict[str, list[FoundCase]] = {}
     for place, left in images.items():
@@ -57,7 +60,8 @@ def _find(folder: Path, per: str, labels_from: str) -> Found:
     used = {p for c in cases for p in (*c.choices, *(f.labels for f in c.channels))}
     unused = len(set(objects) - used - damaged.keys()) if not labels_from else 0
     note = f"{unused} label maps or contours belong to no series here; add them with the correct command."
-    return Found("dicom", cases, tuple((f.name, why) for f, why in damaged.items()), (note,) if unused else ())
+    refused = [(f.name, why) for f, why in damaged.items()] + [(p[0].parent.name, spread_sentence(p)) for p in spread]
+    return Found("dicom", cases, tuple(refused), (note,) if unused else ())
 
 
 def _outermost(images: dict[Path, list[Path]]) -> dict[Path, list[Path]]:

@@ -122,7 +122,7 @@ _SIGNS: Sequence[tuple[str, Callable[[Path, AddSettings], bool]]] = (
 def _find(folder: Path, settings: AddSettings) -> Found:
     kind = _kind(folder, settings)
     found = _FINDERS[kind](folder, settings)
-    if not found.cases and kind in _NEEDS:
+    if not found.cases and not found.refused and kind in _NEEDS:
         raise InputError(f"{folder} is not laid out as {kind}: it needs {_NEEDS[kind]}.")
     return _with_left_out(found, [folder]) if kind in _LOOSE else found
 
