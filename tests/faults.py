@@ -27,6 +27,11 @@ def finish(work: Generator[Any, None, Any]) -> Any:
     return drain(work)[0]
 
 
+def sentences(work: Generator[Any, None, Any]) -> tuple[str, ...]:
+    """What `check` or `repair` says at its end, as a person reads it."""
+    return tuple(finding.text for finding in finish(work))
+
+
 def fail_from(monkeypatch: pytest.MonkeyPatch, target: str, allowed: int, code: int = errno.ENOSPC) -> None:
     """Let a function work `allowed` times and then raise an OSError, as a full disk does."""
     module, name = target.rsplit(".", 1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from builders import study
-from faults import fail_from, finish
+from faults import fail_from, finish, sentences
 from napari_apprentice.core.gate import GateReport, GateRow
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Normalisation, Plan
@@ -129,7 +129,7 @@ def test_damage_is_told(tmp_path, weights):
     made = study(tmp_path, 0)
     made.models.register(_version("v0001"), weights)
     made.models.weights("v0001").write_bytes(b"other")
-    told = finish(check(made.path))
+    told = sentences(check(made.path))
     assert [line for line in told if "v0001" in line and "damaged" in line]
     assert [line for line in told if "Case c1 is missing" in line]
     made.models.weights("v0001").unlink()
