@@ -271,7 +271,7 @@ def _has_unsaved(session: Session, case_id: str) -> bool:
 def _evaluate(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     reading = settings_from(options, ReadSettings())
-    found = session.evaluate(options.references, options.what, options.model, settings=reading)
+    found = session.evaluate(options.references, options.what, options.model, options.cases or None, reading)
     names = {i: session.study.schema.name(i) for i in found.by_label()}
     cases = {c: {session.study.schema.name(i): d for i, d in row.items()} for c, row in found.dice.items()}
     lines = [f"{c}: " + ", ".join(f"{n} {d:.3f}" for n, d in row.items()) for c, row in cases.items()]
