@@ -82,9 +82,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # of a file that somebody named or may not read
-        log.exception("apprentice %s", options.command)
+        log.info("apprentice %s", options.command, exc_info=True)
         name = f"{Path(str(error.filename)).name[:120]}: " if error.filename else ""
-        return _refuse("StorageError", f"{name}Reading or writing failed: {error.strerror or error}.", options.json)
+        remedy = " Change its permissions, or copy it to a folder of your own." * isinstance(error, PermissionError)
+        text = f"{name}Reading or writing failed: {error.strerror or error}.{remedy}"
+        return _refuse("StorageError", text, options.json)
     except Exception as error:
         log.exception("apprentice %s", options.command)
         text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."
