@@ -1,5 +1,6 @@
 """Scores against references: which of them say something about new scans."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_apprentice.cli import main
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.errors import ChoiceError, InputError, ModelError
 from napari_apprentice.loop.evaluating import _of_study, evaluate
 from napari_apprentice.loop.exporting import export
 from napari_apprentice.loop.label_import import keep_accepted
@@ -73,6 +74,9 @@ def test_a_model_version_that_has_predicted_nothing_yet_is_not_blamed_on_the_fil
     refs = tmp_path / "refs"
     refs.mkdir()
     export(study, "c1", refs / "c1.nii.gz", "prediction")
+    with pytest.raises(ModelError, match=r"no model version 'v0002' in this study \(v0001\)"):
+        evaluate(study, refs, model="v0002")
+    study.models.register(replace(study.models.info("v0001"), name="v0002"), study.models.weights("v0001"))
     with pytest.raises(InputError, match="was predicted by v0002: predict them first"):
         evaluate(study, refs, model="v0002")
     (refs / "c1.nii.gz").rename(refs / "else.nii.gz")

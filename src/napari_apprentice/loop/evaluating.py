@@ -112,6 +112,8 @@ def evaluate(
         if labels is not None:
             rows[case_id] = _scores(study, case_id, files[case_id][0], labels, settings or ReadSettings())
     if not rows:
+        if version not in ("", *study.models.names()):
+            study.models.record(version)  # says which there are
         none = f"was predicted by {version}: predict them first, or name another model version with --model"
         raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
     if not any(rows.values()):
