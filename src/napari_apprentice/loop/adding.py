@@ -240,6 +240,9 @@ class _Adding:
                 self._accept(held, labels)
                 return
         reason = f"This scan is in this study already, as case {held}."
+        if self._corrected:
+            text = f"{self._corrected.name} was not taken; apprentice correct STUDY {held} LABELMAP takes it."
+            self._warnings.append(text)
         self._already.append((name, reason))
         raise InputError(reason)
 
