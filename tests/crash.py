@@ -158,7 +158,7 @@ def perform(session: Session, action: Action) -> None:
 
 def look(path: Path, cases: list[str]) -> dict[str, Any]:
     """What a person finds who opens the study again."""
-    faults = drain(check(path))
+    faults = [found.text for found in drain(check(path))]
     study, session = Study.open(path), Session("crash test")
     session.open_study(path)
     found: dict[str, Any] = {}

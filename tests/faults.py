@@ -4,8 +4,10 @@ import builtins
 import errno
 import io
 import os
+import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ def finish(work: Generator[Any, None, Any]) -> Any:
     return drain(work)[0]
 
 
+def sentences(work: Generator[Any, None, Any]) -> tuple[str, ...]:
+    """What `check` or `repair` says at its end, as a person reads it."""
+    return tuple(finding.text for finding in finish(work))
+
+
 def fail_from(monkeypatch: pytest.MonkeyPatch, target: str, allowed: int, code: int = errno.ENOSPC) -> None:
     """Let a function work `allowed` times and then raise an OSError, as a full disk does."""
     module, name = target.rsplit(".", 1)
@@ -39,6 +46,27 @@ def fail_from(monkeypatch: pytest.MonkeyPatch, target: str, allowed: int, code: 
         return real(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, maybe)
+
+
+@contextmanager
+def disk_in_memory(place: Path, megabytes: int) -> Iterator[Path]:
+    """A small file system of its own in a new folder; skips the test where this account may not mount one.
+
+    A process of its own mounts it and waits for the end of this one, however that comes: nothing stays mounted.
+    """
+    if not sys.platform.startswith("linux"):
+        pytest.skip("makes a disk in memory as Linux does")
+    place.mkdir()
+    words = 'mount -t tmpfs -o size="$1"m tmpfs "$0" && echo mounted && cat && exec umount --lazy "$0"'
+    keeper = subprocess.Popen(
+        ["sh", "-c", words, str(place), str(megabytes)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    with keeper:
+        if not (keeper.stdout and keeper.stdout.readline()):
+            pytest.skip("this account may not mount a disk in memory")
+        yield place
+    assert keeper.returncode == 0
 
 
 _BY_PATH = ("mkdir", "link", "rename", "replace", "truncate", "unlink", "rmdir")

@@ -1,6 +1,7 @@
 """The command line, from an empty folder to an exported label map."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -259,6 +260,18 @@ def test_a_plain_error_goes_to_standard_error(files: Path, capsys: pytest.Captur
     said = capsys.readouterr()
     assert "none.study" in said.out + said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("verb", ["add", "evaluate"])
+def test_a_path_that_the_system_refuses_is_one_sentence(
+    files: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
+    run(capsys, "create", files / "a.study", "--labels", "lesion")
+    assert main([verb, str(files / "a.study"), str(files / ("n" * 300))]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"apprentice: {'n' * 120}: Reading or writing failed: File name too long."
+    ]
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING], "Python prints these where nobody else does"
 
 
 def test_check_finds_a_flipped_byte(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,15 @@ def test_what_is_refused_is_a_table_with_its_columns_below_each_other(
     assert len({row.rindex(name) for row, name in zip(rows, names, strict=True)}) == 1, "reasons begin in one column"
 
 
+def test_a_label_map_for_a_scan_that_is_there_already_is_not_passed_over_unsaid(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = data_sets.scan(tmp_path / "a.nii.gz")
+    assert run(capsys, "add", study, scan)["added"] == ["a"]
+    shown = text(capsys, "add", study, scan, "--corrected", tmp_path / "typed wrong.nii.gz")
+    assert "note: typed wrong.nii.gz was not taken; apprentice correct STUDY a LABELMAP takes it." in shown
+
+
 def test_a_missing_channel_is_asked_about_once_with_its_cases(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

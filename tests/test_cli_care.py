@@ -11,11 +11,13 @@ import pytest
 from builders import SHAPE
 from builders import study as make_study
 from napari_apprentice.cli import main
+from napari_apprentice.cli_care import in_short
 from napari_apprentice.core.correction import EDITED
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.loop.opening import load_case
 from napari_apprentice.scans.reader import read_label_map
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
@@ -61,6 +63,20 @@ def test_many_damaged_parts_of_a_case_are_one_line(study: Path, capsys: pytest.C
     assert len([p for p in _run(capsys, "check", study)["problems"] if "c2/image/labels/r0" in p]) == 4
     assert main(["repair", str(study)]) == 1
     assert "(4 such: r0001, r0002, r0003 ...)" in capsys.readouterr().out.partition("Still wrong:")[2]
+
+
+def test_of_many_alike_that_is_named_in_which_they_differ_and_cases_stay_apart() -> None:
+    names = [f"r{n:04d}" for n in range(1, 5)]
+    damaged = [Finding(f"r2024001/{name} is damaged.", "r2024001", name) for name in names]
+    other = [Finding(f"r202400{n}/r0001 is damaged.", f"r202400{n}", "r0001") for n in range(2, 7)]
+    lines = [Finding(f"split.jsonl is damaged in line {n}.", "split.jsonl", f"line {n}") for n in (9, 10, 11, 12)]
+    few = [Finding(f"Revision c1/{name} is missing.", "c1", name) for name in names[:3]]
+    assert in_short([*damaged, *other, *lines, *few]) == [
+        "r2024001/r0001 is damaged. (4 such: r0001, r0002, r0003 ...)",
+        *(found.text for found in other),
+        "split.jsonl is damaged in line 9. (4 such: line 9, line 10, line 11 ...)",
+        *(found.text for found in few),
+    ]
 
 
 def test_history_names_people_models_and_labels(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

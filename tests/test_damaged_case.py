@@ -1,5 +1,7 @@
 """One damaged case is told as such, and the others are worked on."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -8,8 +10,13 @@ import pytest
 from builders import study as make_study
 from builders import volume
 from napari_apprentice.cli import main
-from napari_apprentice.errors import StudyError
+from napari_apprentice.core.cohort import CohortSettings
+from napari_apprentice.core.config import PredictSettings
+from napari_apprentice.errors import StorageError, StudyError
+from napari_apprentice.loop.cohort import predict_cohort
+from napari_apprentice.loop.rows import case_rows
 from napari_apprentice.session import Session
+from napari_apprentice.store.study import Study
 from sound_study import sound_study
 
 
@@ -26,6 +33,27 @@ def test_the_table_and_the_queue_go_on_without_it(tmp_path: Path) -> None:
     session.show_case(session.load_case("c3"))
     assert session.case is not None
     session.close()
+
+
+def test_a_case_that_the_disk_does_not_give_keeps_nobody_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))
+    bad_sector, real = study.cases.folder("c2") / "image" / "zarr.json", Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path == bad_sector:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert [(row.case_id, row.state) for row in case_rows(study)] == [("c1", "in correction"), ("c2", "damaged")]
+    predicting = predict_cohort(study, ["c1", "c2"], PredictSettings(), CohortSettings())
+    assert "Starting to predict 2 cases" in next(predicting).text
+    predicting.close()
+    study.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError):
+        case_rows(study)
 
 
 def test_an_empty_queue_on_the_command_line_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,9 +82,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # of a file that somebody named or may not read
-        log.exception("apprentice %s", options.command)
+        log.info("apprentice %s", options.command, exc_info=True)
         name = f"{Path(str(error.filename)).name[:120]}: " if error.filename else ""
-        return _refuse("StorageError", f"{name}Reading or writing failed: {error.strerror or error}.", options.json)
+        remedy = " Change its permissions, or copy it to a folder of your own." * isinstance(error, PermissionError)
+        text = f"{name}Reading or writing failed: {error.strerror or error}.{remedy}"
+        return _refuse("StorageError", text, options.json)
     except Exception as error:
         log.exception("apprentice %s", options.command)
         text = f"Stopped on an unexpected fault ({type(error).__name__}: {error}); please report it."
@@ -271,7 +273,7 @@ def _has_unsaved(session: Session, case_id: str) -> bool:
 def _evaluate(options: Options, session: Session) -> Answer:
     session.open_study(options.study)
     reading = settings_from(options, ReadSettings())
-    found = session.evaluate(options.references, options.what, options.model, settings=reading)
+    found = session.evaluate(options.references, options.what, options.model, options.cases or None, reading)
     names = {i: session.study.schema.name(i) for i in found.by_label()}
     cases = {c: {session.study.schema.name(i): d for i, d in row.items()} for c, row in found.dice.items()}
     lines = [f"{c}: " + ", ".join(f"{n} {d:.3f}" for n, d in row.items()) for c, row in cases.items()]

@@ -1,35 +1,57 @@
 """`apprentice check`, `repair`, `history`, `restore` and `export-audit`: what became of the work that is stored."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from napari_apprentice.cli_progress import drain
-from napari_apprentice.core.words import counted, in_short
+from napari_apprentice.core.words import counted
 from napari_apprentice.loop.history import DAMAGED, HistoryRow
 from napari_apprentice.session import Session
 from napari_apprentice.store.check import check
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.repair import repair
 
 Options = argparse.Namespace
 Answer = tuple[dict[str, Any], list[str]]  # what --json prints, and the lines for a person
+_FEW = 3
 
 
 def check_study(options: Options, session: Session) -> Answer:
     """Say what is wrong with a study."""
     del session  # a damaged study could not be opened
     problems = drain(check(options.study), options.json)
-    return {"problems": list(problems)}, in_short(problems) or [f"{options.study} is sound."]
+    return {"problems": [p.text for p in problems]}, in_short(problems) or [f"{options.study} is sound."]
 
 
 def repair_study(options: Options, session: Session) -> Answer:
     """Mend a study, say what was done, and what is still wrong."""
     del session
-    done = list(drain(repair(options.study), options.json))
-    problems = list(drain(check(options.study), options.json))
+    done = drain(repair(options.study), options.json)
+    problems = drain(check(options.study), options.json)
     lines = in_short(done) or ["There was nothing to mend."]
     end = ["Still wrong:", *in_short(problems)] if problems else [f"{options.study} is sound."]
-    return {"done": done, "problems": problems}, [*lines, *end]
+    return {"done": [d.text for d in done], "problems": [p.text for p in problems]}, [*lines, *end]
+
+
+def in_short(findings: Iterable[Finding]) -> list[str]:
+    """The sentences; of more than a few that say the same of parts of one thing, the first, and how many parts."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for found in findings:
+        alike.setdefault((found.thing, _without_part(found)), []).append(found)
+    return [line for same in alike.values() for line in _lines_of(same)]
+
+
+def _without_part(found: Finding) -> str:
+    return found.text.replace(found.part, "\n") if found.part else found.text
+
+
+def _lines_of(same: list[Finding]) -> list[str]:
+    if len(same) <= _FEW:
+        return [found.text for found in same]
+    examples = ", ".join(found.part for found in same[:_FEW])
+    return [f"{same[0].text} ({len(same)} such: {examples} ...)"]
 
 
 def history(options: Options, session: Session) -> Answer:

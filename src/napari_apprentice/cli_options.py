@@ -231,6 +231,8 @@ def _result_commands(commands: Any) -> None:
     evaluate = _command(commands, "evaluate", "compare with reference label maps")
     text = "a folder of label maps, called like the cases; DICOM SEG and RTSTRUCT go by the series they refer to"
     evaluate.add_argument("references", type=Path, metavar="REFERENCES", help=text)
+    text = "named right after the references; by default all that have one"
+    evaluate.add_argument("cases", nargs="*", metavar="CASE", help=text)
     text = "the model version's predictions (default), or the newest revisions"
     evaluate.add_argument("--what", choices=("prediction", "corrected"), default="prediction", help=text)
     evaluate.add_argument("--model", help="model version; by default the active one")

@@ -40,6 +40,13 @@ def add(study, paths, **more):
             return end.value
 
 
+def test_a_label_map_that_is_given_as_a_scan_is_told(study, tmp_path):
+    data_sets.scan(tmp_path / "in" / "a.nii.gz")
+    data_sets.label_map(tmp_path / "in" / "b.nii.gz", 1, 2)
+    (told,) = add(study, tmp_path / "in").warnings
+    assert told.startswith("b.nii.gz was added as a scan, but holds few whole numbers")
+
+
 def test_of_100_files_9_broken_ones_are_told_and_91_added(study, tmp_path):
     folder = tmp_path / "scans"
     for n in range(100):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders import study
+from faults import disk_in_memory
 
 DRIVER = Path(__file__).resolve().parents[1] / "crash.py"
 
@@ -29,15 +29,8 @@ def test_nothing_acknowledged_is_lost_in_twelve_kills(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk in memory of 6 MB; only some accounts may make one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if not sys.platform.startswith("linux") or shutil.which("mount") is None:
-        pytest.skip("makes a disk in memory as Linux does")
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this account may not mount a disk in memory")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with disk_in_memory(tmp_path / "disk", 6) as place:
+        yield place
 
 
 @pytest.mark.slow

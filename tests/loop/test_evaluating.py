@@ -1,5 +1,6 @@
 """Scores against references: which of them say something about new scans."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_apprentice.cli import main
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.volume import LabelArray
-from napari_apprentice.errors import ChoiceError, InputError
+from napari_apprentice.errors import ChoiceError, InputError, ModelError
 from napari_apprentice.loop.evaluating import _of_study, evaluate
 from napari_apprentice.loop.exporting import export
 from napari_apprentice.loop.label_import import keep_accepted
@@ -43,11 +44,39 @@ def test_scans_that_were_learned_from_are_named_and_left_out_of_a_second_mean(
     assert "v0001 learned from the subjects of c1; the mean without is 0.000." in capsys.readouterr().out
 
 
+def test_only_the_cases_that_are_named_are_compared_and_none_is_passed_over_unsaid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = Study.open(sound_study(tmp_path / "a.study"))
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    for case_id in ("c3", "c4", "c5"):
+        study.cases.add(case_id, "s3", volume(3, "c3.nii.gz"))
+    _predict(study, "c3", 1)
+    for case_id in ("c1", "c3"):
+        export(study, case_id, refs / f"{case_id}.nii.gz", "prediction")
+    (refs / "c4.nii.gz").write_bytes((refs / "c3.nii.gz").read_bytes())
+    words = ["evaluate", str(study.path), str(refs)]
+    assert main([*words, "c3", "c4", "c5"]) == 0
+    told = capsys.readouterr().out
+    assert "c3: " in told
+    assert "c1" not in told
+    assert "Case c4 was not compared: it was not predicted by v0001." in told
+    assert "Case c5 was not compared: no reference belongs to it." in told
+    assert main([*words, "c3", "c9"]) == 1
+    assert "There is no case 'c9' in this study" in capsys.readouterr().err
+    assert main([*words, "c5"]) == 1
+    assert "belongs to c5: references are matched by file name" in capsys.readouterr().err
+
+
 def test_a_model_version_that_has_predicted_nothing_yet_is_not_blamed_on_the_files(tmp_path: Path) -> None:
     study = Study.open(sound_study(tmp_path / "a.study"))
     refs = tmp_path / "refs"
     refs.mkdir()
     export(study, "c1", refs / "c1.nii.gz", "prediction")
+    with pytest.raises(ModelError, match=r"no model version 'v0002' in this study \(v0001\)"):
+        evaluate(study, refs, model="v0002")
+    study.models.register(replace(study.models.info("v0001"), name="v0002"), study.models.weights("v0001"))
     with pytest.raises(InputError, match="was predicted by v0002: predict them first"):
         evaluate(study, refs, model="v0002")
     (refs / "c1.nii.gz").rename(refs / "else.nii.gz")

@@ -1,9 +1,7 @@
 """Strokes that a study could not take: told, kept, found again, brought over once, never over another's."""
 
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import study as make_study
-from faults import fail_from
+from faults import disk_in_memory, fail_from
 from napari_apprentice.errors import ApprenticeError, ConflictError, StorageError
 from napari_apprentice.session import Session
 from napari_apprentice.store.study import Study
@@ -229,13 +227,8 @@ def test_a_share_that_is_gone_for_a_while(study: Study, tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if not sys.platform.startswith("linux") or os.geteuid() or subprocess.run(mount, check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disk_in_memory(tmp_path / "disk", 2) as folder:
+        yield folder
 
 
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:

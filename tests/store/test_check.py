@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 
 from builders import SHAPE, study
-from faults import finish
+from faults import finish, sentences
 from learn.small import make_plan
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.gate import GateReport
@@ -34,7 +34,7 @@ def test_a_sound_study_has_no_faults_and_reports_progress(tmp_path):
 
 
 def test_what_is_no_study_is_one_sentence(tmp_path):
-    (sentence,) = finish(check(tmp_path))
+    (sentence,) = sentences(check(tmp_path))
     assert "no study" in sentence
 
 
@@ -48,7 +48,7 @@ def test_each_fault_is_a_sentence(tmp_path):
     (made.path / "split.jsonl").write_text("x\n")
     run = made.runs.open(made.runs.ids()[0])
     (run.path / "run.json").write_text("x")
-    faults = finish(check(made.path))
+    faults = sentences(check(made.path))
     assert all(f.endswith(".") for f in faults)
     for words in ("c1/r0001", "image/zarr.json", "split.jsonl", run.run_id):
         assert any(words in f for f in faults), words
@@ -64,7 +64,7 @@ def test_a_candidate_that_was_predicted_with_needs_no_active_model_version(tmp_p
         version = ModelVersion(name, None, now(), make_plan(), made.schema, (), (), verdict, {}, 0, {}, "")
         made.models.register(version, weights)
         made.predictions.write("c1", name, Prediction(zeros, zeros, {}))
-        assert len([f for f in finish(check(made.path)) if "No model version is active" in f]) == faults
+        assert len([f for f in sentences(check(made.path)) if "No model version is active" in f]) == faults
 
 
 def test_a_journal_without_its_case_or_outside_its_grid_is_told(tmp_path):
@@ -72,7 +72,7 @@ def test_a_journal_without_its_case_or_outside_its_grid_is_told(tmp_path):
     one = np.zeros((1, 1, 1), np.uint8)
     made.journal.append("c2", Stroke((99, 0, 0), one, one, one, one))
     made.journal.start("ghost", None, None)
-    faults = finish(check(made.path))
+    faults = sentences(check(made.path))
     assert len(faults) == 2
 
 
@@ -88,9 +88,9 @@ def test_a_damaged_model_version_or_case_hides_no_fault_of_the_split(tmp_path):
     (made.models.root / "v0002" / "model.json").write_text("{")
     gone = "Case c2 is missing, although a model version learned from it."
     lost = "Subject s2 has a side, but no case is of it: a case is missing."
-    assert {gone, lost} <= set(finish(check(made.path)))
+    assert {gone, lost} <= set(sentences(check(made.path)))
     (made.cases.root / "c3" / "image" / "zarr.json").write_text("{")
-    faults = finish(check(made.path))
+    faults = sentences(check(made.path))
     assert gone in faults
     assert not [f for f in faults if f.startswith("Subject ")]  # s2 may be whose the damaged case is
 

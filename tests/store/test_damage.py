@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faults import finish
+from faults import finish, sentences
 from napari_apprentice.errors import ApprenticeError
 from napari_apprentice.store.arrays import digest
 from napari_apprentice.store.check import check
@@ -84,7 +84,7 @@ def _files(study: Path) -> list[str]:
 
 
 def _same_or_told(path: Path, before: dict[str, object], harm: str) -> None:
-    faults = finish(check(path))
+    faults = sentences(check(path))
     if faults:
         assert all(fault.endswith(".") for fault in faults), faults
         return
@@ -116,13 +116,13 @@ def test_a_case_that_was_deleted_whole_is_told(sound, tmp_path):
         path = Path(shutil.copytree(sound, tmp_path / case_id / "s.study"))
         shutil.rmtree(path / "cases.zarr" / case_id)
         shutil.rmtree(path / "journal", ignore_errors=True)
-        assert any("missing" in fault for fault in finish(check(path)))
+        assert any("missing" in fault for fault in sentences(check(path)))
 
 
 def test_a_split_that_was_cut_at_a_corrected_subject_is_told(sound, tmp_path):
     path = Path(shutil.copytree(sound, tmp_path / "s.study"))
     (path / "split.jsonl").write_bytes(b"")
-    assert any("its end is missing" in fault for fault in finish(check(path)))
+    assert any("its end is missing" in fault for fault in sentences(check(path)))
 
 
 @given(st.data())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders import study as small_study
-from faults import finish
+from faults import finish, sentences
 from learn.small import make_plan
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.records import ModelVersion
@@ -36,7 +36,7 @@ def test_a_picture_comes_back_and_a_changed_one_is_told(tmp_path: Path) -> None:
             study.models.picture("v0001", name)
     assert finish(check(study.path)) == ()
     (study.models.root / "v0001" / "best.png").write_bytes(b"other")
-    assert finish(check(study.path)) == ("Model version v0001: its picture best.png is not what was stored.",)
+    assert sentences(check(study.path)) == ("Model version v0001: its picture best.png is not what was stored.",)
 
 
 def test_in_an_encrypted_study_nothing_of_it_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
+import errno
 import hashlib
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from builders import study
-from faults import fail_from, finish
+from faults import fail_from, finish, sentences
 from napari_apprentice.core.gate import GateReport, GateRow
 from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.plan import Normalisation, Plan
@@ -129,7 +133,7 @@ def test_damage_is_told(tmp_path, weights):
     made = study(tmp_path, 0)
     made.models.register(_version("v0001"), weights)
     made.models.weights("v0001").write_bytes(b"other")
-    told = finish(check(made.path))
+    told = sentences(check(made.path))
     assert [line for line in told if "v0001" in line and "damaged" in line]
     assert [line for line in told if "Case c1 is missing" in line]
     made.models.weights("v0001").unlink()
@@ -139,6 +143,34 @@ def test_damage_is_told(tmp_path, weights):
         (made.path / "models" / "v0001" / "model.json").write_text(damaged)
         with pytest.raises(StudyError, match=r"is damaged: .* Put models/v0001 back from a copy\. Without"):
             made.models.info("v0001")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_a_document_that_the_disk_does_not_give_is_named_and_keeps_nobody_from_the_others(
+    tmp_path, weights, monkeypatch, code
+):
+    made = study(tmp_path, 3)
+    for name, learned in (("v0001", "c9/r0001"), ("v0002", "c1/r0001")):
+        made.models.register(replace(_version(name), revisions=(learned,)), weights)
+    _withhold(monkeypatch, made.path / "models" / "v0002" / "model.json", code)
+    told = rf"models/v0002/model.json cannot be read \({os.strerror(code)}\)"
+    with pytest.raises(StudyError, match=told):
+        made.models.info("v0002")
+    assert [version.name for version in made.models.readable()] == ["v0001"]
+    faults = sentences(check(made.path))
+    assert [line for line in faults if re.search(told, line)]
+    assert [line for line in faults if "Case c9 is missing" in line], "what v0001 learned from is still compared"
+
+
+def _withhold(patch, path, code):
+    real = Path.read_bytes
+
+    def read(asked):
+        if asked == path:
+            raise OSError(code, os.strerror(code), str(path))
+        return real(asked)
+
+    patch.setattr(Path, "read_bytes", read)
 
 
 def test_a_full_disk_adds_nothing(tmp_path, weights, monkeypatch):

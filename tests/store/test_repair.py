@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from builders import SHAPE
-from faults import finish
+from faults import finish, sentences
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import InputError, StudyError
 from napari_apprentice.loop.opening import load_case
@@ -31,7 +31,7 @@ def _kept(path: Path) -> list[Path]:
 
 
 def _mended(path: Path, *words: str) -> None:
-    done = finish(repair(path))
+    done = sentences(repair(path))
     for word in words:
         assert any(word in sentence for sentence in done), (word, done)
     assert finish(check(path)) == ()
@@ -69,7 +69,7 @@ def test_a_journal_that_somebody_works_on_is_left_alone(path):
     until = time.monotonic() + 10
     while not list(file.parent.glob("open-*.json")) and time.monotonic() < until:
         time.sleep(0.01)
-    (sentence,) = finish(repair(path))
+    (sentence,) = sentences(repair(path))
     assert "Ada has the case open" in sentence
     assert file.read_bytes() == torn
     presence.leave(10)
@@ -107,7 +107,7 @@ def test_strokes_on_a_revision_that_is_gone_are_moved_aside_whole_and_the_case_o
     shutil.rmtree(path / "cases.zarr/c1/image/labels/r0002")
     with pytest.raises(InputError, match="no revision r0002"):
         load_case(Study.open(path), "c1")
-    told = finish(repair(path))
+    told = sentences(repair(path))
     assert any("drawn on revision r0002, which is missing" in text and "moved to repaired/" in text for text in told)
     assert load_case(Study.open(path), "c1").parent == "r0001"
     assert [p.read_bytes() for p in _kept(path)] == [strokes]
@@ -137,7 +137,7 @@ def test_what_is_finished_while_it_is_looked_at_stops_nothing(path, monkeypatch)
 
     walk = os.walk
     monkeypatch.setattr(os, "walk", finished)
-    assert "unfinished last line out of split.jsonl" in finish(repair(path))[0]
+    assert "unfinished last line out of split.jsonl" in sentences(repair(path))[0]
 
 
 def test_leftovers_of_a_crash_go_but_not_what_is_being_written(path):
@@ -221,7 +221,7 @@ def test_a_line_that_somebody_adds_to_a_ledger_while_it_is_repaired_is_kept(path
         write_durably(target, data)
 
     monkeypatch.setattr("napari_apprentice.store.repair.write_durably", slowly)
-    done = finish(repair(path))
+    done = sentences(repair(path))
     adding.join()
     assert "Took line" in done[0]
     assert [r["subject"] for r in ledger.read()] == ["s1", "s2", "s9"]
@@ -234,7 +234,7 @@ def test_revisions_and_scans_are_never_touched(path):
     for harmed in ("c1/image/labels/r0001/zarr.json", "c1/image/labels/r0002/0/zarr.json", "c2/image/0/zarr.json"):
         (path / "cases.zarr" / harmed).write_text("{")
     before = {p: p.read_bytes() for p in (path / "cases.zarr").rglob("*") if p.is_file()}
-    (told,) = finish(repair(path))
+    (told,) = sentences(repair(path))
     assert "drawn on revision r0002" in told, "strokes on the damaged one are moved aside, and nothing else is"
     assert {p: p.read_bytes() for p in (path / "cases.zarr").rglob("*") if p.is_file()} == before
     assert len(finish(check(path))) >= 3

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,23 @@ def test_labels_that_no_file_could_tell_apart_are_refused_and_older_studies_keep
 def test_any_other_folder_is_no_study(tmp_path):
     with pytest.raises(StudyError, match="no study"):
         Study.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("other.study", "other.study is a file; a study is a folder"),
+        ("test.stuty", "test.stuty does not exist. Did you mean test.study?"),
+        ("nowhere/a.study", "a.study does not exist. Create one"),
+        ("test.study/cases.zarr/c1", "c1 is no study but lies in one: test.study is the study's folder"),
+        (".", "test.study in it is one"),
+    ],
+)
+def test_whoever_gives_another_path_is_told_which_study_it_may_be(tmp_path, given, told):
+    assert study(tmp_path).path.name == "test.study"
+    (tmp_path / "other.study").write_text("no folder")
+    with pytest.raises(StudyError, match=re.escape(told)):
+        Study.open(tmp_path / given)
 
 
 def test_a_study_whose_folders_lead_elsewhere_is_not_opened(tmp_path):

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numcodecs import Zstd
 
-from faults import finish
+from faults import finish, sentences
 from napari_apprentice.core.correction import Stroke
 from napari_apprentice.core.records import Provenance
 from napari_apprentice.errors import ApprenticeError, StudyError
@@ -133,7 +133,7 @@ def test_no_description_takes_memory_or_another_error(sound, tmp_path_factory, s
 def test_a_document_larger_than_any_is_not_read(path, name):
     with (path / name).open("r+b") as file:
         file.truncate(LARGEST_DOCUMENT * 1000)  # sparse: it takes no room on the disk
-    (sentence, *_) = finish(check(path))
+    (sentence, *_) = sentences(check(path))
     assert "larger" in sentence or "damaged" in sentence
 
 
@@ -157,7 +157,7 @@ def test_links_are_found_not_followed_and_never_written_through(path, tmp_path, 
     (path / name).rename(elsewhere)
     (path / name).symlink_to(elsewhere)
     before = _content(elsewhere)
-    faults = finish(check(path))
+    faults = sentences(check(path))
     assert any("link" in fault for fault in faults), faults
     with suppress(ApprenticeError):
         _write_everywhere(Study.open(path))
@@ -220,12 +220,12 @@ def test_names_that_lead_elsewhere_are_refused_everywhere(path, name):
 
 def test_a_case_whose_folder_was_renamed_is_told(path):
     (path / "cases.zarr" / "c2").rename(path / "cases.zarr" / "c7")
-    assert any("The folder of case c2 is called c7" in fault for fault in finish(check(path)))
+    assert any("The folder of case c2 is called c7" in fault for fault in sentences(check(path)))
 
 
 def test_a_model_version_whose_folder_was_renamed_is_told(path):
     (path / "models" / "v0001").rename(path / "models" / "v0002")
-    assert any("model version v0001 is called v0002" in fault for fault in finish(check(path)))
+    assert any("model version v0001 is called v0002" in fault for fault in sentences(check(path)))
 
 
 def test_a_stroke_that_claims_to_be_huge_takes_no_memory(path):
@@ -251,7 +251,7 @@ PIPED = ("journal/c2/strokes.bin", "journal/c1/r0002.bin", f"{ARRAY}/c/0/0/0/0")
 def test_a_pipe_in_place_of_strokes_or_voxels_does_not_hang(path, name):
     (path / name).unlink(missing_ok=True)
     os.mkfifo(path / name)
-    assert any(" no file" in f or "are damaged" in f for f in finish(check(path)))
+    assert any(" no file" in f or "are damaged" in f for f in sentences(check(path)))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
@@ -273,7 +273,7 @@ def test_pipes_in_place_of_events_and_slabs_do_not_hang(path):
 def test_a_file_that_claims_to_be_larger_than_memory_is_a_sentence(path, name):
     with (path / name).open("rb+") as file:
         file.truncate(2**42)  # takes no room on the disk
-    assert any("larger than such a file can be" in fault for fault in finish(check(path)))
+    assert any("larger than such a file can be" in fault for fault in sentences(check(path)))
     finish(repair(path))  # leaves it alone
 
 
@@ -314,8 +314,8 @@ def test_a_stroke_that_unpacks_to_more_than_the_scan_is_not_unpacked(path):
     (path / "journal" / "c1" / "r0002.bin").write_bytes(data)
     tracemalloc.start()
     content = Study.open(path).journal.read("c2")
-    faults = finish(check(path))
-    done = finish(repair(path))
+    faults = sentences(check(path))
+    done = sentences(repair(path))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert content is not None

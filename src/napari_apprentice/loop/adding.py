@@ -22,6 +22,7 @@ from napari_apprentice.loop.label_matching import Matched
 from napari_apprentice.loop.naming import Names, next_number, without_telling_channels
 from napari_apprentice.scans.datasets.finding import find_scans
 from napari_apprentice.scans.datasets.found import Found, FoundCase
+from napari_apprentice.scans.oddities import label_map_warnings
 from napari_apprentice.store.names import is_number_name
 from napari_apprentice.store.study import Study
 
@@ -220,7 +221,7 @@ class _Adding:
             return
         self._names.take(case_id, subject, named)
         self._added.append(case_id)
-        self._warnings += named.warnings
+        self._warnings += (*named.warnings, *label_map_warnings(named))
         if labels is not None:
             self._accept(case_id, labels)
 
@@ -240,6 +241,9 @@ class _Adding:
                 self._accept(held, labels)
                 return
         reason = f"This scan is in this study already, as case {held}."
+        if self._corrected:
+            text = f"{self._corrected.name} was not taken; apprentice correct STUDY {held} LABELMAP takes it."
+            self._warnings.append(text)
         self._already.append((name, reason))
         raise InputError(reason)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from napari_apprentice.core.channels import Names, in_order, prevailing, reading_order, same_channels, taken_for
 from napari_apprentice.core.records import Example, ModelVersion
 from napari_apprentice.core.slabs import VoxelSource, reordered
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import StorageError, StudyError
 from napari_apprentice.store.study import Study
 
 MOST_NAMED = 5  # cases in one sentence
@@ -26,7 +26,7 @@ def prediction_notes(study: Study, model: str, case_ids: Iterable[str]) -> tuple
         return ()
     taken: dict[str, list[str]] = {}
     for case_id in case_ids:
-        with suppress(StudyError):  # damaged: that is told where it is predicted
+        with suppress(StudyError, StorageError):  # damaged or unreadable: that is told where it is predicted
             what = taken_for(study.cases.info(case_id).channels, wanted)
             if what:
                 taken.setdefault(what, []).append(case_id)

@@ -8,7 +8,7 @@ from napari_apprentice.core.config import PredictSettings
 from napari_apprentice.core.postprocess import PostRecipe
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.words import counted
-from napari_apprentice.errors import InputError, StudyError
+from napari_apprentice.errors import InputError, StorageError, StudyError
 from napari_apprentice.loop.channel_order import prediction_notes
 from napari_apprentice.loop.cohort_cluster import predict_there
 from napari_apprentice.loop.cohort_local import places, predict_here
@@ -43,7 +43,7 @@ def predict_cohort(
     version = model or active_model(study)
     settings = settled(study, version, settings)
     for case_id in case_ids:
-        with suppress(StudyError):  # damaged: that is the case's own outcome
+        with suppress(StudyError, StorageError):  # damaged or unreadable: that is the case's own outcome
             study.cases.info(case_id)
     recipe = read_recipe(study)
     names = tuple(dict.fromkeys(case_ids))
@@ -71,7 +71,7 @@ def is_predicted(study: Study, case_id: str, model: str, settings: PredictSettin
         asked = made.get("labels", list(plan.labels)) == list(plan.only(study.schema.ids).labels)
         asked = asked and made.get("weights", weights) == weights  # a name may have been given anew
         return asked and same_settings(made["settings"], settings) and recipe_of(study, case_id, model) == recipe
-    except (StudyError, *MALFORMED):  # damaged, or from before this was written down
+    except (StudyError, StorageError, *MALFORMED):  # damaged, unreadable, or from before this was written down
         return False
 
 

@@ -1,6 +1,6 @@
 """Label maps of a study against references from elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from napari_apprentice.core.metrics import dice
 from napari_apprentice.core.reading import ReadSettings
 from napari_apprentice.core.volume import LabelArray, LabelMap
 from napari_apprentice.errors import InputError
+from napari_apprentice.loop.begun import named
 from napari_apprentice.loop.exporting import active_model
 from napari_apprentice.loop.label_matching import IGNORE, match_labels
 from napari_apprentice.loop.leakage import learned_by
@@ -29,7 +30,8 @@ class Evaluation:
     """Dice per case and label; a label absent from both maps has no entry.
 
     `learned` are cases of subjects that the model versions which predicted have learned from: scores there say
-    nothing about new scans. `doubts` say why files in DICOM were passed over: damaged, or which case's is not clear.
+    nothing about new scans. `doubts` say why files in DICOM were passed over: damaged, or which case's is not clear;
+    and which cases that were asked for could not be compared.
     """
 
     model: str
@@ -82,12 +84,14 @@ def evaluate(
     ChoiceError
         A reference names its labels, none of them as the study does.
     InputError
-        The folder has no file that belongs to a case with a prediction or revision, or several that are called like
-        one, or a reference has none of the study's labels.
+        There is no such case, or the folder has no file that belongs to a case with a prediction or revision, or
+        several that are called like one, or a reference has none of the study's labels.
     """
     if not references.exists():
         raise InputError(f"{references} does not exist; give a folder of label maps named like the scans.")
-    ids = study.cases.ids() if cases is None else cases
+    for case_id in cases or ():
+        study.cases.folder(case_id)  # says where it is none
+    ids = study.cases.ids() if cases is None else tuple(dict.fromkeys(cases))
     files, doubts = references_of(study, references, ids)
     version = "" if what == "corrected" else model or active_model(study)
     asked = [c for c in ids if c in files]
@@ -95,8 +99,9 @@ def evaluate(
         raise InputError(" ".join(doubts))
     if not asked:
         raise InputError(
-            f"No file in {references} belongs to a case: references are matched by file name, for example "
-            "case-01.nii.gz for case-01, DICOM SEG and RT Structure Sets also by the series that they refer to."
+            f"No file in {references} belongs to {named(cases) if cases else 'a case'}: references are matched by file "
+            "name, for example case-01.nii.gz for case-01, DICOM SEG and RT Structure Sets also by the series that "
+            "they refer to."
         )
     for case_id in asked:
         if len(files[case_id]) > 1:
@@ -107,11 +112,21 @@ def evaluate(
         if labels is not None:
             rows[case_id] = _scores(study, case_id, files[case_id][0], labels, settings or ReadSettings())
     if not rows:
+        if version not in ("", *study.models.names()):
+            study.models.record(version)  # says which there are
         none = f"was predicted by {version}: predict them first, or name another model version with --model"
         raise InputError(f"None of the cases that have a file in {references} {none if version else 'was corrected'}.")
     if not any(rows.values()):
         raise InputError(f"Neither the cases nor their files in {references} hold a label: nothing to compare.")
+    if cases is not None:
+        doubts += _not_compared(ids, files, rows, f"predicted by {version}" if version else "corrected")
     return Evaluation(version, rows, _learned(study, version, rows) if version else (), doubts)
+
+
+def _not_compared(asked: Iterable[str], files: Container[str], rows: Container[str], made: str) -> tuple[str, ...]:
+    """A sentence on each case that was asked for by its name and has nothing to compare."""
+    why = {c: f"it was not {made}" if c in files else "no reference belongs to it" for c in asked if c not in rows}
+    return tuple(f"Case {case_id} was not compared: {reason}." for case_id, reason in why.items())
 
 
 def _learned(study: Study, model: str, cases: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from functools import cache
 from napari_apprentice.core.ensemble import folds_beside, unlike, unlike_orders
 from napari_apprentice.core.ranking import Candidate
 from napari_apprentice.core.records import ModelVersion
-from napari_apprentice.errors import StudyError
+from napari_apprentice.errors import StorageError, StudyError
 from napari_apprentice.loop.shown import by_weights, weights_of
 from napari_apprentice.store.predictions import mean_quality
 from napari_apprentice.store.presence import Present
@@ -105,6 +105,9 @@ def _case_row(
     try:
         return _sound_row(study, case_id, active, weights, sides, ages)
     except StudyError:  # opening it says what is wrong; the others can be worked on
+        return CaseRow(case_id, "", DAMAGED, None, 0)
+    except StorageError:  # of this one, as with a bad sector or without permission; else of the list too
+        study.cases.ids()
         return CaseRow(case_id, "", DAMAGED, None, 0)
 
 

@@ -17,6 +17,7 @@ from napari_apprentice.errors import ScanError
 # What is larger was not measured: the largest number of float32 or float64 fills places without a value, and one such
 # voxel would leave nothing of all others in a mean.
 LARGEST = 1e30
+_MOST_LABELS = 32  # and the background; what has more is a scan, or a map of everything
 _UNITS = {1: "metres", 3: "micrometres"}
 
 
@@ -108,6 +109,26 @@ def constant_warnings(voxels: NDArray[Any], channels: tuple[str, ...], name: str
             where = f"channel {channel} of {name}" if len(channels) > 1 else name
             found.append(f"Every voxel of {where} has the same value.")
     return found
+
+
+def label_map_warnings(volume: Volume) -> list[str]:
+    """Whether a scan may be a label map: no more than a few whole numbers, most of them 0.
+
+    A scan has many numbers, and the first slabs that hold them end the search.
+    """
+    if len(volume.voxels) > 1:
+        return []
+    values: set[float] = set()
+    for slab in _slabs(volume.voxels):
+        values.update(np.unique(slab).tolist())
+        if len(values) > _MOST_LABELS or not all(v >= 0 and float(v).is_integer() for v in values):
+            return []
+    if len(values) < 2 or 2 * np.count_nonzero(volume.voxels) > volume.voxels.size:
+        return []
+    return [
+        f"{volume.source_name} was added as a scan, but holds few whole numbers, most of them 0, as a label map does. "
+        "A label map is given to the case of its scan: apprentice correct STUDY CASE LABELMAP."
+    ]
 
 
 def _slabs(voxels: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -14,6 +14,7 @@ from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.reading import Step
 from napari_apprentice.core.records import CaseInfo, now
 from napari_apprentice.core.volume import Volume
+from napari_apprentice.core.words import meant
 from napari_apprentice.errors import ApprenticeError, InputError, StudyError
 from napari_apprentice.store.arrays import (
     create_group,
@@ -75,6 +76,7 @@ class Cases:
         if not there:
             raise InputError(
                 f"There is no case {case_id[:120]!r} in this study; the case table (apprentice cases STUDY) names them."
+                f"{meant(case_id[:120], self.ids())}"
             )
         for inner in ("image/labels", "predictions"):
             refuse_links(self.root, folder / inner)

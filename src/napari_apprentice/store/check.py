@@ -10,6 +10,7 @@ from napari_apprentice.errors import ApprenticeError, StudyError
 from napari_apprentice.store import check_case
 from napari_apprentice.store.check_layout import group_faults, layout_faults
 from napari_apprentice.store.documents import read_document
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.ledger import Ledger
 from napari_apprentice.store.models import DOCUMENT as MODEL_DOCUMENT
 from napari_apprentice.store.models import file_digest
@@ -19,33 +20,33 @@ from napari_apprentice.store.runs import DOCUMENT as RUN_DOCUMENT
 from napari_apprentice.store.seal import is_broken
 from napari_apprentice.store.study import DOCUMENT, Study
 
-# What to look at, for a person, and how; it returns sentences or raises.
-_Step = tuple[str, str | None, Callable[[], list[str]]]
+# What to look at, for a person, and how; it returns what is wrong or raises.
+_Step = tuple[str, str | None, Callable[[], list[Finding]]]
 
 
-def check(path: Path) -> Generator[Progress, None, tuple[str, ...]]:
+def check(path: Path) -> Generator[Progress, None, tuple[Finding, ...]]:
     """Read everything in a study and compare every digest.
 
     Leftovers of interrupted writes and runs that failed or were killed are no fault.
 
     Returns
     -------
-    What is wrong, one sentence each; empty when the study is sound.
+    What is wrong; empty when the study is sound.
     """
     try:
         study = Study.open(path)
         if study.refusal:
-            return (study.refusal,)
+            return (Finding(study.refusal),)
         steps = list(_steps(study))
     except ApprenticeError as error:
-        return (str(error),)
-    faults: list[str] = []
+        return (Finding(str(error)),)
+    faults: list[Finding] = []
     for done, (text, case_id, step) in enumerate(steps):
         yield Progress(done, len(steps), text, case_id=case_id)
         try:
             faults += step()
         except ApprenticeError as error:
-            faults.append(str(error))
+            faults.append(Finding(str(error)))
     yield Progress(len(steps), len(steps), "Checked")
     return tuple(dict.fromkeys(faults))
 
@@ -63,47 +64,59 @@ def _steps(study: Study) -> Iterator[_Step]:
     for name in study.models.names():
         yield f"Model version {name}", None, partial(_model, study, name)
     yield "Active model version", None, partial(_activations, study)
-    yield "Post-processing", None, partial(recipe_faults, study)
+    yield "Post-processing", None, partial(_recipe, study)
     yield "Split", None, partial(_split, study)
     for run_id in folders_in(study.runs.root):
         yield f"Run {run_id}", None, partial(_run, study, run_id)
 
 
-def _document(study: Study) -> list[str]:
+def _document(study: Study) -> list[Finding]:
     faults = group_faults(study.cases.root, "the study's cases.zarr")
     if is_broken(read_document(study.path / DOCUMENT)):
-        faults.append(f"{DOCUMENT} is not what was written; look at its title and labels and save the labels again.")
+        text = f"{DOCUMENT} is not what was written; look at its title and labels and save the labels again."
+        faults.append(Finding(text))
     return faults
 
 
-def _model(study: Study, name: str) -> list[str]:
-    version, faults = study.models.info(name), []
+def _model(study: Study, name: str) -> list[Finding]:
+    return [*map(Finding, _of_model(study, name))]
+
+
+def _of_model(study: Study, name: str) -> Iterator[str]:
+    version = study.models.info(name)
     if is_broken(study.models.record(name)):
-        faults.append(f"Model version {name}: its {MODEL_DOCUMENT} is not what was written.")
+        yield f"Model version {name}: its {MODEL_DOCUMENT} is not what was written."
     if version.name != name:
-        faults.append(f"The folder of model version {version.name} is called {name}; give it its name back.")
+        yield f"The folder of model version {version.name} is called {name}; give it its name back."
     if file_digest(study.models.weights(name)) != version.weights_digest:
-        faults.append(f"Model version {name} is damaged: its weights are not what was registered.")
+        yield f"Model version {name} is damaged: its weights are not what was registered."
     for picture, told in version.pictures.items():
         path = study.models.root / name / picture
         if not is_name(picture) or not path.is_file() or file_digest(path) != told.get("digest"):
-            faults.append(f"Model version {name}: its picture {picture} is not what was stored.")
-    return faults
+            yield f"Model version {name}: its picture {picture} is not what was stored."
 
 
-def _activations(study: Study) -> list[str]:
+def _activations(study: Study) -> list[Finding]:
     known = study.models.names()
     gone = dict.fromkeys(a.name for a in study.models.activations() if a.name not in known)
-    faults = [f"Model version {name} was activated once and is missing now." for name in gone]
+    faults = [Finding(f"Model version {name} was activated once and is missing now.") for name in gone]
     predicted = any(study.predictions.models(c) for c in study.cases.ids())
     # A candidate can be predicted with, too; a version without a verdict was the first one, and active.
     once_active = any(v.gate is None or v.gate.passed for v in study.models.readable())
     if once_active and predicted and not study.models.activations():
-        faults.append("No model version is active although there are predictions; activate one again.")
+        faults.append(Finding("No model version is active although there are predictions; activate one again."))
     return faults + _lines(study.models.ledger) + _lines(study.models.note_ledger)
 
 
-def _split(study: Study) -> list[str]:
+def _recipe(study: Study) -> list[Finding]:
+    return [*map(Finding, recipe_faults(study))]
+
+
+def _split(study: Study) -> list[Finding]:
+    return [*map(Finding, _of_split(study)), *_lines(study.split.ledger)]
+
+
+def _of_split(study: Study) -> list[str]:
     sides, ids = study.split.sides(), study.cases.ids()
     subjects = _subjects(study)
     whole = len(subjects) == len(ids)
@@ -124,7 +137,6 @@ def _split(study: Study) -> list[str]:
             if whole and s not in subjects.values()  # else it may be of one that is damaged
         ),
         *(f"Case {c} is missing, although a model version learned from it." for c in sorted(used - {*ids})),
-        *_lines(study.split.ledger),
     ]
 
 
@@ -137,14 +149,14 @@ def _subjects(study: Study) -> dict[str, str]:
     return subjects
 
 
-def _lines(ledger: Ledger) -> list[str]:
-    broken = [n for n, record in enumerate(ledger.read(), 1) if is_broken(record)]
-    return [f"{ledger.path.name} is damaged in line {n}: it is not what was written." for n in broken]
+def _lines(ledger: Ledger) -> list[Finding]:
+    name, broken = ledger.path.name, [n for n, record in enumerate(ledger.read(), 1) if is_broken(record)]
+    return [Finding(f"{name} is damaged in line {n}: it is not what was written.", name, f"line {n}") for n in broken]
 
 
-def _run(study: Study, run_id: str) -> list[str]:
+def _run(study: Study, run_id: str) -> list[Finding]:
     run = study.runs.open(run_id)
     run.events(0)
     if is_broken(run.record()):
-        return [f"{run_id}/{RUN_DOCUMENT} is not what was written."]
+        return [Finding(f"{run_id}/{RUN_DOCUMENT} is not what was written.")]
     return []

@@ -14,6 +14,7 @@ from napari_apprentice.store.arrays import digest, read_array, read_attributes
 from napari_apprentice.store.cases import AXES
 from napari_apprentice.store.check_layout import group_faults
 from napari_apprentice.store.documents import read_document
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.journal import FILE, JournalContent
 from napari_apprentice.store.names import revision_name, revision_number
 from napari_apprentice.store.ome import VERSION, image_attributes, label_attributes, pyramid
@@ -24,42 +25,43 @@ from napari_apprentice.store.tail import tail_of
 from napari_apprentice.store.unprocessed import read_unprocessed
 
 
-def groups(study: Study, case_id: str) -> list[str]:
+def groups(study: Study, case_id: str) -> list[Finding]:
     """Faults of the groups that only hold others; other OME-Zarr tools walk through them."""
     folder = study.cases.folder(case_id)
     there = [folder / name for name in ("", "predictions", "image/labels") if (folder / name).is_dir()]
     return [fault for group in there for fault in group_faults(group, f"case {case_id}")]
 
 
-def case(study: Study, case_id: str) -> list[str]:
+def case(study: Study, case_id: str) -> list[Finding]:
     """Faults of a case's scan."""
     info, record = study.cases.info(case_id), study.cases.record(case_id)
     digests = record.get("digests", {})
     if not isinstance(digests, dict) or "0" not in digests or not all(n.isdecimal() for n in digests):
-        return [f"Case {case_id} is damaged: the digest of its voxels is missing."]
-    faults = [f"Case {case_id} is damaged: its record is not what was stored."] if is_broken(record) else []
+        return [Finding(f"Case {case_id} is damaged: the digest of its voxels is missing.")]
+    faults = [Finding(f"Case {case_id} is damaged: its record is not what was stored.")] if is_broken(record) else []
     faults += ome_faults(study, info, len(digests))
     for name, expected in digests.items():
         path = study.cases.folder(case_id) / "image" / name
         voxels = read_array(path, study.vault.at(case_id, "image", name))
         if name == "0" and voxels.shape != (len(info.channels), *info.shape):
-            faults.append(f"Case {case_id} is damaged: its voxels do not fit its grid.")
+            faults.append(Finding(f"Case {case_id} is damaged: its voxels do not fit its grid."))
         if digest(voxels) != expected or voxels.dtype.name != info.dtype:
-            faults.append(f"Case {case_id} is damaged: level {name} is not what was stored.")
-        faults += _axes(path, AXES, f"Case {case_id}")
+            text = f"Case {case_id} is damaged: level {name} is not what was stored."
+            faults.append(Finding(text, case_id, f"level {name}"))
+        faults += map(Finding, _axes(path, AXES, f"Case {case_id}"))
     return faults
 
 
-def ome_faults(study: Study, info: CaseInfo, levels: int) -> list[str]:
+def ome_faults(study: Study, info: CaseInfo, levels: int) -> list[Finding]:
     """What other OME-Zarr tools would misread in a case's image."""
     found = read_attributes(study.cases.folder(info.case_id) / "image").get("ome")
     name = _ome_name(found)
     if name is not None and name != info.case_id:
-        return [f"The folder of case {name[:100]} is called {info.case_id}; give it its name back."]
+        return [Finding(f"The folder of case {name[:100]} is called {info.case_id}; give it its name back.")]
     if isinstance(found, dict) and found.get("version", VERSION) != VERSION:
         return []  # a later OME-Zarr version, not ours to judge
     if found != image_attributes(info.case_id, AXES, level_scales(info)[:levels]):
-        return [f"Case {info.case_id}: its OME-Zarr attributes are not what its grid says."]
+        return [Finding(f"Case {info.case_id}: its OME-Zarr attributes are not what its grid says.")]
     return []
 
 
@@ -105,18 +107,20 @@ def _is_number(name: str) -> bool:
     return False
 
 
-def revisions(study: Study, case_id: str) -> list[str]:
+def revisions(study: Study, case_id: str) -> list[Finding]:
     """Faults of a case's revisions."""
     there = study.revisions.names(case_id)
-    faults = [f"Revision {case_id}/{n} is missing." for n in listed(study, case_id) if n not in there]
+    gone = [n for n in listed(study, case_id) if n not in there]
+    faults = [Finding(f"Revision {case_id}/{n} is missing.", case_id, n) for n in gone]
     # The newest one joins the list after it is stored; a kill in between is no fault.
     if set(there[:-1]) - set(stated_labels(study, case_id)):
-        faults.append(f"Case {case_id}: the list of its label maps is not complete; apprentice repair rebuilds it.")
+        text = f"Case {case_id}: the list of its label maps is not complete; apprentice repair rebuilds it."
+        faults.append(Finding(text))
     for name in there:
         try:
-            faults += _revision(study, case_id, name)
+            faults += [Finding(text, case_id, name) for text in _revision(study, case_id, name)]
         except ApprenticeError as error:
-            faults.append(str(error))
+            faults.append(Finding(str(error), case_id, name))
     return faults
 
 
@@ -136,13 +140,10 @@ def _revision(study: Study, case_id: str, name: str) -> list[str]:
     return faults
 
 
-def predictions(study: Study, case_id: str) -> list[str]:
+def predictions(study: Study, case_id: str) -> list[Finding]:
     """Faults of a case's predictions."""
-    faults = []
-    for model in study.predictions.models(case_id):
-        fault = prediction_fault(study, case_id, model)
-        faults += [fault] if fault else []
-    return faults
+    told = (prediction_fault(study, case_id, model) for model in study.predictions.models(case_id))
+    return [Finding(text) for text in told if text]
 
 
 def prediction_fault(study: Study, case_id: str, model: str) -> str:
@@ -163,16 +164,23 @@ def prediction_fault(study: Study, case_id: str, model: str) -> str:
     return ""
 
 
-def archives(study: Study, case_id: str) -> list[str]:
+def archives(study: Study, case_id: str) -> list[Finding]:
     """Faults of the journals that led to a case's revisions; undo needs them and nothing else does."""
     there = study.revisions.names(case_id) if case_id in study.cases.ids() else ()
     gone = [name for name in study.journal.archives(case_id) if name not in there]
     return [
-        *(f"There are strokes that led to revision {case_id}/{name}, which is missing." for name in gone),
         *(
-            f"The strokes that led to revision {case_id}/{name} are damaged, so that undo does not reach behind it; "
-            "apprentice repair moves them away."
-            for name in damaged_archives(study, case_id)
+            Finding(f"There are strokes that led to revision {case_id}/{n}, which is missing.", case_id, n)
+            for n in gone
+        ),
+        *(
+            Finding(
+                f"The strokes that led to revision {case_id}/{n} are damaged, so that undo does not reach behind it; "
+                "apprentice repair moves them away.",
+                case_id,
+                n,
+            )
+            for n in damaged_archives(study, case_id)
         ),
     ]
 
@@ -189,13 +197,16 @@ def _led_to(study: Study, case_id: str, name: str) -> bool:
     return content is not None and (content.parent, len(content.strokes)) == (made.parent, made.strokes)
 
 
-def journal(study: Study, case_id: str) -> list[str]:
+def journal(study: Study, case_id: str) -> list[Finding]:
     """Faults of a case's journals."""
     content, faults = study.journal.read(case_id), archives(study, case_id)
-    if content is None:
-        return faults
+    return faults if content is None else [*faults, *map(Finding, _of_journal(study, case_id, content))]
+
+
+def _of_journal(study: Study, case_id: str, content: JournalContent) -> list[str]:
     if case_id not in study.cases.ids():
-        return [*faults, f"There is a journal of case {case_id}, but no such case."]
+        return [f"There is a journal of case {case_id}, but no such case."]
+    faults = []
     readable = f"only its first {len(content.strokes)} strokes can be read. Open the case and save it as a revision."
     if content.damaged:
         faults.append(f"The journal of case {case_id} is damaged: {readable}")

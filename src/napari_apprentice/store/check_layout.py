@@ -7,13 +7,14 @@ from pathlib import Path
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import read_document
 from napari_apprentice.store.files import is_aside, storage_errors
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.names import is_name, is_revision
 
 
-def layout_faults(path: Path) -> list[str]:
+def layout_faults(path: Path) -> list[Finding]:
     """Links, names that readers pass over, and folders that are not whole."""
     with storage_errors(f"the folder of {path.name}"):
-        return [*_links(path), *_odd_names(path), *_halves(path), *_doubles(path)]
+        return [*map(Finding, (*_links(path), *_odd_names(path), *_halves(path), *_doubles(path)))]
 
 
 def _links(path: Path) -> Iterator[str]:
@@ -59,7 +60,7 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not is_aside(p)) if folder.is_dir() else []
 
 
-def group_faults(folder: Path, what: str) -> list[str]:
+def group_faults(folder: Path, what: str) -> list[Finding]:
     """Whether a folder is a Zarr v3 group, so that other tools find what is in it."""
     try:
         document = read_document(folder / "zarr.json")
@@ -68,4 +69,4 @@ def group_faults(folder: Path, what: str) -> list[str]:
     sound = document.get("node_type") == "group" and document.get("zarr_format") == 3
     if sound and isinstance(document.get("attributes", {}), dict):
         return []
-    return [f"{folder.name}/zarr.json of {what} is missing or damaged; apprentice repair rebuilds it."]
+    return [Finding(f"{folder.name}/zarr.json of {what} is missing or damaged; apprentice repair rebuilds it.")]

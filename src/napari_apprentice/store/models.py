@@ -123,8 +123,23 @@ class Models:
         return tuple(found)
 
     def record(self, name: str) -> dict[str, Any]:
-        """A model version's document, as it was stored."""
-        document = read_document(self._folder(name) / DOCUMENT)
+        """A model version's document, as it was stored.
+
+        Raises
+        ------
+        ModelError
+            No such model version.
+        StudyError
+            It is damaged, or the disk does not give it, such as one with a bad sector there.
+        StorageError
+            The list of model versions cannot be read either: the study is out of reach.
+        """
+        try:
+            document = read_document(self._folder(name) / DOCUMENT)
+        except StorageError as error:
+            if name not in self.names():
+                raise
+            raise StudyError(f"models/{name}/{DOCUMENT} cannot be read ({_reason(error)}).") from error
         return self._vault.at(name).open_record(document, f"Model version {name}")
 
     def weights(self, name: str) -> Path:
@@ -376,6 +391,12 @@ class Models:
             raise ModelError(f"There is no model version {name[:120]!r} in this study ({known}).")
         refuse_links(self.root, folder / WEIGHTS)
         return folder
+
+
+def _reason(error: StorageError) -> str:
+    """What the operating system said."""
+    cause = error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
 
 
 def file_digest(path: Path) -> str:

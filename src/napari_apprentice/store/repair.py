@@ -16,6 +16,7 @@ from napari_apprentice.errors import ApprenticeError, InputError, StorageError, 
 from napari_apprentice.store.check_case import damaged_archives
 from napari_apprentice.store.file_lock import one_at_a_time
 from napari_apprentice.store.files import clock_of, remove_quietly, storage_errors, write_durably
+from napari_apprentice.store.finding import Finding
 from napari_apprentice.store.journal import FILE
 from napari_apprentice.store.journal_content import content_of
 from napari_apprentice.store.ledger import complete
@@ -28,10 +29,10 @@ from napari_apprentice.store.tail import tail_of
 from napari_apprentice.store.trust import journal_bytes, read_plain
 
 ASIDE_SECONDS = 3600.0  # a younger aside may belong to a program that is writing it now
-_Step = Callable[[], Iterator[str]]
+_Step = Callable[[], Iterator[Finding]]
 
 
-def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Progress, None, tuple[str, ...]]:
+def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Progress, None, tuple[Finding, ...]]:
     """Mend a study; `check` afterwards says what is left.
 
     Parameters
@@ -41,7 +42,7 @@ def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Pro
 
     Returns
     -------
-    What was done, one sentence each; empty when there was nothing to mend.
+    What was done; empty when there was nothing to mend.
 
     Raises
     ------
@@ -55,12 +56,12 @@ def repair(path: Path, *, aside_seconds: float = ASIDE_SECONDS) -> Generator[Pro
         raise StorageError(study.refusal)
     away = Repaired(path, now())
     steps = list(_steps(study, away, aside_seconds))
-    done: list[str] = []
+    done: list[Finding] = []
     for number, (text, step) in enumerate(steps):
         yield Progress(number, len(steps), text)
         try:
-            for sentence in step():
-                done.append(sentence)  # noqa: PERF402 - what was done before a fault counts
+            for finding in step():
+                done.append(finding)  # noqa: PERF402 - what was done before a fault counts
         except StorageError:
             raise
         except ApprenticeError:
@@ -83,14 +84,16 @@ def _steps(study: Study, away: Repaired, aside_seconds: float) -> Iterator[tuple
         yield f"Predictions of {case_id}", partial(mend_predictions, study, away, case_id)
 
 
-def _remove_asides(study: Study, aside_seconds: float) -> Iterator[str]:
+def _remove_asides(study: Study, aside_seconds: float) -> Iterator[Finding]:
     with storage_errors(f"the folder of {study.path.name}"):
         now_there = clock_of(study.path)
         found = [p for p in _asides(study.path) if now_there - _touched(p, now_there) >= aside_seconds]
     for path in found:
         remove_quietly(path)
         if not path.exists():
-            yield f"Removed {path.relative_to(study.path)}, left by a write that was interrupted."
+            text = f"Removed {path.relative_to(study.path)}, left by a write that was interrupted."
+            whole = path.parent in (study.cases.root, study.journal.root)  # of a case itself, not a part of one
+            yield Finding(text) if whole else Finding(text, str(path.parent), path.name)
 
 
 def _asides(study: Path) -> Iterator[Path]:
@@ -112,12 +115,13 @@ def _touched(path: Path, now_there: float) -> float:
         return now_there
 
 
-def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
+def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[Finding]:
     folder = study.journal.root / case_id
     path = folder / FILE
     with storage_errors(f"the journal of case {case_id}"):
         for kept in sorted(folder.glob(".*.damaged")):
-            yield f"Moved what an earlier damage left of the journal of case {case_id} to {away.keep(kept)}."
+            place = away.keep(kept)
+            yield Finding(f"Moved what an earlier damage left of the journal of case {case_id} to {place}.")
         if not path.is_file():
             return
         data = read_plain(path, journal_bytes())
@@ -126,14 +130,15 @@ def _mend_journal(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
     others = Presence(study.journal.root, "", study.vault).others(case_id) if tail.size or lost else ()
     if others:  # what looks torn may be a stroke that is being written now
         who = f"{others[0].author} has the case open on {others[0].host}"
-        yield f"The journal of case {case_id} was left alone: {who}. Repair it when nobody has it open."
+        yield Finding(f"The journal of case {case_id} was left alone: {who}. Repair it when nobody has it open.")
         return
     if lost:
-        yield f"The journal of case {case_id} {lost}; moved to {away.keep(path)}. The case opens as it was saved last."
+        moved = f"moved to {away.keep(path)}. The case opens as it was saved last."
+        yield Finding(f"The journal of case {case_id} {lost}; {moved}")
     elif tail.size:
         place = away.keep_copy(path)
         write_durably(path, data[: tail.start])
-        yield (
+        yield Finding(
             f"The journal of case {case_id} keeps its first {tail.strokes} strokes; after them came {tail.size} bytes "
             f"that are no whole stroke. All of it as it was is in {place}."
         )
@@ -153,13 +158,14 @@ def _lost_ground(study: Study, case_id: str, data: bytes) -> str:
     return ""
 
 
-def _mend_archives(study: Study, away: Repaired, case_id: str) -> Iterator[str]:
+def _mend_archives(study: Study, away: Repaired, case_id: str) -> Iterator[Finding]:
     for name in damaged_archives(study, case_id):
         place = away.keep(study.journal.root / case_id / f"{name}.bin")
-        yield f"Moved the damaged strokes that led to {case_id}/{name} to {place}; undo does not reach behind it."
+        text = f"Moved the damaged strokes that led to {case_id}/{name} to {place}; undo does not reach behind it."
+        yield Finding(text, case_id, name)
 
 
-def _mend_ledger(away: Repaired, path: Path) -> Iterator[str]:
+def _mend_ledger(away: Repaired, path: Path) -> Iterator[Finding]:
     data, good, _ = _lines_of(path)
     if good == data:
         return
@@ -171,7 +177,7 @@ def _mend_ledger(away: Repaired, path: Path) -> Iterator[str]:
         place = away.keep_copy(path)
         write_durably(path, good)
     what = f"line {', '.join(map(str, bad))}" if bad else "an unfinished last line"
-    yield f"Took {what} out of {path.name}, which could not be read. All of it as it was is in {place}."
+    yield Finding(f"Took {what} out of {path.name}, which could not be read. All of it as it was is in {place}.")
 
 
 def _lines_of(ledger: Path) -> tuple[bytes, bytes, list[int]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_apprentice.core.labels import Label, LabelSchema
 from napari_apprentice.core.records import now
+from napari_apprentice.core.words import meant
 from napari_apprentice.errors import ApprenticeError, InputError, StorageError, StudyError
 from napari_apprentice.store.arrays import create_group
 from napari_apprentice.store.cases import Cases
@@ -126,8 +127,9 @@ class Study:
         """
         with storage_errors(f"the study {path.name[:120]}"):
             there = (path / DOCUMENT).is_file()
-        if not there:
-            raise StudyError(f"{path.name} is no study: it has no {DOCUMENT}. Create one, or open another.")
+            why = "" if there else _why_none(path)
+        if why:
+            raise StudyError(f"{why} Create one, or open another.")
         document = read_document(path / DOCUMENT)
         version = document.get("apprentice_study")
         if not isinstance(version, int) or version < 1:
@@ -310,6 +312,27 @@ def _retired(document: dict[str, Any]) -> tuple[Label, ...]:
         return tuple(Label.from_json(x) for x in document.get("retired", []))
     except (*MALFORMED, ApprenticeError) as error:
         raise StudyError(f"{DOCUMENT} is damaged: its former labels cannot be understood ({error}).") from error
+
+
+def _why_none(path: Path) -> str:
+    """Why a folder is no study, and which one may have been meant."""
+    name = path.absolute().name
+    around = next((p for p in path.absolute().parents if _is_study(p)), None)
+    if around is not None:
+        return f"{name} is no study but lies in one: {around.name} is the study's folder."
+    if not path.exists():
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        return f"{name} does not exist.{meant(name, (p.name for p in beside if _is_study(p)))}"
+    if not path.is_dir():
+        return f"{name} is a file; a study is a folder."
+    inside = sorted(p.name for p in path.iterdir() if _is_study(p))
+    return f"{name} is no study: it has no {DOCUMENT}." + (f" {inside[0]} in it is one." if len(inside) == 1 else "")
+
+
+def _is_study(path: Path) -> bool:
+    with suppress(OSError):  # somebody else's folder
+        return (path / DOCUMENT).is_file()
+    return False
 
 
 def _refuse_links_out(path: Path) -> None:
