@@ -185,6 +185,25 @@ def test_a_polygon_is_painted_in_the_slice_on_the_screen(opened: Person) -> None
     assert np.unique(np.nonzero(canvas.status != drawn)[2]).tolist() == [opened.desk.layers.slice_shown()[1]]
 
 
+def test_undo_takes_back_corners_of_a_polygon_being_drawn_before_it_takes_a_stroke(opened: Person) -> None:
+    opened.drag()
+    painted = edited(opened)
+    layer = opened.desk.layers.labels
+    layer.mode = "polygon"
+    corners(opened, (0.4, 0.4), (0.6, 0.4), (0.9, 0.9))
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    drawn = layer._overlays["polygon"].points
+    assert (len(drawn), edited(opened)) == (3, painted)  # two corners, and the mouse
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert layer._overlays["polygon"].points == [drawn[0], drawn[2]]
+    opened.click(opened.dock.correct_panel.undo)
+    assert (layer._overlays["polygon"].points, edited(opened)) == ([], painted)
+    corners(opened, (0.4, 0.4), (0.6, 0.4))
+    layer.mode = "paint"  # which hides what was begun of a polygon
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert edited(opened) == 0
+
+
 def test_a_label_chosen_with_the_picker_in_hand_is_painted_with(opened: Person) -> None:
     opened.desk.layers.labels.mode = "pick"
     opened.press(Qt.Key.Key_2)
