@@ -78,8 +78,8 @@ def test_corrections_saved_as_a_file_tell_what_of_them_is_only_proposed(
     person.open_study(study.path)
     person.open_case("c1")
     canvas, layer = person.session.case.canvas, person.desk.layers.labels
-    told = f"out.nii.gz: It holds {canvas.labels.size:,} voxels of labels that v0001 proposed and nobody accepted or"
-    assert said_while_saving(layer, tmp_path) == [f"{told} edited."]
+    told = f"out.nii.gz: {canvas.labels.size:,} voxels are only proposed, by v0001: nobody accepted or edited these"
+    assert said_while_saving(layer, tmp_path) == [f"{told} labels."]
     assert said_while_saving(person.viewer.add_labels(canvas.labels.copy()), tmp_path) == []  # nobody knows of others
     person.desk.cases.accept_scan()
     assert said_while_saving(layer, tmp_path) == []

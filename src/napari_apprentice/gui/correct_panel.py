@@ -66,7 +66,9 @@ class CorrectPanel(Panel):
         self.prediction, self.letters = self.overlays.prediction, self.overlays.letters
         self.window_preset = PresetBox(self.desk.windowing)
         self.under_mouse = CursorLine(self.desk.mouse)
-        self.strokes = note("", "Strokes are kept on disk at once; Save corrections makes a revision of them.")
+        self.strokes = note(
+            "", "Strokes, undos among them, are kept on disk at once; Save corrections makes a revision of them."
+        )
         self.counts = note("", "Unseen voxels are never taught to the model.")
         self._lay_out()
         self._connect()

@@ -84,8 +84,8 @@ def _proposed(data: Any) -> str:
             continue
         count = int(np.count_nonzero((case.canvas.labels != 0) & (case.canvas.status == UNSEEN)))
         if count:
-            voxels = f"{count:,} voxel{'s' if count > 1 else ''}"
-            return f"It holds {voxels} of labels that {case.model or 'a model'} proposed and nobody accepted or edited."
+            voxels = f"{count:,} voxels are" if count > 1 else "1 voxel is"
+            return f"{voxels} only proposed, by {case.model or 'a model'}: nobody accepted or edited these labels."
     return ""
 
 
