@@ -64,6 +64,10 @@ class ModelVerbs(ABC):
         """A sentence where another "train" or "fine-tune" run would do the newest one over; see `loop.tuning`."""
         return tuning.already_learned(self.study, kind)
 
+    def untunable(self) -> str:
+        """What is damaged or gone, so that the active model version cannot be fine-tuned; "" for nothing."""
+        return tuning.untunable(self.study)
+
     def models(self) -> tuple[ModelRow, ...]:
         """The model versions, oldest first."""
         return model_rows(self.study)

@@ -79,6 +79,17 @@ def test_the_history_says_who_changed_what_and_what_learned_from_it(history: His
 
 
 @pytest.mark.slow
+def test_the_history_knows_strokes_and_undos_a_moment_later(history: HistoryPanel) -> None:
+    person = history.person
+    person.press(Qt.Key.Key_1)
+    person.drag()
+    person.wait(lambda: history.table.rowCount() == 3)
+    assert cells(history, 0)[0] == "not saved"
+    assert "one" in cells(history, 0)[8]
+    person.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    person.wait(lambda: cells(history, 0)[8] == "")
+
+
 def test_a_revision_is_looked_at_where_it_lies_and_goes_with_the_case(history: HistoryPanel, study: Study) -> None:
     person = history.person
     select(history, 1)

@@ -1,8 +1,10 @@
 """Bad input, full disks, many cases: one plain sentence, nothing lost, and the work goes on."""
 
 import errno
+import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from qtpy.QtWidgets import QApplication
 from builders import SHAPE
 from builders import study as make_study
 from napari_apprentice.core.labels import Label, LabelSchema
+from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Provenance
+from napari_apprentice.errors import Cancelled
 from napari_apprentice.gui.facts import Facts, read_facts
 from napari_apprentice.gui.status_line import StatusLine
 from napari_apprentice.session import Session
@@ -46,6 +50,12 @@ def drop(person: Person, *paths: Path) -> None:
 
 def disk_is_full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def never() -> Iterator[Progress]:
+    """A training run that is cancelled at once."""
+    raise Cancelled
+    yield
 
 
 def is_plain(sentence: str) -> bool:
@@ -154,6 +164,38 @@ def test_a_large_scan_is_read_from_disk_and_painted_on(
     person.press(Qt.Key.Key_1)
     person.drag()
     assert person.session.case.unsaved == 1
+
+
+@pytest.mark.parametrize("mishap", ["other weights", "no weights", "no document"])
+def test_what_is_offered_beside_a_damaged_model_version_is_what_can_work(
+    person: Person, study: Study, tmp_path: Path, mishap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model(study, tmp_path)
+    labels = np.ones(SHAPE, np.uint8)
+    study.revisions.save("c1", labels, labels, Provenance("ann"))
+    person.open_study(study.path)
+    panel, weights = person.dock.tune_panel, study.models.weights("v0001")
+    assert panel.fine_tune.isEnabled()
+    if mishap == "other weights":
+        weights.write_bytes(b"nine")
+        os.utime(weights, ns=(1, 1))  # as long as before
+    elif mishap == "no weights":
+        weights.unlink()
+    else:
+        (weights.parent / "model.json").write_text("{")
+    person.desk.facts.refresh()
+    person.settle()
+    assert not panel.fine_tune.isEnabled()
+    assert (panel.train_first.text(), panel.train_first.isEnabled()) == ("Train anew", True)
+    told = panel.step.text()
+    assert told.startswith("v0001 cannot be fine-tuned. ")
+    assert told.endswith(". Train anew, or activate another model version.")
+    assert "from a copy" in panel.step.toolTip() or mishap == "no weights"
+    began: list[str] = []
+    monkeypatch.setattr(person.session, "follow_training", lambda run: began.append(run.kind) or never())
+    person.click(panel.train_first)
+    person.wait(lambda: began == ["train"])
+    person.settle()
 
 
 @pytest.mark.parametrize("mishap", ["damaged", "gone"])

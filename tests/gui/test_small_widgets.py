@@ -12,7 +12,7 @@ from napari_apprentice.core.labels import LabelSchema
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import InputError
 from napari_apprentice.gui.case_table import CaseTable
-from napari_apprentice.gui.curves import Curves
+from napari_apprentice.gui.curves import NONE, Curves
 from napari_apprentice.gui.facts import Facts
 from napari_apprentice.gui.gate_table import GateTable
 from napari_apprentice.gui.label_chooser import LabelChooser
@@ -146,6 +146,12 @@ def test_gate_table_shows_before_and_after(qtbot: QtBot) -> None:
     assert texts[1] == ["kidney", "1 earlier scan", "0.900", "0.900", "+0.000"]
 
 
+def numbers_at_axes(curves: Curves) -> int:
+    """How many axes have numbers."""
+    axes = [plot.getAxis(side) for plot, _ in curves._plots.values() for side in ("left", "bottom")]
+    return sum(axis.style["showValues"] for axis in axes)
+
+
 def test_curves_take_loss_and_dice(qtbot: QtBot) -> None:
     curves = Curves()
     qtbot.addWidget(curves)
@@ -153,13 +159,17 @@ def test_curves_take_loss_and_dice(qtbot: QtBot) -> None:
     assert curves.points == (2, 1)
     curves.add((Progress(4, 9, "", loss=0.8),))
     lines = (curves._loss_line, curves._dice_line)
+    assert numbers_at_axes(curves) == 0  # there is nothing they could be of
     drawn = ([1.0, 2.0, 4.0], [2.0])  # nothing that came while others were drawn is left out
     qtbot.waitUntil(
         lambda: tuple(list(line.getData()[0] if line.getData()[0] is not None else []) for line in lines) == drawn
     )
+    assert numbers_at_axes(curves) == 4
     curves.clear()
     assert curves.points == (0, 0)
     qtbot.waitUntil(lambda: all(line.getData()[0] is None for line in lines))
+    assert numbers_at_axes(curves) == 0
+    assert [word.text for _, word in curves._plots.values() if word.isVisible()] == [NONE, NONE]
 
 
 def test_label_chooser_says_which_key(qtbot: QtBot) -> None:

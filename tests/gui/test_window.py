@@ -10,6 +10,7 @@ import pytest
 from driving import Person
 from models import add_model, add_prediction
 from napari.layers._layer_actions import _duplicate_layer
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtTest import QTest
@@ -67,6 +68,28 @@ def test_a_study_is_created_filled_and_a_case_opened(person: Person, tmp_path: P
     assert person.session.case.info.case_id == "p2"
     assert person.desk.layers.labels.data is person.session.case.canvas.labels
     assert [str(u) for u in person.desk.layers.labels.units] == ["millimeter"] * 3
+
+
+def test_corrections_saved_as_a_file_tell_what_of_them_is_only_proposed(
+    person: Person, study: Study, tmp_path: Path
+) -> None:
+    add_model(study, tmp_path)
+    add_prediction(study, "c1", 2)
+    person.open_study(study.path)
+    person.open_case("c1")
+    canvas, layer = person.session.case.canvas, person.desk.layers.labels
+    told = f"out.nii.gz: {canvas.labels.size:,} voxels are only proposed, by v0001: nobody accepted or edited these"
+    assert said_while_saving(layer, tmp_path) == [f"{told} labels."]
+    assert said_while_saving(person.viewer.add_labels(canvas.labels.copy()), tmp_path) == []  # nobody knows of others
+    person.desk.cases.accept_scan()
+    assert said_while_saving(layer, tmp_path) == []
+
+
+def said_while_saving(layer: Any, folder: Path) -> list[str]:
+    """What napari says while a layer is saved as a scan file."""
+    notification_manager.records.clear()
+    assert layer.save(str(folder / "out.nii.gz"), plugin="napari-apprentice")
+    return [str(n.message) for n in notification_manager.records if "proposed" in str(n.message)]
 
 
 def test_open_layers_become_cases(person: Person, study: Study) -> None:
@@ -183,6 +206,25 @@ def test_a_polygon_is_painted_in_the_slice_on_the_screen(opened: Person) -> None
     corners(opened, (0.4, 0.4), (0.6, 0.4), (0.6, 0.6))
     finish(opened, 0.45, 0.6)
     assert np.unique(np.nonzero(canvas.status != drawn)[2]).tolist() == [opened.desk.layers.slice_shown()[1]]
+
+
+def test_undo_takes_back_corners_of_a_polygon_being_drawn_before_it_takes_a_stroke(opened: Person) -> None:
+    opened.drag()
+    painted = edited(opened)
+    layer = opened.desk.layers.labels
+    layer.mode = "polygon"
+    corners(opened, (0.4, 0.4), (0.6, 0.4), (0.9, 0.9))
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    drawn = layer._overlays["polygon"].points
+    assert (len(drawn), edited(opened)) == (3, painted)  # two corners, and the mouse
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert layer._overlays["polygon"].points == [drawn[0], drawn[2]]
+    opened.click(opened.dock.correct_panel.undo)
+    assert (layer._overlays["polygon"].points, edited(opened)) == ([], painted)
+    corners(opened, (0.4, 0.4), (0.6, 0.4))
+    layer.mode = "paint"  # which hides what was begun of a polygon
+    opened.press(Qt.Key.Key_Z, CONTROL)
+    assert edited(opened) == 0
 
 
 def test_a_label_chosen_with_the_picker_in_hand_is_painted_with(opened: Person) -> None:

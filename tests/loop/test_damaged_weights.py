@@ -11,7 +11,7 @@ from balls import modelled_study, revise, trained
 from napari_apprentice.core.config import TrainSettings
 from napari_apprentice.errors import ModelError
 from napari_apprentice.loop.choosing import choose
-from napari_apprentice.loop.tuning import begin_training, resumable_training
+from napari_apprentice.loop.tuning import begin_training, resumable_training, untunable
 from napari_apprentice.loop.worker import run_one
 from napari_apprentice.loop.worker_train import train
 from napari_apprentice.store import models
@@ -32,7 +32,9 @@ def test_damaged_weights_are_told_before_the_first_step(study: Study, which: str
     revise(study, 1)
     name = "v0001" if which == "base" else tuned
     path = study.models.weights(name)
+    assert untunable(study) == ""
     path.write_bytes(path.read_bytes()[:-40] + bytes(40)) if damage == "flip" else path.unlink()
+    assert f"weights of model version {name} are" in untunable(study)
     run = begin_training(study, "fine-tune", TUNE)
     with pytest.raises(ModelError, match=f"weights of model version {name} are (damaged|missing)"):
         [p for p in train(run) if p.loss is not None and pytest.fail("it has begun")]

@@ -37,6 +37,25 @@ def test_strokes_that_are_saved_are_told_with_their_revision(study: Study) -> No
     assert (newest.revision, newest.author, newest.strokes) == ("r0003", "Cy", 2)
 
 
+def test_of_strokes_that_are_in_no_revision_what_was_undone_is_not_told_as_changed(study: Study) -> None:
+    case = load_case(study, "c2")  # where 2 was painted over 1, from nothing
+    labels = case.canvas.labels
+    for box in ((slice(0, 2), slice(1, 3), slice(0, 4)), (slice(1, 2), slice(2, 4), slice(3, 9))):
+        before = labels[box].copy()
+        labels[box] = 1
+        case.record(box, before, labels[box].copy())
+    case.undo()
+    case.flush()
+    (told,) = case_history(study, "c2")
+    ones, twos = np.count_nonzero(labels == 1), np.count_nonzero(labels == 2)
+    assert (told.edited, dict(told.changed), told.strokes) == (ones + twos, {"one": ones, "two": twos}, 5)
+    while case.undo():
+        pass
+    case.flush()
+    (told,) = case_history(study, "c2")
+    assert (told.edited, dict(told.changed)) == (0, {})
+
+
 def test_a_label_that_is_not_in_the_list_any_more_keeps_its_number(study: Study) -> None:
     zeros = np.zeros(SHAPE, np.uint8)
     study.revisions.save("c1", zeros, zeros, Provenance("D", voxels_changed={"9": 4}))

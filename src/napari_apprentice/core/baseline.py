@@ -1,6 +1,7 @@
 """Labels as they were at a moment, kept only where they have changed since."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,28 @@ class Baseline:
     def voxels_changed(self) -> dict[int, int]:
         """Label id to voxels that it gained or lost; background left out."""
         return voxels_changed((before, self._labels[z]) for z, before in self._planes.items())
+
+
+def planes_changed(strokes: Iterable[Stroke]) -> Iterator[tuple[LabelArray, LabelArray]]:
+    """Planes of the first axis before and after some strokes, oldest first; both are 0 where no stroke changed a label.
+
+    What was undone, or painted back, is the same in both.
+    """
+    parts: dict[int, list[tuple[slice, slice, LabelArray, LabelArray]]] = defaultdict(list)
+    for stroke in strokes:
+        if stroke.changes_labels:
+            depth, rows, columns = stroke.box
+            pairs = zip(stroke.labels_before, stroke.labels_after, strict=True)
+            for z, (was, now) in enumerate(pairs, depth.start):
+                parts[z].append((rows, columns, was, now))
+    for plane in parts.values():
+        shape = max(rows.stop for rows, *_ in plane), max(columns.stop for _, columns, *_ in plane)
+        before, after = np.zeros(shape, np.uint16), np.zeros(shape, np.uint16)
+        for rows, columns, was, now in reversed(plane):  # the oldest has the last word
+            np.copyto(before[rows, columns], was, where=was != now)
+        for rows, columns, was, now in plane:
+            np.copyto(after[rows, columns], now, where=was != now)
+        yield before, after
 
 
 def voxels_changed(planes: Iterable[tuple[LabelArray, LabelArray]]) -> dict[int, int]:

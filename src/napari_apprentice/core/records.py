@@ -90,7 +90,7 @@ class Provenance:
     seconds
         Time a person spent on it.
     strokes
-        Editing steps in it.
+        Editing steps that led to it, undone ones and undos among them: the effort, and not what differs.
     voxels_changed
         Label id (as text, for JSON) to voxels that this label gained or lost since the start.
     origin

@@ -164,8 +164,9 @@ class CaseActions(QObject):
             self._recording = False
 
     def undo(self) -> None:
-        """Take the newest stroke back."""
-        self.change(lambda: self._tell_where("undo", self._session.undo()))
+        """Take the last corner of a polygon that is being drawn back; where none is, the newest stroke."""
+        if not self._layers.take_back_corner():
+            self.change(lambda: self._tell_where("undo", self._session.undo()))
 
     def redo(self) -> None:
         """Bring the newest undone stroke back."""

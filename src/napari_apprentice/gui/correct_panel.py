@@ -49,7 +49,7 @@ class CorrectPanel(Panel):
         self.others = note("", "Another window has this case open; both revisions will be kept.")
         self.labels = LabelChooser()
         self.hint = note("P brush, E eraser, F fill, 1-9 label, Space held moves.", HINT)
-        self.undo = button("Undo", "Take the newest stroke back (Ctrl+Z).")
+        self.undo = button("Undo", "Take the newest stroke back, or the last corner of a polygon being drawn (Ctrl+Z).")
         self.redo = button("Redo", "Bring the newest undone stroke back (Ctrl+Shift+Z).")
         self.accept = AcceptRow(self.desk)
         self.accept_slice, self.accept_box, self.accept_scan = self.accept.slice, self.accept.box, self.accept.scan
@@ -66,7 +66,9 @@ class CorrectPanel(Panel):
         self.prediction, self.letters = self.overlays.prediction, self.overlays.letters
         self.window_preset = PresetBox(self.desk.windowing)
         self.under_mouse = CursorLine(self.desk.mouse)
-        self.strokes = note("", "Strokes are kept on disk at once; Save corrections makes a revision of them.")
+        self.strokes = note(
+            "", "Strokes, undos among them, are kept on disk at once; Save corrections makes a revision of them."
+        )
         self.counts = note("", "Unseen voxels are never taught to the model.")
         self._lay_out()
         self._connect()

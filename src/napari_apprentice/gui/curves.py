@@ -8,6 +8,7 @@ from napari_apprentice.core.progress import Progress
 
 MOST_POINTS = 1000  # then every second one is dropped; a curve is never denser than its pixels
 DRAW_MS = 150
+NONE = "none yet"
 LOSS, DICE = "#e69f00", "#56b4e9"
 
 
@@ -23,6 +24,7 @@ class Curves(QWidget):
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(2)
+        self._plots: dict[pyqtgraph.PlotDataItem, tuple[pyqtgraph.PlotWidget, pyqtgraph.LabelItem]] = {}
         self._loss_line = self._plot(box, "Loss", LOSS, None)
         self._dice_line = self._plot(box, "Validation Dice", DICE, "o")
         self._dice_line.getViewBox().setLimits(yMin=-0.02, yMax=1.02, minYRange=0.1)  # one point alone has no range
@@ -69,6 +71,8 @@ class Curves(QWidget):
         line = self._behind.pop(0)
         points = self._loss if line is self._loss_line else self._dice
         line.setData([x for x, _ in points], [y for _, y in points])
+        seen = 2 if line is self._loss_line else 1  # one point alone makes no line, and only the Dice has dots
+        self._say_where_empty(line, empty=len(points) < seen)
         if line is self._dice_line and points:  # one point alone has no range, and numbers would run into each other
             line.getViewBox().setXRange(0, max(10, points[-1][0]))
 
@@ -84,4 +88,18 @@ class Curves(QWidget):
             axis.enableAutoSIPrefix(False)
             (axis.setWidth if side == "left" else axis.setHeight)(room)
         box.addWidget(plot)
-        return plot.plot([], [], pen=pyqtgraph.mkPen(colour, width=2), symbol=symbol, symbolSize=5, symbolBrush=colour)
+        pen = pyqtgraph.mkPen(colour, width=2)
+        line = plot.plot([], [], pen=pen, symbol=symbol, symbolSize=5, symbolBrush=colour)
+        word = pyqtgraph.LabelItem(NONE, size="9pt")
+        word.setParentItem(plot.getViewBox())
+        word.anchor((0.5, 0.5), (0.5, 0.5))
+        self._plots[line] = plot, word
+        self._say_where_empty(line, empty=True)
+        return line
+
+    def _say_where_empty(self, line: pyqtgraph.PlotDataItem, *, empty: bool) -> None:
+        """A word in place of the numbers at the axes, which without a point are pyqtgraph's own."""
+        plot, word = self._plots[line]
+        word.setVisible(empty)
+        for side in ("left", "bottom"):
+            plot.getAxis(side).setStyle(showValues=not empty)

@@ -36,6 +36,8 @@ class Facts:
     """The study has a label that the active model version does not know."""
     silent: str = ""
     """Why the resumable run, of another computer that is not heard of any more, is not simply gone on with."""
+    untunable: str = ""
+    """What is damaged or gone, so that the active model version cannot be fine-tuned."""
     learned: str = ""
     """That the newest training run has learned from all there is, where another one would only do it over."""
 
@@ -43,6 +45,11 @@ class Facts:
     def active(self) -> str | None:
         """Name of the active model version."""
         return next((m.name for m in self.models if m.active), None)
+
+    @property
+    def training(self) -> str:
+        """The kind of training run that is offered: "train", from nothing, where a "fine-tune" has nothing to go by."""
+        return "fine-tune" if self.active and not self.outgrown and not self.untunable else "train"
 
     def row(self, case_id: str) -> CaseRow | None:
         """One line of the case table."""
@@ -55,13 +62,14 @@ def read_facts(session: Session) -> Facts:
         return Facts()
     study, resumable = session.study, session.resumable_training()
     study.refresh()
-    rows, outgrown = session.case_rows(), _outgrown(session)
-    return Facts(
+    rows = session.case_rows()
+    facts = Facts(
         study.path, study.title, study.schema, rows, session.queue(rows), session.models(),
         session.previous_model(), session.running_training(), resumable,
-        outgrown, str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
-        _learned(session, outgrown=outgrown),
+        _outgrown(session), str(silent_error(resumable)) if resumable and is_silent(resumable) else "",
+        session.untunable(),
     )  # fmt: skip
+    return replace(facts, learned=_learned(session, facts.training))
 
 
 def _facts_or_error(session: Session) -> Facts | ApprenticeError:
@@ -83,8 +91,7 @@ def _outgrown(session: Session) -> bool:
     return not plan.labels_can_change and not set(session.study.schema.ids) <= set(plan.labels)
 
 
-def _learned(session: Session, *, outgrown: bool) -> str:
-    kind = "fine-tune" if session.study.models.active() and not outgrown else "train"
+def _learned(session: Session, kind: str) -> str:
     try:
         return session.already_learned(kind)
     except ApprenticeError:  # a damaged model version is told where it is asked to train

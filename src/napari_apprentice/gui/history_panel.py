@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qtpy.QtCore import QSize, Signal
+from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_apprentice.gui.history_table import HistoryTable
@@ -12,6 +12,7 @@ from napari_apprentice.gui.panel import Panel, button, note
 from napari_apprentice.gui.place_bar import PlaceBar
 from napari_apprentice.loop.history import HistoryRow
 
+PAUSE_MS = 1000  # without a stroke, before the history is read anew: nobody who draws waits for that
 NO_CASE = "No case is open: open one to see its revisions."
 NO_ROWS = "This case was never saved: Save corrections makes its first revision."
 
@@ -27,6 +28,9 @@ class HistoryPanel(Panel):
     audit_requested = Signal(object)
 
     def _build(self) -> None:
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(PAUSE_MS)
         self.guide = note()
         self.table = HistoryTable()
         self.look = button("Open", "Show the outlines of the selected revision beside the corrections (Return).")
@@ -87,6 +91,8 @@ class HistoryPanel(Panel):
         back.compared.connect(self._show_comparison)
         for signal in (self.desk.bridge.case_opened, self.desk.bridge.saved, self.desk.bridge.models_changed):
             signal.connect(back.read)
+        self.desk.bridge.canvas_changed.connect(self._later.start)
+        self._later.timeout.connect(lambda: back.read() if self.isVisible() else None)
         self.desk.cases.saving_changed.connect(self._enable)
 
     def _ask_for_one(self, intent: Signal) -> None:

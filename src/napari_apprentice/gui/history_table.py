@@ -17,7 +17,7 @@ COLUMNS = (
     ("Origin", "Corrected here, imported, restored, rescued or merged."),
     ("From", "The revision that it started from, and those that were merged into it."),
     ("Model", "The model version whose prediction it started from."),
-    ("Strokes", "Editing steps in it."),
+    ("Strokes", "Editing steps that led to it, also those that were undone, and the undoing."),
     ("Minutes", "Time that somebody worked on it, pauses left out."),
     ("Voxels changed", "Voxels that each label gained or lost."),
     ("Learned by", "Model versions that learned from it; in brackets those that were measured on it."),

@@ -260,6 +260,15 @@ class CaseLayers(QObject):
         if self.labels is not None:
             self.labels._commit_staged_history()
 
+    def take_back_corner(self) -> bool:
+        """Take the last corner of a polygon that is being drawn back; False where none is drawn."""
+        polygon: Any = None if self.labels is None else self.labels._overlays["polygon"]
+        if polygon is None or not polygon.enabled or not polygon.points:
+            return False
+        *corners, mouse = polygon.points  # napari keeps the place of the mouse behind the corners
+        polygon.points = [*corners[:-1], mouse] if len(corners) > 1 else []
+        return True
+
     def lock(self, locked: bool) -> None:
         """Let nobody paint for a while; afterwards the tool is the one from before."""
         layer = self.labels

@@ -145,8 +145,8 @@ class ModelActions(QObject):
     # ------------------------------------------------------------- training
 
     def train(self, settings: TrainSettings) -> None:
-        """Fine-tune on corrections, or train from nothing where no model version knows the study's labels."""
-        kind = "fine-tune" if self._facts.now.active and not self._facts.now.outgrown else "train"
+        """Fine-tune on corrections, or train from nothing where no model version can be tuned to the study's labels."""
+        kind = self._facts.now.training
         self._follow(lambda: self._beginning(kind, settings), "Fine-tuning" if kind == "fine-tune" else "Training")
 
     def resume(self) -> None:

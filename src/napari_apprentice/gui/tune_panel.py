@@ -148,7 +148,7 @@ class TunePanel(Panel):
         self._show(self.desk.facts.now)
 
     def _show(self, facts: Facts) -> None:
-        first = facts.active is None or facts.outgrown
+        first = facts.training == "train"
         if first != self._first:
             self._first = first
             steps, minutes = self.form.get("steps"), self.form.get("minutes")
@@ -159,13 +159,13 @@ class TunePanel(Panel):
         self.fine_tune.setEnabled(not running and not first and learnable)
         self.train_first.setVisible(first and facts.path is not None)
         anew = "Train anew" if facts.models else "Train first model"
-        self.train_first.setText("Train anew, with the new labels" if facts.outgrown else anew)
+        self.train_first.setText("Train anew, with the new labels" if facts.outgrown and not facts.untunable else anew)
         self.train_first.setEnabled(not running and learnable)
         self.cancel.setVisible(running)
         self.resume.setVisible(not running and facts.resumable is not None and not facts.silent)
         if not running:
             self.step.setText(_why_not(facts, learnable))
-        self.step.setToolTip(facts.learned if self.step.text() == _in_short(facts.learned) != "" else FAR)
+        self.step.setToolTip(_in_full(self.step.text(), facts))
         self.step.setVisible(bool(self.step.text()))
         if self._tuned is not None:
             self.verdict.setText("<br>".join(_told(self._tuned, facts)))
@@ -227,6 +227,8 @@ def _why_not(facts: Facts, learnable: bool) -> str:
         return "Open a study first."
     if not learnable:
         return "Correct and save a case first: there is nothing to learn from yet."
+    if facts.untunable:
+        return _instead(facts)
     if facts.outgrown:
         return f"{facts.active} does not know all labels of the study: train anew, on all saved corrections."
     if facts.silent or facts.resumable:
@@ -236,6 +238,18 @@ def _why_not(facts: Facts, learnable: bool) -> str:
     return _in_short(facts.learned)
 
 
+def _instead(facts: Facts) -> str:
+    """What is damaged, and what can be done about it."""
+    way = "Activate another model version." if facts.learned else "Train anew, or activate another model version."
+    return f"{facts.active} cannot be fine-tuned. {_in_short(facts.untunable)} {way}"
+
+
+def _in_full(shown: str, facts: Facts) -> str:
+    """What is told in short, with all its sentences; of a run under way, what is shown of it."""
+    texts = {_in_short(facts.learned): facts.learned, _instead(facts): facts.untunable}
+    return texts.get(shown) or FAR
+
+
 def _in_short(sentences: str) -> str:
     """The first of some sentences; the others go into the tooltip, or they push the curves and the verdict down."""
-    return f"{sentences.split('. ')[0]}." if sentences else ""
+    return f"{sentences.split('. ')[0].removesuffix('.')}." if sentences else ""

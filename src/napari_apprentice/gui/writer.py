@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
+from napari_apprentice.core.correction import UNSEEN
 from napari_apprentice.core.geometry import Geometry
 from napari_apprentice.core.volume import as_labels
 from napari_apprentice.errors import InputError
@@ -31,10 +32,12 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         Its values or its form are none of a label map; or the disk is full, gone or read-only.
     """
     voxels, geometry, sentence = _on_grid(data, meta)
+    sentence = " ".join(x for x in (sentence, _proposed(data)) if x)
     labels = as_labels(voxels, f"Layer {meta['name']}")
     if Path(path).suffix.lower() == SEG:
         known = meta.get("metadata", {}).get(KEY, {})
         write_as_seg(Path(path), labels, geometry, _names(meta), _colours(meta), known.get("digests", ()))
+        _say(path, sentence)
         return [path]
     write_label_map(Path(path), labels, geometry, _names(meta), _colours(meta), overwrite=True)
     _say(path, sentence)
@@ -69,6 +72,21 @@ def _on_grid(data: Any, meta: Mapping[str, Any]) -> tuple[NDArray[Any], Geometry
     changed = KEY in meta.get("metadata", {})
     why = "does not lie on its source's grid any more" if changed else "has no scan behind it"
     return voxels, geometry, f"{name} {why}: its grid was taken from the layer's scale and place in napari."
+
+
+def _proposed(data: Any) -> str:
+    """A sentence where the layer is the Corrections of an open case, and holds labels that nobody has seen."""
+    viewer = napari.current_viewer()
+    for widget in [] if viewer is None else viewer.window.dock_widgets.values():
+        desk = getattr(widget, "desk", None)
+        case = desk.session.case if desk is not None else None
+        if case is None or case.canvas.labels is not data:
+            continue
+        count = int(np.count_nonzero((case.canvas.labels != 0) & (case.canvas.status == UNSEEN)))
+        if count:
+            voxels = f"{count:,} voxels are" if count > 1 else "1 voxel is"
+            return f"{voxels} only proposed, by {case.model or 'a model'}: nobody accepted or edited these labels."
+    return ""
 
 
 def _found_grid(meta: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Geometry, str] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_apprentice.core.correction import Stroke
+from napari_apprentice.core.baseline import planes_changed, voxels_changed
 from napari_apprentice.core.records import Revision
 from napari_apprentice.errors import StudyError
 from napari_apprentice.store.documents import MALFORMED
@@ -30,7 +30,8 @@ class HistoryRow:
         As in `core.records.Provenance`; the author of unsaved strokes is not known. Where the record cannot be read,
         `origin` is "damaged" and nothing but the names is known.
     accepted, edited
-        Voxels with that status in the revision; of strokes, those they changed the label of count as edited.
+        Voxels with that status in the revision; of strokes, those whose label they changed, and that are not back to
+        what they were, count as edited.
     changed
         Label name to voxels that the label gained or lost since the parent.
     learned, measured
@@ -138,24 +139,15 @@ def _unsaved(study: Study, case_id: str, subject: str) -> tuple[HistoryRow, ...]
     journal = study.journal.read(case_id)
     if journal is None or not journal.strokes:
         return ()
-    changed: dict[str, int] = {}
-    for stroke in journal.strokes:
-        for label, count in _touched(stroke).items():
-            changed[label] = changed.get(label, 0) + count
+    planes = list(planes_changed(journal.strokes))
+    changed = {str(label): count for label, count in voxels_changed(planes).items()}
     seconds = round(sum(s.seconds for s in journal.strokes), 1)
-    edited = sum(s.voxels_changed for s in journal.strokes)
+    edited = sum(int(np.count_nonzero(before != after)) for before, after in planes)
     row = HistoryRow(
         case_id, subject, "", "", "", "strokes", journal.parent, journal.model, len(journal.strokes), seconds,
         0, edited, _by_name(study, changed),
     )  # fmt: skip
     return (row,)
-
-
-def _touched(stroke: Stroke) -> dict[str, int]:
-    differs = stroke.labels_before != stroke.labels_after
-    touched = np.concatenate([stroke.labels_before[differs], stroke.labels_after[differs]])
-    ids, counts = np.unique(touched, return_counts=True)
-    return {str(i): int(n) for i, n in zip(ids, counts, strict=True) if i}
 
 
 def _by_name(study: Study, counts: Mapping[str, int]) -> dict[str, int]:

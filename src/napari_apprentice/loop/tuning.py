@@ -230,6 +230,21 @@ def already_learned(study: Study, kind: str) -> str:
     )
 
 
+def untunable(study: Study) -> str:
+    """What keeps the active model version from being fine-tuned: its files, or those of its base, are damaged or gone.
+
+    Weights are read once, and again when they were written since.
+
+    Returns
+    -------
+    Sentences; "" where a fine-tune can begin, and where no model version is active.
+    """
+    models, active = study.models, study.models.active()
+    if active is None:
+        return ""
+    return models.damage(active, at_a_glance=True) or models.damage(models.base_of(active), at_a_glance=True)
+
+
 def _as_it_was(study: Study, run: RunFolder) -> bool:
     """Whether a study has just the corrections, sides and labels by which a run went."""
     begun = Begun.of(run)

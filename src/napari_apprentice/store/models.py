@@ -88,6 +88,7 @@ class Models:
         self._vault = vault.at("models")
         self.ledger = Ledger(root / "activations.jsonl", self._vault)
         self.note_ledger = Ledger(root / "notes.jsonl", self._vault)
+        self._digests: dict[tuple[Path, int, int], str] = {}  # of weights, by path, time and size
 
     def names(self) -> tuple[str, ...]:
         """Registered model versions, sorted."""
@@ -152,7 +153,7 @@ class Models:
         """
         path = self._folder(name) / WEIGHTS
         if not path.is_file():
-            raise ModelError(f"The weights of model version {name} are missing; choose another version.")
+            raise ModelError(f"The weights of model version {name} are missing. Choose another version.")
         return path
 
     def digests(self, *names: str) -> dict[str, str]:
@@ -165,8 +166,13 @@ class Models:
         """
         return {name: self.info(name).weights_digest for name in names}
 
-    def sound_weights(self, name: str) -> Path:
+    def sound_weights(self, name: str, *, at_a_glance: bool = False) -> Path:
         """File of a model version's weights, after comparing it with what was registered.
+
+        Parameters
+        ----------
+        at_a_glance
+            Not to read them again where they were read before, and have the same time and size.
 
         Raises
         ------
@@ -175,7 +181,7 @@ class Models:
         """
         path = self.weights(name)
         with storage_errors(f"the weights of model version {name}"):
-            sound = file_digest(path) == self.info(name).weights_digest
+            sound = self._digest(path, at_a_glance=at_a_glance) == self.info(name).weights_digest
         if not sound:
             raise ModelError(
                 f"The weights of model version {name} are damaged: they are not what was registered. Choose another "
@@ -183,8 +189,20 @@ class Models:
             )
         return path
 
-    def damage(self, name: str) -> str:
+    def _digest(self, path: Path, *, at_a_glance: bool) -> str:
+        as_written = path.stat()
+        key = path, as_written.st_mtime_ns, as_written.st_size
+        if not at_a_glance or key not in self._digests:
+            self._digests[key] = file_digest(path)
+        return self._digests[key]
+
+    def damage(self, name: str, *, at_a_glance: bool = False) -> str:
         """What is wrong with a model version, or with the document of one it descends from; "" for nothing.
+
+        Parameters
+        ----------
+        at_a_glance
+            As for `sound_weights`.
 
         Raises
         ------
@@ -192,7 +210,7 @@ class Models:
             The list of model versions cannot be read either: the study is out of reach.
         """
         try:
-            self.sound_weights(name)
+            self.sound_weights(name, at_a_glance=at_a_glance)
             self.base_of(name)
         except StorageError as error:  # such as a bad sector below this one file
             if name not in self.names():
