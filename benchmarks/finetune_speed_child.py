@@ -175,7 +175,7 @@ def with_monai(order: Order) -> dict[str, Any]:
         weights.load(module, known)
     network.net.load_state_dict(module.net.state_dict())
     network.to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), 2e-3)
+    optimiser = torch.optim.SGD(network.parameters(), 5e-2, 0.9, weight_decay=3e-5, nesterov=True)
     loss = DeepSupervisionLoss(DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
     half = order["engine"].endswith("autocast")
     clock, waited, counted, step = Clock(order["seconds"]), 0.0, 0.0, 0

@@ -112,7 +112,7 @@ def test_runs_are_listed_and_compared(study: Study, capsys: pytest.CaptureFixtur
     result = {"model": "v0002", "active": False, "gate": gate.to_json(), "steps": 9, "seconds": 3.2, "device": "CPU"}
     tuned.emit({"event": "started", "pid": 1, "born": 0.0})
     tuned.emit({"event": "done", "result": result})
-    older = {k: v for k, v in TrainSettings(steps=9).to_json().items() if k != "optimiser"}  # when all was SGD
+    older = {k: v for k, v in TrainSettings(steps=9).to_json().items() if k not in ("optimiser", "momentum")}
     killed = study.runs.create("fine-tune", {"base": "v0001", "settings": older})
     killed.emit({"event": "started", "pid": 1, "born": 0.0})
     study.runs.create("predict", {"cases": ["c1"]})
@@ -121,7 +121,7 @@ def test_runs_are_listed_and_compared(study: Study, capsys: pytest.CaptureFixtur
     assert set(by_id) == {first.run_id, tuned.run_id, killed.run_id}
     assert (by_id[first.run_id]["state"], by_id[first.run_id]["steps"]) == ("cancelled", 20)
     assert by_id[killed.run_id]["state"] == "killed"
-    assert by_id[killed.run_id]["settings"] == {"optimiser": "sgd", "steps": 9}
+    assert by_id[killed.run_id]["settings"] == {"momentum": 0.99, "steps": 9}
     row = by_id[tuned.run_id]
     assert (row["state"], row["steps"], row["device"], row["model"], row["active"]) == (
         "done",

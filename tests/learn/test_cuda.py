@@ -36,8 +36,7 @@ def test_train_on_cuda_and_predict_alike_on_both(tmp_path: Path) -> None:
 def test_scans_that_the_host_keeps_teach_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a teacher; patches then travel from pinned memory beside the step before."""
     plan, examples = make_plan(), [half_seen(0), half_seen(1)]
-    # AdamW would make much of last digits, as it moves all weights alike, however small their gradient is
-    how = tuning(30, device="cuda", optimiser="sgd", rate=1e-2, weight_decay=3e-5)
+    how = tuning(30, device="cuda")
     base = base_weights(plan, tmp_path / "base.safetensors")
     for name, share in (("device", prepared.SHARE), ("host", 0.0)):
         monkeypatch.setattr(prepared, "SHARE", share)

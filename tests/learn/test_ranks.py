@@ -24,7 +24,7 @@ from napari_apprentice.learn.ranks import joined
 device._cpu_has_bf16 = lambda: False  # which would round away what this is about
 folder, ranks = Path(sys.argv[1]), joined("cpu")
 assert ranks.count == 2
-how = settings(5, augment=False, optimiser="sgd", rate=1e-2, weight_decay=3e-5)  # in proportion to the gradient
+how = settings(5, augment=False)
 plan, base = make_plan(batch=4), folder / "base.safetensors"
 train(folder, "together", [half_seen(0), half_seen(1)], [half_seen(5)], how, base, plan=plan, ranks=ranks)
 """
@@ -77,7 +77,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([*command, sys.executable, "-c", TOGETHER, str(tmp_path)], env=env, check=True, timeout=250)
-    how = settings(5, augment=False, optimiser="sgd", rate=1e-2, weight_decay=3e-5)
+    how = settings(5, augment=False)
     train(tmp_path, "alone", [half_seen(0), half_seen(1)], [half_seen(5)], how, base, plan=plan)
     one, two = (weights.read(tmp_path / f"{n}.safetensors") for n in ("alone", "together"))
     moved = max((one[n] - weights.read(base)[n]).abs().max() for n in one)

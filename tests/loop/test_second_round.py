@@ -208,7 +208,7 @@ def test_another_run_that_would_learn_the_same_again_is_told_before_it_begins(st
     assert told.startswith("v0002 has learned from all saved corrections already. Another run with the same settings")
     document = run.path / "run.json"
     now = document.read_text()
-    document.write_text(now.replace('"optimiser": "adamw",', ""))  # as SGD's were: the recipe has become another
+    document.write_text(now.replace('"momentum": 0.9,', ""))  # as before: the recipe has become another
     assert already_learned(study, "fine-tune") == ""
     document.write_text(now)
     study.split.move("s2", "validation", "a better judge")

@@ -31,14 +31,14 @@ def rate(step: int, settings: TrainSettings) -> float:
 
 
 class Optimiser:
-    """AdamW (Loshchilov and Hutter, arXiv 1711.05101) or SGD, and the exponential moving average of the weights.
+    """SGD or AdamW (Loshchilov and Hutter, arXiv 1711.05101), and the exponential moving average of the weights.
 
     Parameters
     ----------
     module
         On its device already.
     settings
-        Which one, rate, decay, clipping, EMA.
+        Which one, momentum, rate, decay, clipping, EMA.
     device
         Where the module is.
     ranks
@@ -134,7 +134,10 @@ def _rule(weights: list[nn.Parameter], settings: TrainSettings) -> torch.optim.O
     if settings.optimiser == "adamw":
         # together: a third of the time that one weight after another takes on a CPU; fused would ignore strides there
         return torch.optim.AdamW(weights, settings.rate, weight_decay=settings.weight_decay, foreach=True)
-    return torch.optim.SGD(weights, settings.rate, 0.99, weight_decay=settings.weight_decay, nesterov=True)
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(
+        weights, settings.rate, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov
+    )
 
 
 def not_finite(what: str, number: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from napari_apprentice.core.config import TrainSettings
+from napari_apprentice.core.config import BEFORE_A_CHOICE, TrainSettings
 from napari_apprentice.core.plan import MOST_OPEN, Plan
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.core.records import Example, labels_taught
@@ -262,8 +262,8 @@ def _keys(
     """
     facts = {
         "plan": plan.to_json(),
-        # "sgd" is left out: runs of before there was a choice had that
-        "settings": {k: v for k, v in settings.to_json().items() if k != "device" and (k, v) != ("optimiser", "sgd")},
+        # runs of before there was a choice of optimiser go on
+        "settings": {k: v for k, v in settings.to_json().items() if k != "device" and BEFORE_A_CHOICE.get(k) != v},
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start is not None else None,
         "examples": [(e.revision, e.replay) for e in examples],
         "open": next((e.open.sets for e in examples if e.open is not None), ()),

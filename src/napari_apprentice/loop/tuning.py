@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from napari_apprentice.core.config import TrainSettings, as_stored_now
+from napari_apprentice.core.config import BEFORE_A_CHOICE, TrainSettings, as_stored_now
 from napari_apprentice.core.gate import GateReport
 from napari_apprentice.core.progress import Progress
 from napari_apprentice.errors import Cancelled, ModelError, RunError, StorageError, StudyError
@@ -217,8 +217,9 @@ def already_learned(study: Study, kind: str) -> str:
         return ""
     if study.models.active() is None:
         return ""
-    if as_stored_now(newest.request["settings"])["optimiser"] != TrainSettings().optimiser:
-        return ""
+    then, now = as_stored_now(newest.request["settings"]), TrainSettings().to_json()
+    if any(then[name] != now[name] for name in BEFORE_A_CHOICE):
+        return ""  # a recipe of before
     made, base = ended["result"].get("model"), newest.request.get("base")
     if made not in study.models.names() or base != _base(study, kind) or not _as_it_was(study, newest):
         return ""
