@@ -21,7 +21,7 @@ def test_a_fine_tune_is_as_long_as_asked(words: list[str], steps: int, minutes: 
     assert (settings.steps, settings.minutes, settings.devices) == (steps, minutes, devices)
 
 
-@pytest.mark.parametrize(("verb", "rate", "replay"), [("train", "0.003", "0.0"), ("fine-tune", "0.002", "0.75")])
+@pytest.mark.parametrize(("verb", "rate", "replay"), [("train", "0.1", "0.0"), ("fine-tune", "0.05", "0.75")])
 def test_help_says_what_is_taken_where_nothing_is_given(
     verb: str, rate: str, replay: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

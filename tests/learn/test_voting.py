@@ -165,7 +165,7 @@ def test_air_around_a_scan_changes_nothing(monkeypatch):
     plan, voxels = make_plan(patch=(8, 16, 16)), noise((40, 40, 40))
     voxels[:, :16], voxels[:, :, 20:] = 0, 0
     model = predictor(plan)
-    model._members[0].backend(TORCH).batch = 1  # of several at once, other ones beside it change a window's last bits
+    monkeypatch.setattr(TorchBackend, "batch", 1)  # of several, other ones beside it change a window's last bits
     with_memory = gathered(model, ArraySource(voxels, SPACING), TORCH)
     monkeypatch.setattr(Voters, "_remembering", Voters.run)
     without = gathered(model, ArraySource(voxels, SPACING), TORCH)

@@ -12,7 +12,7 @@ import pytest
 
 from builders import SHAPE
 from builders import study as make_study
-from faults import finish
+from faults import sentences
 from loop.test_unseen import BOX, activate, paint, predict
 from napari_apprentice.errors import StorageError
 from napari_apprentice.loop.correcting import save_correction
@@ -85,7 +85,7 @@ def test_a_kill_at_any_instant_of_an_exchange_leaves_what_was_accepted(killed: l
         case = load_case(found, "c1")
         is_as_accepted(case)
         assert case.notes == ()
-        assert finish(check(path)) == ()
+        assert sentences(check(path)) == ()
         predict(found, 0)  # on whatever was left there, once more
         is_as_accepted(load_case(found, "c1"))
 
@@ -98,7 +98,7 @@ def take_away(study: Study, how: str) -> None:
     chunk = next(p for p in (folder / "uncertainty" / "c").rglob("*") if p.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-3])
     if how == "by repair":
-        assert finish(repair(study.path))
+        assert sentences(repair(study.path))
     else:
         predict(study, 2)  # as the sentence about a damaged prediction tells people
 
@@ -111,7 +111,7 @@ def test_what_was_accepted_on_a_prediction_that_is_gone_is_unseen_and_told(
     take_away(study, how)
     if again is not None:
         predict(study, again)
-    faults = finish(check(study.path))
+    faults = sentences(check(study.path))
     assert len(faults) == 1
     assert "148 voxels that were accepted as it had them" in faults[0]
     case = load_case(study, "c1")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from builders import volume, write_nifti
-from faults import fail_from, finish
+from faults import fail_from, finish, sentences
 from napari_apprentice.core.collecting import AddSettings
 from napari_apprentice.core.gate import GateReport, GateRow
 from napari_apprentice.core.labels import LabelSchema
@@ -165,7 +165,7 @@ def test_nothing_of_a_name_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert told(secret, home) == set()
     assert len(chunks(secret)) == len(chunks(plain))
     assert not any(ZSTD in chunk[:64] for chunk in chunks(secret))
-    assert finish(check(secret)) == ()
+    assert sentences(check(secret)) == ()
 
 
 def test_it_is_read_as_a_plain_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_it_is_read_as_a_plain_one_is(tmp_path: Path, monkeypatch: pytest.Monkey
     assert event["text"] == f"{LABEL} 0.5"
     for session in sessions:
         session.close()
-    assert finish(check(secret.path)) == ()
+    assert sentences(check(secret.path)) == ()
 
 
 def test_a_case_is_named_by_number_whatever_it_was_to_be_called(tmp_path: Path) -> None:
@@ -240,4 +240,4 @@ def test_strokes_that_were_put_there_are_refused(tmp_path: Path, planted: str) -
     (secret.path / "journal/case-0001/strokes.bin").write_bytes((other / "strokes.bin").read_bytes())
     with pytest.raises(StudyError, match="journal of case case-0001 is damaged at its beginning"):
         secret.journal.read("case-0001")
-    assert any("case-0001 is damaged" in fault for fault in finish(check(secret.path)))
+    assert any("case-0001 is damaged" in fault for fault in sentences(check(secret.path)))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import study as make_study
-from faults import finish
+from faults import sentences
 from napari_apprentice.core.correction import Box
 from napari_apprentice.core.records import Prediction, Provenance
 from napari_apprentice.errors import StorageError
@@ -72,7 +72,7 @@ def test_everything_can_be_undone_and_redone_after_saves(study: Study) -> None:
     assert (case.canvas.labels[BOX] == 1).all()
     assert (case.canvas.labels[OTHER] == 2).all()
     assert case.canvas.status.all()
-    assert finish(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
 
 
 def test_a_kill_between_the_revision_and_the_journals_new_name(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_kill_between_the_revision_and_the_journals_new_name(study: Study, mon
     paint(case, 1)
     monkeypatch.setattr(case, "saved_as", lambda _: None)  # it came no further
     save_correction(study, case, "Ada")
-    assert finish(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
     again = load_case(study, "c1")
     assert (again.unsaved, again.parent) == (0, "r0001")
     assert study.journal.archives("c1") == ("r0001",)
@@ -148,7 +148,7 @@ def test_each_goes_back_along_its_own_revisions(study: Study) -> None:
     again.undo()
     assert again.undo() is None
     assert not again.canvas.labels.any()
-    assert finish(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
 
 
 def test_strokes_of_a_revision_that_are_damaged_are_told_and_moved_away(study: Study) -> None:
@@ -160,12 +160,12 @@ def test_strokes_of_a_revision_that_are_damaged_are_told_and_moved_away(study: S
     whole = path.read_bytes()
     for harmed in (whole[:-5], whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], b""):
         path.write_bytes(harmed)
-        (fault,) = finish(check(study.path))
+        (fault,) = sentences(check(study.path))
         assert "c1/r0001 are damaged, so that undo does not reach behind it" in fault
         assert load_case(study, "c1").undo() is None
-    (done,) = finish(repair(study.path))
+    (done,) = sentences(repair(study.path))
     assert "Moved the damaged strokes" in done
-    assert finish(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
     assert (load_case(study, "c1").canvas.labels[BOX] == 2).all()
 
 
@@ -178,7 +178,7 @@ def test_strokes_of_two_revisions_that_were_exchanged_are_told(study: Study) -> 
     ones, twos = one.read_bytes(), two.read_bytes()
     one.write_bytes(twos)
     two.write_bytes(ones)
-    assert len([f for f in finish(check(study.path)) if "are damaged, so that undo" in f]) == 2
+    assert len([f for f in sentences(check(study.path)) if "are damaged, so that undo" in f]) == 2
     assert load_case(study, "c1").undo() is None
 
 

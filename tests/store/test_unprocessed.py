@@ -9,7 +9,7 @@ import pytest
 
 from builders import SHAPE
 from builders import study as make_study
-from faults import finish as drained
+from faults import sentences
 from napari_apprentice.core.postprocess import PostRecipe, steps_of
 from napari_apprentice.core.records import Prediction
 from napari_apprentice.core.slabs import PredictedSlab
@@ -46,7 +46,7 @@ def test_the_recipe_is_kept_with_who_chose_it_and_why(study: Study) -> None:
     again = Study.open(study.path)
     assert read_recipe(again) == LARGEST
     assert (read_choice(again)["author"], read_choice(again)["why"]) == ("ann", "learned on v0001")
-    assert drained(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
 
 
 @pytest.mark.parametrize("spoil", [lambda d: d["steps"].update({"1": ["holes"]}), lambda d: d.update(steps={"x": 3})])
@@ -55,7 +55,7 @@ def test_a_recipe_that_was_altered_is_found(study: Study, spoil) -> None:
     document = json.loads((study.path / DOCUMENT).read_text())
     spoil(document)
     (study.path / DOCUMENT).write_text(json.dumps(document))
-    (fault,) = drained(check(study.path))
+    (fault,) = sentences(check(study.path))
     assert DOCUMENT in fault
     assert "--clear" in fault
 
@@ -98,7 +98,7 @@ def test_a_stored_prediction_goes_through_a_recipe_and_back_bit_for_bit(study: S
     assert np.array_equal(back.labels, labels())
     assert dict(back.quality) == {1: 0.8, 2: 0.4}
     assert back.made == {}
-    assert drained(check(study.path)) == ()
+    assert sentences(check(study.path)) == ()
 
 
 def test_a_threshold_stays_as_it_was_when_the_case_was_predicted(study: Study) -> None:
@@ -125,7 +125,7 @@ def test_damage_to_what_the_network_said_is_found(study: Study) -> None:
     chunk.write_bytes(b"\0" * chunk.stat().st_size)
     with pytest.raises(StudyError, match="damaged"):
         read_unprocessed(study, "c1", "v0001")
-    (fault,) = drained(check(study.path))
+    (fault,) = sentences(check(study.path))
     assert "damaged" in fault
 
 
