@@ -91,7 +91,7 @@ class HistoryPanel(Panel):
         back.compared.connect(self._show_comparison)
         for signal in (self.desk.bridge.case_opened, self.desk.bridge.saved, self.desk.bridge.models_changed):
             signal.connect(back.read)
-        self.desk.bridge.canvas_changed.connect(self._later.start)
+        self.desk.bridge.canvas_changed.connect(lambda _: self._later.start())  # not with what has changed as its time
         self._later.timeout.connect(lambda: back.read() if self.isVisible() else None)
         self.desk.cases.saving_changed.connect(self._enable)
 
